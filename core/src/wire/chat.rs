@@ -1,0 +1,146 @@
+use serde::{Deserialize, Serialize};
+
+use super::{FinishReason, FoundRegion, ImageInfo, Region, RunState};
+
+/// What the user wants of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// A question about marked regions (or, without any, about the picture); text comes back.
+    #[default]
+    Ask,
+    /// A description of something; its mask or masks come back.
+    Find,
+    /// A caption of the whole picture whose phrases carry masks.
+    Caption,
+}
+
+/// Who wrote a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of a chat.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Message {
+    /// Unguessable id.
+    pub id: String,
+    /// Who wrote it.
+    pub role: Role,
+    /// What was asked for.
+    pub mode: Mode,
+    /// The text as a person reads it: `@k` names region k of the chat, no special tokens.
+    pub text: String,
+    /// Ids of the regions that a question is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub region_ids: Vec<String>,
+    /// Masks that an answer carries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub found: Vec<FoundRegion>,
+    /// The run that wrote, or is writing, this answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_id: Option<String>,
+    /// Where that run stands.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run_state: Option<RunState>,
+    /// Why the answer ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finish: Option<FinishReason>,
+    /// RFC 3339 time.
+    pub created_at: String,
+}
+
+/// A chat about one image, whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Chat {
+    /// Unguessable id.
+    pub id: String,
+    /// Short title: the sample's or file's name.
+    pub title: String,
+    /// The image it is about.
+    pub image: ImageInfo,
+    /// Regions in the order of their `@k`.
+    pub regions: Vec<Region>,
+    /// Messages, oldest first.
+    pub messages: Vec<Message>,
+    /// RFC 3339 time.
+    pub created_at: String,
+}
+
+/// A chat in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ChatSummary {
+    /// Unguessable id.
+    pub id: String,
+    /// Short title.
+    pub title: String,
+    /// The image it is about.
+    pub image: ImageInfo,
+    /// RFC 3339 time of the newest message, or of the chat itself.
+    pub updated_at: String,
+}
+
+/// Body of `POST /api/v1/chats`: exactly one of `image_id` and `sample_id`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct CreateChat {
+    /// An uploaded image.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_id: Option<String>,
+    /// A sample scene.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sample_id: Option<String>,
+    /// Title; the server makes one where it is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+}
+
+/// Body of `PUT /api/v1/chats/{id}/regions`: the chat's regions, whole and in order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PutRegions {
+    /// All regions of the chat.
+    pub regions: Vec<Region>,
+}
+
+/// Body of `POST /api/v1/chats/{id}/messages`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct PostMessage {
+    /// What is wanted.
+    pub mode: Mode,
+    /// Question, description, or empty for the mode's default. `@k` and `<region:ID>` name
+    /// regions.
+    pub text: String,
+    /// Regions the question is about, by id; those named in the text count too.
+    #[serde(default)]
+    pub region_ids: Vec<String>,
+    /// Regions that the chat does not hold yet; they are added to it.
+    #[serde(default)]
+    pub regions: Vec<Region>,
+}
+
+/// Answer (202) of `POST /api/v1/chats/{id}/messages`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PostedMessage {
+    /// The stored question.
+    pub message: Message,
+    /// The answer that will fill up.
+    pub answer: Message,
+    /// The run that writes the answer; follow `/api/v1/runs/{run_id}/events`.
+    pub run_id: String,
+}

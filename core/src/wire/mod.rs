@@ -1,0 +1,23 @@
+//! The types that travel between browser and server, each defined once.
+//!
+//! Masks travel as COCO RLE in upright original pixels; boxes are `x0, y0, x1, y1`, half-open, in
+//! the same pixels; spans count Unicode code points.
+
+mod chat;
+mod error;
+mod image;
+mod model;
+mod region;
+mod run;
+
+pub use chat::{
+    Chat, ChatSummary, CreateChat, Message, Mode, PostMessage, PostedMessage, PutRegions, Role,
+};
+pub use error::{ApiError, ErrorCode};
+pub use image::{ImageInfo, SampleInfo};
+pub use model::{ModelInfo, PartSize, Stage};
+pub use region::{
+    BoxPx, Counts, MaskRle, MaskSource, Point, PointLabel, Region, RegionMask, SegmentRequest,
+    SegmentResponse,
+};
+pub use run::{FinishReason, FoundRegion, RunEvent, RunState, Usage};
