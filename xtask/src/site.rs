@@ -1,0 +1,393 @@
+//! The page as files: compiled, bound, shrunk, named by content and compressed beforehand.
+//!
+//! `target/site` afterwards holds `manifest.json`, which names the script, the wasm module and the
+//! stylesheet, a folder `pkg` with these three, and everything of `public` except the models.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+use wasm_bindgen_cli_support::Bindgen;
+
+use crate::chromium::on_path;
+use crate::process;
+use crate::toolchain::{WASM_TARGET, ensure_wasm_target};
+use crate::workspace::Workspace;
+
+const PACKAGE: &str = "fclm-hydrate";
+const PROFILE: &str = "wasm-release";
+const STAMP: &str = ".stamp";
+/// What rustc's wasm32 output uses beyond the first version of WebAssembly.
+const WASM_OPT: [&str; 7] = [
+    "-Oz",
+    "--enable-bulk-memory",
+    "--enable-mutable-globals",
+    "--enable-nontrapping-float-to-int",
+    "--enable-reference-types",
+    "--enable-sign-ext",
+    "--enable-simd",
+];
+const TEXT_EXTENSIONS: [&str; 9] = [
+    "css",
+    "html",
+    "js",
+    "json",
+    "jsonl",
+    "svg",
+    "txt",
+    "wasm",
+    "webmanifest",
+];
+
+/// Brings `target/site` up to date; cargo and a stamp over the inputs decide what must be redone.
+pub(crate) fn build(workspace: &Workspace) -> Result<()> {
+    ensure_wasm_target()?;
+    let mut cargo = workspace.cargo(["build", "--package", PACKAGE, "--lib"]);
+    cargo.args(["--target", WASM_TARGET, "--profile", PROFILE]);
+    process::run(&mut cargo, "compiling the page")?;
+
+    let inputs = Inputs::read(workspace)?;
+    let site = workspace.site();
+    let stamp = inputs.stamp();
+    if fs::read_to_string(site.join(STAMP)).is_ok_and(|old| old == stamp) {
+        return Ok(());
+    }
+    // Written beside and renamed, so that a build that is cut off leaves no half page behind.
+    let fresh = workspace
+        .target()
+        .join(format!("site.{}", std::process::id()));
+    let written = inputs
+        .write(&fresh)
+        .and_then(|()| fs::write(fresh.join(STAMP), &stamp).context("the stamp was not written"))
+        .and_then(|()| replace_directory(&fresh, &site));
+    if written.is_err() && fresh.exists() {
+        fs::remove_dir_all(&fresh).context("a half-written page could not be removed")?;
+    }
+    written
+}
+
+/// Everything that the page is made of.
+struct Inputs {
+    wasm: Vec<u8>,
+    stylesheet: Vec<u8>,
+    /// Files of `public` by their path there, with forward slashes.
+    public: BTreeMap<String, Vec<u8>>,
+    wasm_opt: Option<WasmOpt>,
+}
+
+struct WasmOpt {
+    program: PathBuf,
+    version: String,
+}
+
+impl Inputs {
+    fn read(workspace: &Workspace) -> Result<Self> {
+        let file = format!("{}.wasm", PACKAGE.replace('-', "_"));
+        let compiled = workspace
+            .target()
+            .join(WASM_TARGET)
+            .join(PROFILE)
+            .join(file);
+        let mut public = BTreeMap::new();
+        let folder = workspace.root().join("public");
+        if folder.is_dir() {
+            read_tree(&folder, "", &mut public)?;
+        }
+        let wasm_opt = on_path("wasm-opt").and_then(|program| {
+            let version = process::read(Command::new(&program).arg("--version")).ok()?;
+            Some(WasmOpt { program, version })
+        });
+        Ok(Self {
+            wasm: read_file(&compiled)?,
+            stylesheet: read_file(&only_stylesheet(&workspace.root().join("style"))?)?,
+            public,
+            wasm_opt,
+        })
+    }
+
+    /// Changes whenever an input, or the way in which the page is made from them, changes.
+    fn stamp(&self) -> String {
+        let mut hash = Sha256::new();
+        let version = self.wasm_opt.as_ref().map_or("", |found| &found.version);
+        let mut add = |bytes: &[u8]| {
+            hash.update(bytes.len().to_le_bytes());
+            hash.update(bytes);
+        };
+        add(include_bytes!("site.rs"));
+        add(version.as_bytes());
+        add(&self.wasm);
+        add(&self.stylesheet);
+        for (path, bytes) in &self.public {
+            add(path.as_bytes());
+            add(bytes);
+        }
+        hexadecimal(&hash.finalize())
+    }
+
+    fn write(&self, site: &Path) -> Result<()> {
+        let mut output = Bindgen::new()
+            .input_bytes("fclm", self.wasm.clone())
+            .web(true)
+            .and_then(|bindgen| {
+                bindgen
+                    .typescript(false)
+                    // The page's own script says where the module is: its name holds a hash.
+                    .omit_default_module_path(true)
+                    .generate_output()
+            })
+            .context("wasm-bindgen could not bind the page's module")?;
+        let bound = output.wasm_mut().emit_wasm();
+        let module = match &self.wasm_opt {
+            Some(found) => found.shrink(bound, site)?,
+            None => bound,
+        };
+
+        for (name, text) in output.local_modules() {
+            write_file(&site.join("pkg/snippets").join(name), text.as_bytes())?;
+        }
+        for (crate_name, scripts) in output.snippets() {
+            for (index, script) in scripts.iter().enumerate() {
+                let path = format!("pkg/snippets/{crate_name}/inline{index}.js");
+                write_file(&site.join(path), script.as_bytes())?;
+            }
+        }
+        let manifest = serde_json::json!({
+            "js": write_hashed(site, "js", output.js().as_bytes())?,
+            "wasm": write_hashed(site, "wasm", &module)?,
+            "css": write_hashed(site, "css", &self.stylesheet)?,
+        });
+        for (path, bytes) in &self.public {
+            write_file(&site.join(path), bytes)?;
+        }
+        let text = serde_json::to_vec_pretty(&manifest).context("the manifest is no JSON")?;
+        write_plain(&site.join("manifest.json"), &text)
+    }
+}
+
+impl WasmOpt {
+    /// The module made smaller, or as it was where this `wasm-opt` cannot read it: old ones do not
+    /// know what present compilers emit, and a page that is somewhat larger still works.
+    fn shrink(&self, module: Vec<u8>, site: &Path) -> Result<Vec<u8>> {
+        let (large, small) = (site.join(".large.wasm"), site.join(".small.wasm"));
+        write_plain(&large, &module)?;
+        let ran = process::run(
+            Command::new(&self.program)
+                .args(WASM_OPT)
+                .arg(&large)
+                .arg("-o")
+                .arg(&small),
+            "shrinking the page",
+        );
+        let shrunk = match ran {
+            Ok(()) => read_file(&small)?,
+            Err(error) => {
+                eprintln!("warning: {error:#}; the module is used as it is");
+                module
+            }
+        };
+        for path in [large, small] {
+            if path.exists() {
+                fs::remove_file(&path)
+                    .with_context(|| format!("{} could not be removed", path.display()))?;
+            }
+        }
+        Ok(shrunk)
+    }
+}
+
+/// The one stylesheet of a folder.
+fn only_stylesheet(folder: &Path) -> Result<PathBuf> {
+    let mut found = Vec::new();
+    let entries = fs::read_dir(folder)
+        .with_context(|| format!("the folder {} could not be read", folder.display()))?;
+    for entry in entries {
+        let path = entry
+            .with_context(|| format!("{} could not be read", folder.display()))?
+            .path();
+        if path.extension().is_some_and(|extension| extension == "css") {
+            found.push(path);
+        }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        count => bail!("{} holds {count} stylesheets, not one", folder.display()),
+    }
+}
+
+/// Reads the files below a folder, by their path there. Models stay where they are: the server
+/// opens them itself, and a copy would only cost time and space.
+fn read_tree(folder: &Path, prefix: &str, into: &mut BTreeMap<String, Vec<u8>>) -> Result<()> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("{} could not be read", folder.display()))?;
+    for entry in entries {
+        let entry = entry.with_context(|| format!("{} could not be read", folder.display()))?;
+        let name = entry.file_name();
+        let path = format!("{prefix}{}", name.to_string_lossy());
+        if path == "models" || path.starts_with('.') {
+            continue;
+        }
+        if entry.path().is_dir() {
+            read_tree(&entry.path(), &format!("{path}/"), into)?;
+        } else {
+            into.insert(path, read_file(&entry.path())?);
+        }
+    }
+    Ok(())
+}
+
+/// Writes a file of `pkg` under a name that changes with its content, so that browsers may keep
+/// it for ever; returns its path in the site.
+fn write_hashed(site: &Path, extension: &str, bytes: &[u8]) -> Result<String> {
+    let hash = hexadecimal(&Sha256::digest(bytes));
+    let path = format!("pkg/fclm-{}.{extension}", &hash[..16]);
+    write_file(&site.join(&path), bytes)?;
+    Ok(path)
+}
+
+/// Writes a file, and beside it the brotli form where it is text or wasm.
+fn write_file(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_plain(path, bytes)?;
+    let extension = path
+        .extension()
+        .and_then(|extension| extension.to_str())
+        .unwrap_or("");
+    if !TEXT_EXTENSIONS.contains(&extension) {
+        return Ok(());
+    }
+    let parameters = brotli::enc::BrotliEncoderParams {
+        quality: 11,
+        ..Default::default()
+    };
+    let mut compressed = Vec::new();
+    brotli::BrotliCompress(&mut &bytes[..], &mut compressed, &parameters)
+        .with_context(|| format!("{} could not be compressed", path.display()))?;
+    if compressed.len() < bytes.len() {
+        write_plain(&path.with_extension(format!("{extension}.br")), &compressed)?;
+    }
+    Ok(())
+}
+
+fn write_plain(path: &Path, bytes: &[u8]) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)
+            .with_context(|| format!("the folder {} could not be made", folder.display()))?;
+    }
+    fs::write(path, bytes).with_context(|| format!("{} could not be written", path.display()))
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("{} could not be read", path.display()))
+}
+
+fn replace_directory(fresh: &Path, place: &Path) -> Result<()> {
+    if place.exists() {
+        fs::remove_dir_all(place)
+            .with_context(|| format!("the old {} could not be removed", place.display()))?;
+    }
+    fs::rename(fresh, place)
+        .with_context(|| format!("the new {} could not be put in place", place.display()))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use std::collections::BTreeMap;
+    use std::fs;
+
+    use super::{Inputs, only_stylesheet, read_tree, write_file, write_hashed};
+
+    #[test]
+    fn models_stay_out_of_the_site() {
+        let folder = tempfile::tempdir().unwrap();
+        for path in [
+            "icons/a.svg",
+            "samples/scenes.jsonl",
+            "models/nano/config.json",
+            "a.txt",
+        ] {
+            let path = folder.path().join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "x").unwrap();
+        }
+        let mut files = BTreeMap::new();
+        read_tree(folder.path(), "", &mut files).unwrap();
+        let names: Vec<&str> = files.keys().map(String::as_str).collect();
+        assert_eq!(names, ["a.txt", "icons/a.svg", "samples/scenes.jsonl"]);
+    }
+
+    #[test]
+    fn names_follow_content_and_brotli_restores_it() {
+        let site = tempfile::tempdir().unwrap();
+        let text = "body { color: red }\n".repeat(50);
+        let first = write_hashed(site.path(), "css", text.as_bytes()).unwrap();
+        let second = write_hashed(site.path(), "css", b"p {}").unwrap();
+        assert_ne!(first, second);
+        assert!(first.starts_with("pkg/fclm-") && first.ends_with(".css"));
+        let compressed = fs::read(site.path().join(format!("{first}.br"))).unwrap();
+        let mut restored = Vec::new();
+        brotli::BrotliDecompress(&mut &compressed[..], &mut restored).unwrap();
+        assert_eq!(restored, text.as_bytes());
+    }
+
+    #[test]
+    fn pictures_are_not_compressed_again() {
+        let site = tempfile::tempdir().unwrap();
+        write_file(&site.path().join("a.png"), &[0; 4096]).unwrap();
+        assert!(!site.path().join("a.png.br").exists());
+    }
+
+    #[test]
+    fn there_is_exactly_one_stylesheet() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = only_stylesheet(folder.path()).unwrap_err();
+        assert!(error.to_string().ends_with("holds 0 stylesheets, not one"));
+        fs::write(folder.path().join("main.css"), "").unwrap();
+        assert!(
+            only_stylesheet(folder.path())
+                .unwrap()
+                .ends_with("main.css")
+        );
+    }
+
+    #[test]
+    fn the_stamp_follows_each_input() {
+        let inputs = || Inputs {
+            wasm: vec![1],
+            stylesheet: vec![2],
+            public: BTreeMap::from([("a".to_owned(), vec![3])]),
+            wasm_opt: None,
+        };
+        let base = inputs().stamp();
+        assert_eq!(base, inputs().stamp());
+        assert_ne!(
+            base,
+            Inputs {
+                wasm: vec![9],
+                ..inputs()
+            }
+            .stamp()
+        );
+        assert_ne!(
+            base,
+            Inputs {
+                stylesheet: vec![9],
+                ..inputs()
+            }
+            .stamp()
+        );
+        assert_ne!(
+            base,
+            Inputs {
+                public: BTreeMap::new(),
+                ..inputs()
+            }
+            .stamp()
+        );
+    }
+}
