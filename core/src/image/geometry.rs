@@ -1,0 +1,89 @@
+//! Where a region is looked at closely, and how its box is told to the model.
+
+use crate::wire::BoxPx;
+
+/// Sides of a region's box count as at least this long when its crop is chosen.
+pub const MIN_CROP_SIDE: f32 = 48.0;
+
+/// The part of a `width x height` image that shows a region closely: the sides of its box raised
+/// to [`MIN_CROP_SIDE`] about the centre, one box of margin on each side, grown to whole pixels
+/// and clipped to the image. `x0, y0, x1, y1`, half-open; never empty for a non-empty image.
+pub fn region_crop(bounds: BoxPx, width: u32, height: u32) -> [u32; 4] {
+    let [x0, y0, x1, y1] = bounds;
+    let (left, right) = crop_side(x0, x1, width);
+    let (top, bottom) = crop_side(y0, y1, height);
+    [left, top, right, bottom]
+}
+
+/// The box's centre and size as shares of the image: `cx, cy, w, h`, each in `[0, 1]`.
+pub fn box_center_size_normalised(bounds: BoxPx, width: u32, height: u32) -> [f32; 4] {
+    let [x0, y0, x1, y1] = bounds;
+    let (width, height) = (width.max(1) as f32, height.max(1) as f32);
+    let share = |value: f32, whole: f32| (value / whole).clamp(0.0, 1.0);
+    [
+        share((x0 + x1) / 2.0, width),
+        share((y0 + y1) / 2.0, height),
+        share(x1 - x0, width),
+        share(y1 - y0, height),
+    ]
+}
+
+fn crop_side(low: f32, high: f32, length: u32) -> (u32, u32) {
+    let center = (low + high) / 2.0;
+    let reach = 1.5 * (high - low).max(MIN_CROP_SIDE);
+    // A box outside the image still gets the pixel that is nearest to it.
+    let first = ((center - reach).floor().max(0.0) as u32).min(length.saturating_sub(1));
+    let end =
+        ((center + reach).ceil().max(0.0) as u32).clamp(first.saturating_add(1), length.max(1));
+    (first, end.min(length))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_margin_of_one_box_on_each_side() {
+        assert_eq!(
+            region_crop([100.0, 200.0, 160.0, 300.0], 640, 480),
+            [40, 100, 220, 400]
+        );
+    }
+
+    #[test]
+    fn small_boxes_are_raised_and_crops_clipped() {
+        assert_eq!(
+            region_crop([300.0, 200.0, 310.0, 210.0], 640, 480),
+            [233, 133, 377, 277]
+        );
+        assert_eq!(
+            region_crop([0.0, 0.0, 10.0, 10.0], 640, 480),
+            [0, 0, 77, 77]
+        );
+        assert_eq!(region_crop([0.0, 0.0, 32.0, 32.0], 32, 32), [0, 0, 32, 32]);
+    }
+
+    #[test]
+    fn boxes_in_shares() {
+        assert_eq!(
+            box_center_size_normalised([10.0, 0.0, 30.0, 50.0], 40, 100),
+            [0.5, 0.25, 0.5, 0.5]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn crops_lie_inside_and_are_never_empty(
+            x0 in -500.0f32..2_000.0, y0 in -500.0f32..2_000.0,
+            w in 0.0f32..2_000.0, h in 0.0f32..2_000.0,
+            width in 1u32..1_000, height in 1u32..1_000,
+        ) {
+            let [left, top, right, bottom] =
+                region_crop([x0, y0, x0 + w, y0 + h], width, height);
+            prop_assert!(left < right && right <= width);
+            prop_assert!(top < bottom && bottom <= height);
+        }
+    }
+}

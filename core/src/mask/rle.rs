@@ -1,0 +1,374 @@
+//! Run lengths as the COCO mask API counts them: column by column, starting with background.
+
+use super::{Mask, MaskError, coco_string, polygon};
+use crate::wire::{Counts, MaskRle};
+
+/// Columns that are turned around at once, so that neither side of the turn misses the cache at
+/// every pixel.
+const COLUMNS_AT_ONCE: usize = 32;
+
+/// A mask as run lengths. The runs always cover exactly `width * height` pixels, at most
+/// `u32::MAX`; they are kept as they were given, runs of length zero included.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rle {
+    width: u32,
+    height: u32,
+    runs: Vec<u32>,
+}
+
+impl Rle {
+    /// Takes runs after checking that they cover exactly the mask.
+    ///
+    /// # Errors
+    /// If the mask has no pixels or more than can be counted, or if the sum is another one.
+    pub fn new(width: u32, height: u32, runs: Vec<u32>) -> Result<Self, MaskError> {
+        let pixels = checked_pixels(width, height, u64::from(u32::MAX))?;
+        check_sum(&runs, width, height, pixels)?;
+        Ok(Self {
+            width,
+            height,
+            runs,
+        })
+    }
+
+    /// Reads the COCO mask API's compressed string.
+    ///
+    /// # Errors
+    /// As [`Rle::new`], and if the string is malformed.
+    pub fn from_coco_string(width: u32, height: u32, text: &str) -> Result<Self, MaskError> {
+        checked_pixels(width, height, u64::from(u32::MAX))?;
+        Self::new(width, height, coco_string::decode(text, width, height)?)
+    }
+
+    /// The COCO mask API's compressed string.
+    pub fn to_coco_string(&self) -> String {
+        coco_string::encode(&self.runs)
+    }
+
+    /// Reads run lengths that come from outside; sizes are checked first.
+    ///
+    /// # Errors
+    /// As [`Rle::from_coco_string`], and if the mask has more than `max_pixels`.
+    pub fn from_wire(wire: &MaskRle, max_pixels: u64) -> Result<Self, MaskError> {
+        let [height, width] = wire.size;
+        let pixels = checked_pixels(width, height, max_pixels.min(u64::from(u32::MAX)))?;
+        match &wire.counts {
+            Counts::Compressed(text) => Self::from_coco_string(width, height, text),
+            Counts::Runs(runs) => {
+                check_sum(runs, width, height, pixels)?;
+                Ok(Self {
+                    width,
+                    height,
+                    runs: runs.clone(),
+                })
+            }
+        }
+    }
+
+    /// The run lengths as they travel, with a compressed string.
+    pub fn to_wire(&self) -> MaskRle {
+        MaskRle {
+            size: [self.height, self.width],
+            counts: Counts::Compressed(self.to_coco_string()),
+        }
+    }
+
+    /// The runs of a raster.
+    ///
+    /// # Panics
+    /// If the raster has more than `u32::MAX` pixels.
+    pub fn from_mask(mask: &Mask) -> Self {
+        let (width, height) = (mask.width() as usize, mask.height() as usize);
+        assert!(
+            u32::try_from(mask.data().len()).is_ok(),
+            "run lengths are 32 bits wide"
+        );
+        let mut runs = Vec::new();
+        let (mut current, mut length) = (0u8, 0u32);
+        let mut columns = vec![0u8; COLUMNS_AT_ONCE * height];
+        for first in (0..width).step_by(COLUMNS_AT_ONCE) {
+            let count = COLUMNS_AT_ONCE.min(width - first);
+            for y in 0..height {
+                let row = &mask.data()[y * width + first..][..count];
+                for (x, &value) in row.iter().enumerate() {
+                    columns[x * height + y] = value;
+                }
+            }
+            for chunk in columns[..count * height].chunk_by(|a, b| a == b) {
+                if chunk[0] != current {
+                    runs.push(length);
+                    length = 0;
+                    current = chunk[0];
+                }
+                length += chunk.len() as u32;
+            }
+        }
+        runs.push(length);
+        Self {
+            width: mask.width(),
+            height: mask.height(),
+            runs,
+        }
+    }
+
+    /// The raster of the runs.
+    pub fn to_mask(&self) -> Mask {
+        let (width, height) = (self.width as usize, self.height as usize);
+        let mut data = vec![0u8; width * height];
+        let mut columns = vec![0u8; COLUMNS_AT_ONCE * height];
+        let mut intervals = self.foreground().peekable();
+        for first in (0..width).step_by(COLUMNS_AT_ONCE) {
+            let count = COLUMNS_AT_ONCE.min(width - first);
+            let (start, end) = (first * height, (first + count) * height);
+            if intervals
+                .peek()
+                .is_none_or(|&(from, _)| from as usize >= end)
+            {
+                continue;
+            }
+            columns.fill(0);
+            while let Some(&(from, to)) = intervals.peek()
+                && (from as usize) < end
+            {
+                let (from, to) = (from as usize, to as usize);
+                columns[from.max(start) - start..to.min(end) - start].fill(1);
+                if to > end {
+                    break;
+                }
+                intervals.next();
+            }
+            for y in 0..height {
+                let row = &mut data[y * width + first..][..count];
+                for (x, value) in row.iter_mut().enumerate() {
+                    *value = columns[x * height + y];
+                }
+            }
+        }
+        Mask::from_rows(self.width, self.height, data)
+    }
+
+    /// The union of polygons, each `x0, y0, x1, y1, ..` in pixels, drawn as the COCO mask API
+    /// draws them.
+    ///
+    /// # Errors
+    /// If there is none, if one is no list of finite pairs or is too large to draw, or if the
+    /// mask has no pixels or too many.
+    pub fn from_polygons(
+        width: u32,
+        height: u32,
+        polygons: &[Vec<f64>],
+    ) -> Result<Self, MaskError> {
+        checked_pixels(width, height, u64::from(u32::MAX))?;
+        let parts = polygons
+            .iter()
+            .enumerate()
+            .map(|(index, polygon)| {
+                let runs = polygon::runs(index, polygon, width, height)?;
+                Ok(Self {
+                    width,
+                    height,
+                    runs,
+                })
+            })
+            .collect::<Result<Vec<_>, MaskError>>()?;
+        Self::union(&parts)
+    }
+
+    /// What at least one of the masks covers.
+    ///
+    /// # Errors
+    /// If there is no mask, or if the sizes differ.
+    pub fn union(masks: &[Self]) -> Result<Self, MaskError> {
+        Self::combine(masks, 1)
+    }
+
+    /// What all of the masks cover.
+    ///
+    /// # Errors
+    /// If there is no mask, or if the sizes differ.
+    pub fn intersection(masks: &[Self]) -> Result<Self, MaskError> {
+        Self::combine(masks, masks.len())
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// The run lengths.
+    pub fn runs(&self) -> &[u32] {
+        &self.runs
+    }
+
+    /// How many pixels are covered.
+    pub fn area(&self) -> u64 {
+        self.runs
+            .iter()
+            .skip(1)
+            .step_by(2)
+            .map(|&run| u64::from(run))
+            .sum()
+    }
+
+    /// The tight box as COCO has it, `x, y, width, height`; all zero where nothing is covered.
+    pub fn bbox(&self) -> [u32; 4] {
+        let (mut x0, mut y0, mut x1, mut y1) = (self.width, self.height, 0, 0);
+        for (start, end) in self.foreground() {
+            let (first, last) = (start / self.height, (end - 1) / self.height);
+            x0 = x0.min(first);
+            x1 = x1.max(last + 1);
+            if first == last {
+                y0 = y0.min(start % self.height);
+                y1 = y1.max((end - 1) % self.height + 1);
+            } else {
+                (y0, y1) = (0, self.height);
+            }
+        }
+        if x1 == 0 {
+            [0; 4]
+        } else {
+            [x0, y0, x1 - x0, y1 - y0]
+        }
+    }
+
+    /// Intersection over union; 0 where both are empty, as the COCO mask API has it.
+    ///
+    /// # Errors
+    /// If the sizes differ.
+    pub fn iou(&self, other: &Self) -> Result<f64, MaskError> {
+        let shared = self.shared_pixels(other)?;
+        Ok(ratio(shared, self.area() + other.area() - shared))
+    }
+
+    /// Overlap with a crowd region of the ground truth: the share of this mask inside the crowd.
+    ///
+    /// # Errors
+    /// If the sizes differ.
+    pub fn iou_with_crowd(&self, crowd: &Self) -> Result<f64, MaskError> {
+        Ok(ratio(self.shared_pixels(crowd)?, self.area()))
+    }
+
+    /// Covered stretches `start..end` in column order; none is empty, none touch.
+    fn foreground(&self) -> impl Iterator<Item = (u32, u32)> {
+        let mut runs = self.runs.iter().enumerate().peekable();
+        let mut position = 0u32;
+        std::iter::from_fn(move || {
+            let mut open: Option<u32> = None;
+            while let Some(&(index, &run)) = runs.peek() {
+                let covered = index % 2 == 1;
+                if let Some(start) = open
+                    && !covered
+                    && run > 0
+                {
+                    return Some((start, position));
+                }
+                if covered && run > 0 {
+                    open = open.or(Some(position));
+                }
+                position += run;
+                runs.next();
+            }
+            open.map(|start| (start, position))
+        })
+    }
+
+    fn shared_pixels(&self, other: &Self) -> Result<u64, MaskError> {
+        self.check_same_size(other)?;
+        let mut shared = 0u64;
+        let (mut left, mut right) = (self.foreground(), other.foreground());
+        let (mut a, mut b) = (left.next(), right.next());
+        while let (Some((a0, a1)), Some((b0, b1))) = (a, b) {
+            shared += u64::from(a1.min(b1).saturating_sub(a0.max(b0)));
+            if a1 <= b1 {
+                a = left.next();
+            } else {
+                b = right.next();
+            }
+        }
+        Ok(shared)
+    }
+
+    /// What at least `enough` of the masks cover.
+    fn combine(masks: &[Self], enough: usize) -> Result<Self, MaskError> {
+        let first = masks.first().ok_or(MaskError::NoMasks)?;
+        let mut edges = Vec::new();
+        for mask in masks {
+            first.check_same_size(mask)?;
+            edges.extend(
+                mask.foreground()
+                    .flat_map(|(start, end)| [(start, true), (end, false)]),
+            );
+        }
+        edges.sort_unstable();
+
+        let mut runs = Vec::new();
+        let (mut depth, mut covered, mut written) = (0usize, false, 0u32);
+        let mut edges = edges.into_iter().peekable();
+        while let Some((position, opens)) = edges.next() {
+            depth = if opens { depth + 1 } else { depth - 1 };
+            let more_here = edges.peek().is_some_and(|&(next, _)| next == position);
+            if !more_here && (depth >= enough) != covered {
+                runs.push(position - written);
+                written = position;
+                covered = !covered;
+            }
+        }
+        let pixels = first.width * first.height;
+        if written < pixels {
+            runs.push(pixels - written);
+        }
+        Ok(Self {
+            width: first.width,
+            height: first.height,
+            runs,
+        })
+    }
+
+    fn check_same_size(&self, other: &Self) -> Result<(), MaskError> {
+        if (self.width, self.height) == (other.width, other.height) {
+            return Ok(());
+        }
+        Err(MaskError::SizesDiffer {
+            left: [self.width, self.height],
+            right: [other.width, other.height],
+        })
+    }
+}
+
+fn ratio(part: u64, whole: u64) -> f64 {
+    if part == 0 {
+        0.0
+    } else {
+        part as f64 / whole as f64
+    }
+}
+
+fn checked_pixels(width: u32, height: u32, max_pixels: u64) -> Result<u64, MaskError> {
+    match u64::from(width) * u64::from(height) {
+        0 => Err(MaskError::NoPixels { width, height }),
+        pixels if pixels > max_pixels => Err(MaskError::TooManyPixels {
+            width,
+            height,
+            max_pixels,
+        }),
+        pixels => Ok(pixels),
+    }
+}
+
+fn check_sum(runs: &[u32], width: u32, height: u32, pixels: u64) -> Result<(), MaskError> {
+    let covered: u64 = runs.iter().map(|&run| u64::from(run)).sum();
+    if covered == pixels {
+        return Ok(());
+    }
+    Err(MaskError::WrongSum {
+        covered,
+        width,
+        height,
+        pixels,
+    })
+}
