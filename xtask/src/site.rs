@@ -239,12 +239,12 @@ fn read_tree(folder: &Path, prefix: &str, into: &mut BTreeMap<String, Vec<u8>>) 
 }
 
 /// Writes a file of `pkg` under a name that changes with its content, so that browsers may keep
-/// it for ever; returns its path in the site.
+/// it for ever; returns its URL path.
 fn write_hashed(site: &Path, extension: &str, bytes: &[u8]) -> Result<String> {
     let hash = hexadecimal(&Sha256::digest(bytes));
     let path = format!("pkg/fclm-{}.{extension}", &hash[..16]);
     write_file(&site.join(&path), bytes)?;
-    Ok(path)
+    Ok(format!("/{path}"))
 }
 
 /// Writes a file, and beside it the brotli form where it is text or wasm.
@@ -328,8 +328,8 @@ mod unit_tests {
         let first = write_hashed(site.path(), "css", text.as_bytes()).unwrap();
         let second = write_hashed(site.path(), "css", b"p {}").unwrap();
         assert_ne!(first, second);
-        assert!(first.starts_with("pkg/fclm-") && first.ends_with(".css"));
-        let compressed = fs::read(site.path().join(format!("{first}.br"))).unwrap();
+        assert!(first.starts_with("/pkg/fclm-") && first.ends_with(".css"));
+        let compressed = fs::read(format!("{}{first}.br", site.path().display())).unwrap();
         let mut restored = Vec::new();
         brotli::BrotliDecompress(&mut &compressed[..], &mut restored).unwrap();
         assert_eq!(restored, text.as_bytes());
