@@ -56,6 +56,7 @@ pub struct Region {
     pub mask: MaskRle,
     /// The box the user drew, where there was one.
     #[serde(default, rename = "box", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<[f32; 4]>))]
     pub box_px: Option<BoxPx>,
     /// How the mask came to be.
     #[serde(default)]
@@ -95,6 +96,7 @@ pub struct Point {
 pub struct SegmentRequest {
     /// A box around the object.
     #[serde(default, rename = "box", skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<[f32; 4]>))]
     pub box_px: Option<BoxPx>,
     /// Clicks on and off the object.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -109,6 +111,7 @@ pub struct RegionMask {
     pub mask: MaskRle,
     /// Tight box around the mask.
     #[serde(rename = "box")]
+    #[cfg_attr(feature = "openapi", schema(value_type = [f32; 4]))]
     pub box_px: BoxPx,
     /// Estimated IoU, 0 to 1.
     pub score: f32,

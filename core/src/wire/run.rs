@@ -48,6 +48,7 @@ pub struct FoundRegion {
     pub score: f32,
     /// Tight box around the mask.
     #[serde(rename = "box")]
+    #[cfg_attr(feature = "openapi", schema(value_type = [f32; 4]))]
     pub box_px: BoxPx,
     /// The mask, at the image's size.
     pub mask: MaskRle,
