@@ -99,7 +99,10 @@ pub(super) fn float_data(
         (S::F16, P::F32) => gather(tensor, t, f16::to_f32),
         (S::F16, P::F16) => gather(tensor, t, |x: f16| x),
         (S::F16, P::Bf16) => gather(tensor, t, |x: f16| bf16::from_f32(x.to_f32())),
-        (S::BF16, P::F32) => gather(tensor, t, bf16::to_f32),
+        // Every bit is kept, and unlike the conversion that quiets NaNs this one vectorises.
+        (S::BF16, P::F32) => gather(tensor, t, |x: bf16| {
+            f32::from_bits(u32::from(x.to_bits()) << 16)
+        }),
         (S::BF16, P::F16) => gather(tensor, t, |x: bf16| f16::from_f32(x.to_f32())),
         (S::BF16, P::Bf16) => gather(tensor, t, |x: bf16| x),
         (S::F64, P::F32) => gather(tensor, t, |x: f64| x as f32),

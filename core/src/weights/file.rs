@@ -51,12 +51,13 @@ impl WeightFile {
     /// Any header that is not one, or that disagrees with the number of bytes. Memory use is
     /// bounded by the header's own length, whatever sizes it claims.
     pub fn parse(bytes: impl AsRef<[u8]> + Send + Sync + 'static) -> Result<Self, WeightError> {
-        Self::parse_shared(Arc::new(bytes))
+        let bytes: SharedBytes = Arc::new(bytes);
+        Self::parse_shared(&bytes)
     }
 
     /// As [`WeightFile::parse`], for bytes that are shared already.
-    pub fn parse_shared(bytes: SharedBytes) -> Result<Self, WeightError> {
-        let buffer = (*bytes).as_ref();
+    pub fn parse_shared(bytes: &SharedBytes) -> Result<Self, WeightError> {
+        let buffer = (**bytes).as_ref();
         let (header, metadata) = SafeTensors::read_metadata(buffer)?;
         let start = header + size_of::<u64>();
         let entries = metadata
@@ -67,7 +68,7 @@ impl WeightFile {
                 let entry = Entry {
                     dtype: info.dtype,
                     shape: info.shape.clone(),
-                    bytes: Arc::clone(&bytes),
+                    bytes: Arc::clone(bytes),
                     range: start + from..start + to,
                 };
                 (name, entry)
@@ -348,5 +349,151 @@ impl fmt::Debug for Weights {
         f.debug_struct("Weights")
             .field("tensors", &self.entries.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::weights::to_safetensors;
+
+    fn fixtures() -> PathBuf {
+        std::env::var_os("FCLM_FIXTURES").map_or_else(
+            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures")),
+            PathBuf::from,
+        )
+    }
+
+    #[test]
+    fn fixture_shards_hold_what_one_file_of_them_holds() {
+        let mut files: Vec<PathBuf> = std::fs::read_dir(fixtures().join("qwen"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| {
+                let name = path.file_name().unwrap().to_string_lossy();
+                name.starts_with("model") && name.ends_with(".safetensors")
+            })
+            .collect();
+        files.sort();
+        let files = files
+            .iter()
+            .map(|path| WeightFile::parse(std::fs::read(path).unwrap()).unwrap());
+        let sharded = Weights::from_files(files).unwrap();
+        let tensors = sharded
+            .iter()
+            .map(|tensor| {
+                (
+                    tensor.name().to_owned(),
+                    tensor.to_float_data(Precision::F32).unwrap(),
+                )
+            })
+            .collect();
+        let bytes = to_safetensors(tensors).unwrap();
+        let whole = Weights::from_files([WeightFile::parse(bytes).unwrap()]).unwrap();
+        assert!(!sharded.is_empty());
+        assert_eq!(sharded.len(), whole.len());
+        for (left, right) in sharded.iter().zip(whole.iter()) {
+            assert_eq!((left.name(), left.shape()), (right.name(), right.shape()));
+            assert_eq!(
+                left.to_float_data(Precision::F32).unwrap(),
+                right.to_float_data(Precision::F32).unwrap(),
+            );
+        }
+    }
+
+    #[test]
+    fn tensors_come_by_name_and_rank() {
+        let data = TensorData::new(vec![1.0f32, 2.0], [1, 2]);
+        let bytes = to_safetensors(vec![("x".to_owned(), data)]).unwrap();
+        let weights = Weights::from_files([WeightFile::parse(bytes).unwrap()]).unwrap();
+        let device = Device::flex();
+        assert_eq!(weights.tensor::<2>("x", &device).unwrap().dims(), [1, 2]);
+        assert!(matches!(
+            weights.tensor::<1>("x", &device),
+            Err(WeightError::Shape { .. })
+        ));
+        assert!(matches!(
+            weights.tensor::<2>("y", &device),
+            Err(WeightError::Absent { .. })
+        ));
+        assert!(matches!(
+            weights.int_tensor::<2>("x", &device),
+            Err(WeightError::Type { .. })
+        ));
+    }
+
+    #[test]
+    fn inserted_bytes_must_have_the_declared_length() {
+        let mut file = WeightFile::default();
+        let mut insert = |shape: Vec<usize>, length: usize| {
+            let bytes = Arc::new(vec![0u8; length]);
+            file.insert("x".to_owned(), StoredDtype::F16, shape, bytes)
+        };
+        assert!(matches!(
+            insert(vec![3], 4),
+            Err(WeightError::Length { .. })
+        ));
+        assert!(matches!(
+            insert(vec![usize::MAX, 4], 4),
+            Err(WeightError::Length { .. })
+        ));
+        insert(vec![2], 4).unwrap();
+        assert!(matches!(
+            insert(vec![2], 4),
+            Err(WeightError::Duplicate { .. })
+        ));
+    }
+
+    fn with_header(header: &[u8], data: usize) -> Vec<u8> {
+        let mut bytes = (header.len() as u64).to_le_bytes().to_vec();
+        bytes.extend_from_slice(header);
+        bytes.resize(bytes.len() + data, 0);
+        bytes
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..512)) {
+            let _ = WeightFile::parse(bytes);
+        }
+
+        #[test]
+        fn garbage_headers_never_panic(header in ".{0,200}", data in 0usize..64) {
+            let _ = WeightFile::parse(with_header(header.as_bytes(), data));
+        }
+
+        #[test]
+        fn claimed_sizes_are_checked_before_they_are_used(
+            dtype in prop::sample::select(vec!["F32", "F16", "BF16", "I64", "U8", "BOOL", "F4", "X"]),
+            shape in prop::collection::vec(prop_oneof![0u64..5, any::<u64>()], 0..4),
+            from in prop_oneof![0u64..16, any::<u64>()],
+            to in prop_oneof![0u64..16, any::<u64>()],
+            data in 0usize..64,
+        ) {
+            let header = format!(
+                r#"{{"x":{{"dtype":"{dtype}","shape":{shape:?},"data_offsets":[{from},{to}]}}}}"#
+            );
+            if let Ok(file) = WeightFile::parse(with_header(header.as_bytes(), data)) {
+                let weights = Weights::from_files([file]).unwrap();
+                for tensor in weights.iter() {
+                    prop_assert_eq!(tensor.bytes().len(), data);
+                    let _ = tensor.to_float_data(Precision::F32);
+                    let _ = tensor.to_int_data();
+                }
+            }
+        }
+
+        #[test]
+        fn cut_files_are_refused(length in 0usize..100) {
+            let data = TensorData::new(vec![1.0f32; 8], [8]);
+            let mut bytes = to_safetensors(vec![("x".to_owned(), data)]).unwrap();
+            prop_assume!(length < bytes.len());
+            bytes.truncate(length);
+            prop_assert!(WeightFile::parse(bytes).is_err());
+        }
     }
 }

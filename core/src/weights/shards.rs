@@ -63,3 +63,31 @@ pub fn shard_index(shards: &[Shard]) -> Value {
         .collect();
     json!({ "metadata": { "total_size": total }, "weight_map": map })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shards_stay_below_the_limit_unless_one_tensor_alone_is_larger() {
+        let specs: Vec<(String, Vec<usize>)> = [4, 4, 30, 4, 8]
+            .iter()
+            .enumerate()
+            .map(|(index, size)| (format!("t{index}"), vec![*size]))
+            .collect();
+        let shards = plan_shards(&specs, Precision::F16, 20);
+        let sizes: Vec<usize> = shards.iter().map(|shard| shard.bytes).collect();
+        assert_eq!(sizes, [16, 60, 8, 16]);
+        assert_eq!(shards[1].file, "model-00002-of-00004.safetensors");
+        let index = shard_index(&shards);
+        assert_eq!(index["metadata"]["total_size"], 100);
+        assert_eq!(
+            index["weight_map"]["t3"],
+            "model-00003-of-00004.safetensors"
+        );
+        assert_eq!(
+            plan_shards(&specs, Precision::F16, 100)[0].file,
+            "model.safetensors"
+        );
+    }
+}
