@@ -1,1 +1,334 @@
-//! The one place that computes attention.
+//! The one place that computes attention, so that a change of kernel touches one file.
+//!
+//! On Flex, and wherever gradients are recorded, attention is matmul, softmax, matmul; elsewhere
+//! burn's attention is called, which picks a fused kernel of the device.
+
+use burn::tensor::activation::softmax;
+use burn::tensor::module::attention;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Bool, DType, Device, Int, Tensor};
+
+/// How scores are scaled and which keys a query may see without an explicit mask.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Attend {
+    /// Factor on the scores; `1 / sqrt(head width)` where `None`.
+    pub scale: Option<f64>,
+    /// Hides later keys from earlier queries, aligned at the bottom right: the last query sees
+    /// every key, as a key/value cache needs it.
+    pub causal: bool,
+}
+
+/// Scaled dot-product attention, differentiable in everything but the mask.
+///
+/// Where `q` has more heads than `k` and `v`, every run of `H / Hkv` query heads shares one
+/// key/value head. A query for which every key is hidden gets some finite mixture of values.
+///
+/// # Shapes
+///
+/// - `q`: `[B, H, Lq, D]`
+/// - `k`, `v`: `[B, Hkv, Lk, D]`, `Hkv` divides `H`
+/// - `mask` (`true` = hidden) and `bias` (added to the scaled scores): broadcastable to
+///   `[B, H, Lq, Lk]`
+/// - output: `[B, H, Lq, D]`
+///
+/// # Panics
+///
+/// Panics if the shapes disagree or `Hkv` does not divide `H`.
+pub fn attend(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    mask: Option<Tensor<4, Bool>>,
+    bias: Option<Tensor<4>>,
+    options: Attend,
+) -> Tensor<4> {
+    let [_, heads, ..] = q.dims();
+    let [_, kv_heads, ..] = k.dims();
+    assert_eq!(heads % kv_heads, 0, "{kv_heads} key/value heads do not divide {heads} heads");
+
+    if composes(&q.device()) {
+        return composed(q, k, v, mask, bias, options);
+    }
+    let groups = heads / kv_heads;
+    attention(
+        q,
+        repeat_heads(k, groups),
+        repeat_heads(v, groups),
+        mask,
+        bias,
+        AttentionModuleOptions {
+            scale: options.scale,
+            softcap: None,
+            is_causal: options.causal,
+        },
+    )
+}
+
+/// What hides keys in a stack of layers, prepared once and used by each of them.
+#[derive(Debug, Clone, Default)]
+pub struct SharedMask {
+    mask: Option<Tensor<4, Bool>>,
+    bias: Option<Tensor<4>>,
+    causal: bool,
+}
+
+impl SharedMask {
+    /// Prepares `mask` (`true` = hidden), or bottom-right aligned causality where there is none,
+    /// for queries of `dtype` on `device`.
+    ///
+    /// # Shapes
+    ///
+    /// - `mask`: broadcastable to `[B, H, queries, keys]`
+    pub fn new(
+        mask: Option<Tensor<4, Bool>>,
+        queries: usize,
+        keys: usize,
+        dtype: DType,
+        device: &Device,
+    ) -> Self {
+        if !composes(device) {
+            let causal = mask.is_none();
+            return Self { mask, bias: None, causal };
+        }
+        // A lone query is the last one, so that causality hides nothing from it.
+        let hidden = mask.or_else(|| (queries > 1).then(|| causal_mask(queries, keys, device)));
+        Self { mask: None, bias: hidden.map(|mask| additive(mask, dtype)), causal: false }
+    }
+
+    /// [`attend`] under this mask.
+    ///
+    /// # Shapes
+    ///
+    /// As in [`attend`].
+    pub fn attend(
+        &self,
+        q: Tensor<4>,
+        k: Tensor<4>,
+        v: Tensor<4>,
+        scale: Option<f64>,
+    ) -> Tensor<4> {
+        let options = Attend { scale, causal: self.causal };
+        attend(q, k, v, self.mask.clone(), self.bias.clone(), options)
+    }
+}
+
+/// The mask that hides later keys, aligned at the bottom right.
+///
+/// # Shapes
+///
+/// - output: `[1, 1, queries, keys]`, `true` = hidden
+pub fn causal_mask(queries: usize, keys: usize, device: &Device) -> Tensor<4, Bool> {
+    let offset = keys as i64 - queries as i64;
+    let rows = Tensor::<1, Int>::arange(offset..keys as i64, device).reshape([1, 1, queries, 1]);
+    let columns = Tensor::<1, Int>::arange(0..keys as i64, device).reshape([1, 1, 1, keys]);
+    columns.greater(rows)
+}
+
+/// Whether attention on `device` is put together from single operations. Fused kernels have no
+/// gradient, and Flex's matmul and softmax are faster than its fused attention.
+fn composes(device: &Device) -> bool {
+    device.is_autodiff() || *device == Device::flex()
+}
+
+/// A score that hides its key: finite, because a difference of infinities is no number.
+fn hidden_score(dtype: DType) -> f32 {
+    if dtype == DType::F16 { -6e4 } else { -1e9 }
+}
+
+fn additive(mask: Tensor<4, Bool>, dtype: DType) -> Tensor<4> {
+    mask.float().cast(dtype).mul_scalar(hidden_score(dtype))
+}
+
+fn repeat_heads(x: Tensor<4>, groups: usize) -> Tensor<4> {
+    if groups == 1 {
+        return x;
+    }
+    let [batch, heads, len, dim] = x.dims();
+    x.unsqueeze_dim::<5>(2)
+        .expand([batch, heads, groups, len, dim])
+        .reshape([batch, heads * groups, len, dim])
+}
+
+fn composed(
+    q: Tensor<4>,
+    k: Tensor<4>,
+    v: Tensor<4>,
+    mask: Option<Tensor<4, Bool>>,
+    bias: Option<Tensor<4>>,
+    options: Attend,
+) -> Tensor<4> {
+    let [batch, heads, queries, dim] = q.dims();
+    let [_, kv_heads, keys, value_dim] = v.dims();
+    let groups = heads / kv_heads;
+    let dtype = q.dtype();
+    let device = q.device();
+
+    // The query heads that share keys become rows of one matmul; keys are never repeated.
+    let q = q.mul_scalar(options.scale.unwrap_or(1.0 / (dim as f64).sqrt()));
+    let q = match groups {
+        1 => q,
+        _ => q.reshape([batch, kv_heads, groups * queries, dim]),
+    };
+    let mut scores = q.matmul(k.swap_dims(2, 3)).reshape([batch, heads, queries, keys]);
+    if let Some(bias) = bias {
+        scores = scores + bias;
+    }
+    if let Some(mask) = mask {
+        scores = scores + additive(mask, dtype);
+    }
+    if options.causal && queries > 1 {
+        scores = scores + additive(causal_mask(queries, keys, &device), dtype);
+    }
+
+    let fold = [batch, kv_heads, groups * queries, keys];
+    let output = if device.is_autodiff() {
+        recorded_mixture(scores, v, fold)
+    } else {
+        softmax(scores.cast(DType::F32), 3).cast(dtype).reshape(fold).matmul(v)
+    };
+    output.reshape([batch, heads, queries, value_dim])
+}
+
+/// `softmax(scores) @ v` for a recorded graph.
+///
+/// The exponentials are taken outside the graph by the fused softmax, `P`, and the graph records
+/// `w = P * (1 + scores - stop(scores))` and `(w @ v) / sum(w)`. The bracket is exactly one and
+/// the sum is one, so the value is the softmax's; `dw/dscores = P`, and the division by the sum
+/// supplies the other half of the softmax's derivative. Recorded step by step, a softmax would
+/// cost two scalar exponentials and about five more passes over all scores. The sum comes out of
+/// the matmul itself, as one more column of `v`.
+fn recorded_mixture(scores: Tensor<4>, v: Tensor<4>, fold: [usize; 4]) -> Tensor<4> {
+    let dtype = v.dtype();
+    let [batch, kv_heads, keys, dim] = v.dims();
+    let stopped = scores.clone().inner();
+    let probabilities = softmax(stopped.clone().cast(DType::F32), 3).cast(dtype);
+    let weights = (scores - stopped).add_scalar(1.0) * probabilities;
+
+    let ones = Tensor::ones([batch, kv_heads, keys, 1], (&v.device(), dtype));
+    let mixed = weights.reshape(fold).matmul(Tensor::cat(vec![v, ones], 3));
+    let sum = mixed.clone().narrow(3, dim, 1);
+    mixed.narrow(3, 0, dim) / sum
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use burn::tensor::{Distribution, Tolerance};
+
+    fn random<const D: usize>(shape: [usize; D], device: &Device) -> Tensor<D> {
+        Tensor::random(shape, Distribution::Normal(0.0, 1.0), device)
+    }
+
+    /// The textbook: heads repeated, softmax written out.
+    fn textbook(
+        q: Tensor<4>,
+        k: Tensor<4>,
+        v: Tensor<4>,
+        hidden: Option<Tensor<4, Bool>>,
+        bias: Option<Tensor<4>>,
+    ) -> Tensor<4> {
+        let [_, heads, _, dim] = q.dims();
+        let groups = heads / k.dims()[1];
+        let k = repeat_heads(k, groups);
+        let v = repeat_heads(v, groups);
+        let mut scores = q.matmul(k.transpose()) / (dim as f64).sqrt();
+        if let Some(bias) = bias {
+            scores = scores + bias;
+        }
+        if let Some(hidden) = hidden {
+            scores = scores.mask_fill(hidden, f32::NEG_INFINITY);
+        }
+        let exp = scores.exp();
+        (exp.clone() / exp.sum_dim(3)).matmul(v)
+    }
+
+    fn close(a: Tensor<4>, b: Tensor<4>) {
+        a.into_data().assert_approx_eq::<f32>(&b.into_data(), Tolerance::absolute(2e-5));
+    }
+
+    #[test]
+    fn follows_the_textbook_with_grouped_heads_mask_and_bias() {
+        let device = Device::flex();
+        let q = random([2, 6, 5, 4], &device);
+        let k = random([2, 3, 7, 4], &device);
+        let v = random([2, 3, 7, 4], &device);
+        let bias = random([1, 6, 5, 7], &device);
+        let mask = causal_mask(5, 7, &device);
+        close(
+            attend(
+                q.clone(),
+                k.clone(),
+                v.clone(),
+                Some(mask.clone()),
+                Some(bias.clone()),
+                Attend::default(),
+            ),
+            textbook(q.clone(), k.clone(), v.clone(), Some(mask.clone()), Some(bias)),
+        );
+        close(
+            attend(
+                q.clone(),
+                k.clone(),
+                v.clone(),
+                None,
+                None,
+                Attend { scale: None, causal: true },
+            ),
+            textbook(q, k, v, Some(mask), None),
+        );
+    }
+
+    #[test]
+    fn gradients_are_those_of_the_textbook() {
+        let device = Device::flex().autodiff();
+        let q = random([2, 4, 5, 3], &device).require_grad();
+        let k = random([2, 2, 6, 3], &device).require_grad();
+        let v = random([2, 2, 6, 3], &device).require_grad();
+        let bias = random([2, 4, 5, 6], &device).require_grad();
+        let mask = causal_mask(5, 6, &device);
+        let probe = random([2, 4, 5, 3], &device);
+
+        let ours = attend(
+            q.clone(),
+            k.clone(),
+            v.clone(),
+            Some(mask.clone()),
+            Some(bias.clone()),
+            Attend::default(),
+        );
+        let theirs = textbook(q.clone(), k.clone(), v.clone(), Some(mask), Some(bias.clone()));
+        close(ours.clone(), theirs.clone());
+        let ours = (ours * probe.clone()).sum().backward();
+        let theirs = (theirs * probe).sum().backward();
+        for input in [q, k, v, bias] {
+            let a = input.grad(&ours).expect("the input has a gradient");
+            let b = input.grad(&theirs).expect("the input has a gradient");
+            close(a, b);
+        }
+    }
+
+    #[test]
+    fn a_query_that_sees_nothing_stays_finite() {
+        let device = Device::flex().autodiff();
+        let q = random([1, 2, 3, 4], &device).require_grad();
+        let mask = Tensor::<4, Bool>::full([1, 1, 3, 3], true, &device);
+        let out = attend(q.clone(), q.clone(), q.clone(), Some(mask), None, Attend::default());
+        let grads = out.clone().sum().backward();
+        assert!(out.is_finite().all().into_scalar::<bool>());
+        let grad = q.grad(&grads).expect("the input has a gradient");
+        assert!(grad.is_finite().all().into_scalar::<bool>());
+    }
+
+    #[test]
+    fn causal_mask_is_aligned_at_the_bottom_right() {
+        let mask = causal_mask(2, 3, &Device::flex()).into_data();
+        mask.assert_eq(
+            &Tensor::<4, Bool>::from_data(
+                [[[[false, false, true], [false, false, false]]]],
+                &Device::flex(),
+            )
+            .into_data(),
+            true,
+        );
+    }
+}

@@ -1,1 +1,31 @@
-//! See the crate's documentation.
+//! Qwen2.5-VL: the image processor, the vision tower and the language model.
+//!
+//! Names and shapes of all tensors are those of the published checkpoints, up to [`names`].
+
+mod cache;
+mod config;
+mod generate;
+mod layers;
+mod model;
+mod position;
+mod processor;
+mod rope;
+mod text;
+mod vision;
+
+pub use cache::KvCache;
+pub use config::{ConfigError, QwenConfig, TextConfig, TextRope, VisionConfig, VisionRope};
+pub use generate::generate_greedy;
+pub use model::Qwen;
+pub use position::{mrope_continue, mrope_positions, positions_tensor};
+pub use processor::{GridThw, PreprocessError, preprocess, smart_resize};
+pub use text::{DecoderLayer, SelfAttention, TextModel};
+pub use vision::{
+    GatedMlp, PatchEmbed, PatchMerger, PatchProjection, VisionAttention, VisionBlock, VisionTower,
+};
+
+/// Rewrites from module paths to checkpoint names, for the modules whose published name is a
+/// number.
+pub fn names() -> &'static [(&'static str, &'static str)] {
+    &[("merger.expand.", "merger.mlp.0."), ("merger.project.", "merger.mlp.2.")]
+}

@@ -1,0 +1,164 @@
+//! The language model.
+
+use burn::module::Module;
+use burn::nn::{Embedding, Initializer, Linear, RmsNorm};
+use burn::tensor::{Bool, Device, Int, Tensor};
+
+use super::cache::KvCache;
+use super::layers::{linear, rms_norm, rms_norm_layer};
+use super::rope::Rotation;
+use super::vision::GatedMlp;
+use super::{TextConfig, TextRope};
+use crate::attention::SharedMask;
+
+/// Embeddings, decoder layers and the final norm.
+///
+/// Follows `Qwen2_5_VLTextModel` of
+/// <https://github.com/huggingface/transformers/blob/main/src/transformers/models/qwen2_5_vl/modeling_qwen2_5_vl.py>.
+#[derive(Module, Debug)]
+pub struct TextModel {
+    /// The embedding table.
+    pub embed_tokens: Embedding,
+    /// The decoder layers.
+    pub layers: Vec<DecoderLayer>,
+    /// The final norm.
+    pub norm: RmsNorm,
+    head_dim: usize,
+    #[module(skip)]
+    rope: TextRope,
+}
+
+/// One decoder layer.
+#[derive(Module, Debug)]
+pub struct DecoderLayer {
+    /// Attention over what was read so far.
+    pub self_attn: SelfAttention,
+    /// The MLP.
+    pub mlp: GatedMlp,
+    /// The norm before attention.
+    pub input_layernorm: RmsNorm,
+    /// The norm before the MLP.
+    pub post_attention_layernorm: RmsNorm,
+}
+
+/// Grouped-query attention.
+#[derive(Module, Debug)]
+pub struct SelfAttention {
+    /// Queries.
+    pub q_proj: Linear,
+    /// Keys.
+    pub k_proj: Linear,
+    /// Values.
+    pub v_proj: Linear,
+    /// The output projection.
+    pub o_proj: Linear,
+    heads: usize,
+    kv_heads: usize,
+}
+
+impl TextConfig {
+    /// A language model with fresh weights.
+    pub fn init(&self, device: &Device) -> TextModel {
+        let range = self.initializer_range;
+        let width = self.hidden_size;
+        let kv_width = self.num_key_value_heads * self.head_dim();
+        let norm = || rms_norm_layer(width, self.rms_norm_eps, device);
+        let layer = |_| DecoderLayer {
+            self_attn: SelfAttention {
+                q_proj: linear([width, width], true, range, device),
+                k_proj: linear([width, kv_width], true, range, device),
+                v_proj: linear([width, kv_width], true, range, device),
+                o_proj: linear([width, width], false, range, device),
+                heads: self.num_attention_heads,
+                kv_heads: self.num_key_value_heads,
+            },
+            mlp: GatedMlp::new(width, self.intermediate_size, false, range, device),
+            input_layernorm: norm(),
+            post_attention_layernorm: norm(),
+        };
+        TextModel {
+            embed_tokens: Embedding {
+                weight: Initializer::Normal { mean: 0.0, std: range }
+                    .init([self.vocab_size, width], device),
+            },
+            layers: (0..self.num_hidden_layers).map(layer).collect(),
+            norm: norm(),
+            head_dim: self.head_dim(),
+            rope: self.rope_parameters.clone(),
+        }
+    }
+}
+
+impl TextModel {
+    /// Hidden states after the final norm.
+    ///
+    /// # Shapes
+    ///
+    /// - `embeds`: `[B, L, hidden]`
+    /// - `positions`: `[3, B, L]`
+    /// - `mask` (`true` = hidden): `[B, 1, L, held + L]`; without it attention is causal
+    /// - output: `[B, L, hidden]`
+    ///
+    /// # Panics
+    ///
+    /// Panics if `cache` cannot hold `L` more tokens.
+    pub fn forward(
+        &self,
+        embeds: Tensor<3>,
+        positions: Tensor<3, Int>,
+        mask: Option<Tensor<4, Bool>>,
+        mut cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        let [_, len, _] = embeds.dims();
+        let held = cache.as_ref().map_or(0, |cache| cache.len());
+        let dtype = embeds.dtype();
+        let mask = SharedMask::new(mask, len, held + len, dtype, &embeds.device());
+        let rotation = Rotation::text(positions, &self.rope, self.head_dim, dtype);
+        let mut x = embeds;
+        for (index, layer) in self.layers.iter().enumerate() {
+            let cache = cache.as_deref_mut().map(|cache| (cache, index));
+            x = layer.forward(x, &rotation, &mask, cache);
+        }
+        if let Some(cache) = cache {
+            cache.advance(len);
+        }
+        rms_norm(&self.norm, x)
+    }
+}
+
+impl DecoderLayer {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        rotation: &Rotation,
+        mask: &SharedMask,
+        cache: Option<(&mut KvCache, usize)>,
+    ) -> Tensor<3> {
+        let mixed =
+            self.self_attn.forward(rms_norm(&self.input_layernorm, x.clone()), rotation, mask, cache);
+        let x = x + mixed;
+        x.clone() + self.mlp.forward(rms_norm(&self.post_attention_layernorm, x))
+    }
+}
+
+impl SelfAttention {
+    fn forward(
+        &self,
+        x: Tensor<3>,
+        rotation: &Rotation,
+        mask: &SharedMask,
+        cache: Option<(&mut KvCache, usize)>,
+    ) -> Tensor<3> {
+        let [batch, len, width] = x.dims();
+        let q = rotation.project(&self.q_proj, x.clone(), self.heads).swap_dims(1, 2);
+        let k = rotation.project(&self.k_proj, x.clone(), self.kv_heads).swap_dims(1, 2);
+        let v = self.v_proj.forward(x);
+        let v = v.reshape([batch, len, self.kv_heads, width / self.heads]).swap_dims(1, 2);
+        let [k, v] = match cache {
+            Some((cache, layer)) => cache.append(layer, k, v),
+            None => [k, v],
+        };
+        let mixed = mask.attend(q, k, v, None);
+        self.o_proj.forward(mixed.swap_dims(1, 2).reshape([batch, len, width]))
+    }
+}
