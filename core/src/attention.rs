@@ -44,7 +44,11 @@ pub fn attend(
 ) -> Tensor<4> {
     let [_, heads, ..] = q.dims();
     let [_, kv_heads, ..] = k.dims();
-    assert_eq!(heads % kv_heads, 0, "{kv_heads} key/value heads do not divide {heads} heads");
+    assert_eq!(
+        heads % kv_heads,
+        0,
+        "{kv_heads} key/value heads do not divide {heads} heads"
+    );
 
     if composes(&q.device()) {
         return composed(q, k, v, mask, bias, options);
@@ -88,11 +92,19 @@ impl SharedMask {
     ) -> Self {
         if !composes(device) {
             let causal = mask.is_none();
-            return Self { mask, bias: None, causal };
+            return Self {
+                mask,
+                bias: None,
+                causal,
+            };
         }
         // A lone query is the last one, so that causality hides nothing from it.
         let hidden = mask.or_else(|| (queries > 1).then(|| causal_mask(queries, keys, device)));
-        Self { mask: None, bias: hidden.map(|mask| additive(mask, dtype)), causal: false }
+        Self {
+            mask: None,
+            bias: hidden.map(|mask| additive(mask, dtype)),
+            causal: false,
+        }
     }
 
     /// [`attend`] under this mask.
@@ -107,7 +119,10 @@ impl SharedMask {
         v: Tensor<4>,
         scale: Option<f64>,
     ) -> Tensor<4> {
-        let options = Attend { scale, causal: self.causal };
+        let options = Attend {
+            scale,
+            causal: self.causal,
+        };
         attend(q, k, v, self.mask.clone(), self.bias.clone(), options)
     }
 }
@@ -169,7 +184,9 @@ fn composed(
         1 => q,
         _ => q.reshape([batch, kv_heads, groups * queries, dim]),
     };
-    let mut scores = q.matmul(k.swap_dims(2, 3)).reshape([batch, heads, queries, keys]);
+    let mut scores = q
+        .matmul(k.swap_dims(2, 3))
+        .reshape([batch, heads, queries, keys]);
     if let Some(bias) = bias {
         scores = scores + bias;
     }
@@ -184,7 +201,10 @@ fn composed(
     let output = if device.is_autodiff() {
         recorded_mixture(scores, v, fold)
     } else {
-        softmax(scores.cast(DType::F32), 3).cast(dtype).reshape(fold).matmul(v)
+        softmax(scores.cast(DType::F32), 3)
+            .cast(dtype)
+            .reshape(fold)
+            .matmul(v)
     };
     output.reshape([batch, heads, queries, value_dim])
 }
@@ -243,7 +263,8 @@ mod tests {
     }
 
     fn close(a: Tensor<4>, b: Tensor<4>) {
-        a.into_data().assert_approx_eq::<f32>(&b.into_data(), Tolerance::absolute(2e-5));
+        a.into_data()
+            .assert_approx_eq::<f32>(&b.into_data(), Tolerance::absolute(2e-5));
     }
 
     #[test]
@@ -263,7 +284,13 @@ mod tests {
                 Some(bias.clone()),
                 Attend::default(),
             ),
-            textbook(q.clone(), k.clone(), v.clone(), Some(mask.clone()), Some(bias)),
+            textbook(
+                q.clone(),
+                k.clone(),
+                v.clone(),
+                Some(mask.clone()),
+                Some(bias),
+            ),
         );
         close(
             attend(
@@ -272,7 +299,10 @@ mod tests {
                 v.clone(),
                 None,
                 None,
-                Attend { scale: None, causal: true },
+                Attend {
+                    scale: None,
+                    causal: true,
+                },
             ),
             textbook(q, k, v, Some(mask), None),
         );
@@ -296,7 +326,13 @@ mod tests {
             Some(bias.clone()),
             Attend::default(),
         );
-        let theirs = textbook(q.clone(), k.clone(), v.clone(), Some(mask), Some(bias.clone()));
+        let theirs = textbook(
+            q.clone(),
+            k.clone(),
+            v.clone(),
+            Some(mask),
+            Some(bias.clone()),
+        );
         close(ours.clone(), theirs.clone());
         let ours = (ours * probe.clone()).sum().backward();
         let theirs = (theirs * probe).sum().backward();
@@ -312,7 +348,14 @@ mod tests {
         let device = Device::flex().autodiff();
         let q = random([1, 2, 3, 4], &device).require_grad();
         let mask = Tensor::<4, Bool>::full([1, 1, 3, 3], true, &device);
-        let out = attend(q.clone(), q.clone(), q.clone(), Some(mask), None, Attend::default());
+        let out = attend(
+            q.clone(),
+            q.clone(),
+            q.clone(),
+            Some(mask),
+            None,
+            Attend::default(),
+        );
         let grads = out.clone().sum().backward();
         assert!(out.is_finite().all().into_scalar::<bool>());
         let grad = q.grad(&grads).expect("the input has a gradient");

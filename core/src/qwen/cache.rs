@@ -60,7 +60,11 @@ impl KvCache {
     ///
     /// Panics if fewer are held.
     pub fn truncate(&mut self, len: usize) {
-        assert!(len <= self.len, "cannot keep {len} of {} cached tokens", self.len);
+        assert!(
+            len <= self.len,
+            "cannot keep {len} of {} cached tokens",
+            self.len
+        );
         self.len = len;
     }
 
@@ -91,11 +95,18 @@ impl KvCache {
         values: Tensor<4>,
     ) -> [Tensor<4>; 2] {
         let end = self.len + keys.dims()[2];
-        assert!(end <= self.capacity, "{end} tokens exceed a cache of {}", self.capacity);
+        assert!(
+            end <= self.capacity,
+            "{end} tokens exceed a cache of {}",
+            self.capacity
+        );
         let shape = [self.batch, self.kv_heads, self.capacity, self.head_dim];
         let buffers = self.layers[layer].get_or_insert_with(|| {
             let options = || (&self.device, keys.dtype());
-            [Tensor::zeros(shape, options()), Tensor::zeros(shape, options())]
+            [
+                Tensor::zeros(shape, options()),
+                Tensor::zeros(shape, options()),
+            ]
         });
         let mut new = [keys, values].into_iter();
         buffers.each_mut().map(|buffer| {

@@ -130,7 +130,9 @@ pub struct VisionRope {
 
 impl Default for VisionRope {
     fn default() -> Self {
-        Self { rope_theta: 10_000.0 }
+        Self {
+            rope_theta: 10_000.0,
+        }
     }
 }
 
@@ -230,7 +232,11 @@ impl TryFrom<Value> for QwenConfig {
                 text.insert(name.into(), id.clone());
             }
         }
-        for name in ["tie_word_embeddings", "vision_start_token_id", "vision_end_token_id"] {
+        for name in [
+            "tie_word_embeddings",
+            "vision_start_token_id",
+            "vision_end_token_id",
+        ] {
             if let (None, Some(value)) = (top.get(name), text.get(name)) {
                 top.insert(name.into(), value.clone());
             }
@@ -251,7 +257,10 @@ impl TryFrom<Value> for QwenConfig {
 
 fn refuse_unsupported(text: &Map<String, Value>) -> Result<(), ConfigError> {
     let refused = |field, value: &Value| {
-        Err(ConfigError::Unsupported { field, value: value.to_string() })
+        Err(ConfigError::Unsupported {
+            field,
+            value: value.to_string(),
+        })
     };
     match text.get("hidden_act") {
         Some(value) if value != "silu" => return refused("hidden_act", value),
@@ -299,7 +308,10 @@ fn published_text() -> TextConfig {
         num_attention_heads: 28,
         num_key_value_heads: 4,
         rms_norm_eps: 1e-6,
-        rope_parameters: TextRope { rope_theta: 1e6, mrope_section: [16, 24, 24] },
+        rope_parameters: TextRope {
+            rope_theta: 1e6,
+            mrope_section: [16, 24, 24],
+        },
         max_position_embeddings: 128_000,
         initializer_range: default_range(),
         bos_token_id: Some(151_643),

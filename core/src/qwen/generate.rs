@@ -33,16 +33,22 @@ pub fn generate_greedy(
     let mut ids = Vec::with_capacity(max_tokens);
     while ids.len() < max_tokens {
         let [_, len, _] = embeds.dims();
-        let hidden =
-            qwen.forward(embeds, positions_tensor(&[&positions], &device), None, Some(&mut cache));
+        let hidden = qwen.forward(
+            embeds,
+            positions_tensor(&[&positions], &device),
+            None,
+            Some(&mut cache),
+        );
         let logits = qwen.logits(hidden.slice_dim(1, len - 1..len));
         let id = logits.argmax(2).into_scalar::<i64>() as u32;
         ids.push(id);
         if stop.contains(&id) {
             break;
         }
-        let next: Tensor<2, Int> =
-            Tensor::from_data(TensorData::new(vec![id as i32], [1, 1]), (&device, DType::I32));
+        let next: Tensor<2, Int> = Tensor::from_data(
+            TensorData::new(vec![id as i32], [1, 1]),
+            (&device, DType::I32),
+        );
         embeds = qwen.embed(next);
         positions = mrope_continue(cache.len(), rope_delta, 1);
     }

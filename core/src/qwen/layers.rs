@@ -12,7 +12,10 @@ pub(super) fn linear(
     range: f64,
     device: &Device,
 ) -> Linear {
-    let normal = Initializer::Normal { mean: 0.0, std: range };
+    let normal = Initializer::Normal {
+        mean: 0.0,
+        std: range,
+    };
     Linear {
         weight: normal.init([input, output], device),
         bias: bias.then(|| Initializer::Zeros.init([output], device)),

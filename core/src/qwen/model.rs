@@ -92,7 +92,11 @@ impl Qwen {
     pub fn logits(&self, hidden: Tensor<3>) -> Tensor<3> {
         match &self.lm_head {
             Some(head) => head.forward(hidden),
-            None => project(hidden, self.model.embed_tokens.weight.val().transpose(), None),
+            None => project(
+                hidden,
+                self.model.embed_tokens.weight.val().transpose(),
+                None,
+            ),
         }
     }
 }

@@ -27,9 +27,8 @@ pub fn mrope_positions(
     let mut grids = grids.iter();
     let mut index = 0;
     while index < ids.len() {
-        let opens = index > 0
-            && ids[index] == image_token_id
-            && ids[index - 1] == vision_start_token_id;
+        let opens =
+            index > 0 && ids[index] == image_token_id && ids[index - 1] == vision_start_token_id;
         if !opens {
             positions.push([next; 3]);
             next += 1;
@@ -38,8 +37,14 @@ pub fn mrope_positions(
         }
         let grid = grids.next().expect("every image in the ids has a grid");
         let tokens = grid.tokens(merge);
-        let run = ids[index..].iter().take_while(|&&id| id == image_token_id).count();
-        assert_eq!(run, tokens, "an image has another number of tokens than its grid");
+        let run = ids[index..]
+            .iter()
+            .take_while(|&&id| id == image_token_id)
+            .count();
+        assert_eq!(
+            run, tokens,
+            "an image has another number of tokens than its grid"
+        );
         let (rows, columns) = (grid.h / merge, grid.w / merge);
         for token in 0..tokens {
             let frame = token / (rows * columns);
@@ -55,7 +60,9 @@ pub fn mrope_positions(
 
 /// The positions of `count` text tokens behind `len` tokens of a sequence with this `rope_delta`.
 pub fn mrope_continue(len: usize, rope_delta: i32, count: usize) -> Vec<[i32; 3]> {
-    (len..len + count).map(|index| [index as i32 + rope_delta; 3]).collect()
+    (len..len + count)
+        .map(|index| [index as i32 + rope_delta; 3])
+        .collect()
 }
 
 /// The positions of a batch as the model takes them.
@@ -69,11 +76,21 @@ pub fn mrope_continue(len: usize, rope_delta: i32, count: usize) -> Vec<[i32; 3]
 /// Panics if the sequences have different lengths.
 pub fn positions_tensor(batch: &[&[[i32; 3]]], device: &Device) -> Tensor<3, Int> {
     let len = batch.first().map_or(0, |positions| positions.len());
-    assert!(batch.iter().all(|positions| positions.len() == len), "sequences of unequal length");
+    assert!(
+        batch.iter().all(|positions| positions.len() == len),
+        "sequences of unequal length"
+    );
     let values: Vec<i32> = (0..3)
-        .flat_map(|axis| batch.iter().flat_map(move |row| row.iter().map(move |p| p[axis])))
+        .flat_map(|axis| {
+            batch
+                .iter()
+                .flat_map(move |row| row.iter().map(move |p| p[axis]))
+        })
         .collect();
-    Tensor::from_data(TensorData::new(values, [3, batch.len(), len]), (device, DType::I32))
+    Tensor::from_data(
+        TensorData::new(values, [3, batch.len(), len]),
+        (device, DType::I32),
+    )
 }
 
 #[cfg(test)]
@@ -91,7 +108,14 @@ mod tests {
         assert_eq!(positions[..2], [[0; 3], [1; 3]]);
         assert_eq!(
             positions[2..8],
-            [[2, 2, 2], [2, 2, 3], [2, 2, 4], [2, 3, 2], [2, 3, 3], [2, 3, 4]]
+            [
+                [2, 2, 2],
+                [2, 2, 3],
+                [2, 2, 4],
+                [2, 3, 2],
+                [2, 3, 3],
+                [2, 3, 4]
+            ]
         );
         assert_eq!(positions[8..], [[5; 3], [6; 3]]);
         assert_eq!(delta, -3);

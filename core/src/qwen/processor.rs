@@ -78,7 +78,10 @@ pub fn smart_resize(
     let (h, w, unit) = (height as f64, width as f64, factor as f64);
     let multiple = |units: f64| units as usize * factor;
     // The reference rounds halves to even.
-    let rounded = (multiple((h / unit).round_ties_even()), multiple((w / unit).round_ties_even()));
+    let rounded = (
+        multiple((h / unit).round_ties_even()),
+        multiple((w / unit).round_ties_even()),
+    );
     let area = rounded.0 * rounded.1;
     Ok(if area > max_pixels {
         let shrink = (h * w / max_pixels as f64).sqrt();
@@ -88,7 +91,10 @@ pub fn smart_resize(
         )
     } else if area < min_pixels {
         let grow = (min_pixels as f64 / (h * w)).sqrt();
-        (multiple((h * grow / unit).ceil()), multiple((w * grow / unit).ceil()))
+        (
+            multiple((h * grow / unit).ceil()),
+            multiple((w * grow / unit).ceil()),
+        )
     } else {
         rounded
     })
@@ -109,10 +115,13 @@ pub fn preprocess(
     max_pixels: usize,
 ) -> Result<(Vec<f32>, GridThw), PreprocessError> {
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let (height, width) =
-        smart_resize(height, width, config.token_side(), min_pixels, max_pixels)?;
+    let (height, width) = smart_resize(height, width, config.token_side(), min_pixels, max_pixels)?;
     let resized = resize_bicubic(image, width as u32, height as u32);
-    let grid = GridThw { t: 1, h: height / config.patch_size, w: width / config.patch_size };
+    let grid = GridThw {
+        t: 1,
+        h: height / config.patch_size,
+        w: width / config.patch_size,
+    };
     Ok((patchify(&resized, config, grid), grid))
 }
 
@@ -133,7 +142,12 @@ fn patchify(image: &RgbImage, config: &VisionConfig, grid: GridThw) -> Vec<f32> 
                 for row in top..top + side {
                     let from = row * stride + left * 3;
                     let row = &pixels[from..from + side * 3];
-                    out.extend(row.iter().skip(channel).step_by(3).map(|&v| table[v as usize]));
+                    out.extend(
+                        row.iter()
+                            .skip(channel)
+                            .step_by(3)
+                            .map(|&v| table[v as usize]),
+                    );
                 }
                 let end = out.len();
                 for _ in 1..config.temporal_patch_size {
@@ -164,11 +178,17 @@ mod tests {
         assert!(h * w >= 3136 && h % 28 == 0 && w % 28 == 0);
         assert_eq!(
             smart_resize(1, 201, 28, 3136, 50_176),
-            Err(PreprocessError::TooElongated { width: 201, height: 1 })
+            Err(PreprocessError::TooElongated {
+                width: 201,
+                height: 1
+            })
         );
         assert_eq!(
             smart_resize(0, 5, 28, 3136, 50_176),
-            Err(PreprocessError::Empty { width: 5, height: 0 })
+            Err(PreprocessError::Empty {
+                width: 5,
+                height: 0
+            })
         );
     }
 

@@ -2,7 +2,7 @@
 
 use burn::nn::Linear;
 use burn::tensor::module::linear;
-use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
 use super::{GridThw, TextRope};
 
@@ -38,8 +38,10 @@ impl Rotation {
             TensorData::new(table, [3, 1, 1, half]),
             (&device, DType::F32),
         );
-        let positions = positions.cast(DType::F32).reshape([3, batch, len, 1]);
-        let angles = (positions * table).sum_dim(0).reshape([batch, len, 1, half]);
+        let positions = positions.cast(FloatDType::F32).reshape([3, batch, len, 1]);
+        let angles = (positions * table)
+            .sum_dim(0)
+            .reshape([batch, len, 1, half]);
         Self::new(Tensor::cat(vec![angles.clone(), angles], 3), dtype)
     }
 
@@ -67,7 +69,10 @@ impl Rotation {
             }
         }
         let shape = [1, grid.h * grid.w, 1, head_dim];
-        Self::new(Tensor::from_data(TensorData::new(angles, shape), (device, DType::F32)), dtype)
+        Self::new(
+            Tensor::from_data(TensorData::new(angles, shape), (device, DType::F32)),
+            dtype,
+        )
     }
 
     fn new(angles: Tensor<4>, dtype: DType) -> Self {
@@ -119,7 +124,10 @@ mod tests {
     #[test]
     fn rotates_halves_by_the_axis_of_each_frequency() {
         let device = Device::flex();
-        let rope = TextRope { rope_theta: 100.0, mrope_section: [1, 1, 0] };
+        let rope = TextRope {
+            rope_theta: 100.0,
+            mrope_section: [1, 1, 0],
+        };
         let positions = Tensor::<3, Int>::from_data([[[3]], [[5]], [[9]]], &device);
         let x = Tensor::<4>::from_data([[[[1.0, 2.0, 3.0, 4.0]]]], &device);
         let out = Rotation::text(positions, &rope, 4, DType::F32).apply(x);

@@ -78,8 +78,11 @@ impl TextConfig {
         };
         TextModel {
             embed_tokens: Embedding {
-                weight: Initializer::Normal { mean: 0.0, std: range }
-                    .init([self.vocab_size, width], device),
+                weight: Initializer::Normal {
+                    mean: 0.0,
+                    std: range,
+                }
+                .init([self.vocab_size, width], device),
             },
             layers: (0..self.num_hidden_layers).map(layer).collect(),
             norm: norm(),
@@ -134,10 +137,17 @@ impl DecoderLayer {
         mask: &SharedMask,
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
-        let mixed =
-            self.self_attn.forward(rms_norm(&self.input_layernorm, x.clone()), rotation, mask, cache);
+        let mixed = self.self_attn.forward(
+            rms_norm(&self.input_layernorm, x.clone()),
+            rotation,
+            mask,
+            cache,
+        );
         let x = x + mixed;
-        x.clone() + self.mlp.forward(rms_norm(&self.post_attention_layernorm, x))
+        x.clone()
+            + self
+                .mlp
+                .forward(rms_norm(&self.post_attention_layernorm, x))
     }
 }
 
@@ -150,15 +160,22 @@ impl SelfAttention {
         cache: Option<(&mut KvCache, usize)>,
     ) -> Tensor<3> {
         let [batch, len, width] = x.dims();
-        let q = rotation.project(&self.q_proj, x.clone(), self.heads).swap_dims(1, 2);
-        let k = rotation.project(&self.k_proj, x.clone(), self.kv_heads).swap_dims(1, 2);
+        let q = rotation
+            .project(&self.q_proj, x.clone(), self.heads)
+            .swap_dims(1, 2);
+        let k = rotation
+            .project(&self.k_proj, x.clone(), self.kv_heads)
+            .swap_dims(1, 2);
         let v = self.v_proj.forward(x);
-        let v = v.reshape([batch, len, self.kv_heads, width / self.heads]).swap_dims(1, 2);
+        let v = v
+            .reshape([batch, len, self.kv_heads, width / self.heads])
+            .swap_dims(1, 2);
         let [k, v] = match cache {
             Some((cache, layer)) => cache.append(layer, k, v),
             None => [k, v],
         };
         let mixed = mask.attend(q, k, v, None);
-        self.o_proj.forward(mixed.swap_dims(1, 2).reshape([batch, len, width]))
+        self.o_proj
+            .forward(mixed.swap_dims(1, 2).reshape([batch, len, width]))
     }
 }

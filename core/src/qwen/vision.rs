@@ -96,7 +96,13 @@ impl VisionConfig {
         let width = self.hidden_size;
         let merged = width * self.spatial_merge_size * self.spatial_merge_size;
         let side = self.patch_size;
-        let kernel = [width, self.in_channels, self.temporal_patch_size, side, side];
+        let kernel = [
+            width,
+            self.in_channels,
+            self.temporal_patch_size,
+            side,
+            side,
+        ];
         let block = |_| VisionBlock {
             norm1: rms_norm_layer(width, NORM_EPSILON, device),
             norm2: rms_norm_layer(width, NORM_EPSILON, device),
@@ -110,7 +116,11 @@ impl VisionConfig {
         VisionTower {
             patch_embed: PatchEmbed {
                 proj: PatchProjection {
-                    weight: Initializer::Normal { mean: 0.0, std: range }.init(kernel, device),
+                    weight: Initializer::Normal {
+                        mean: 0.0,
+                        std: range,
+                    }
+                    .init(kernel, device),
                 },
             },
             blocks: (0..self.depth).map(block).collect(),
@@ -137,7 +147,11 @@ impl VisionTower {
     /// Panics if `pixel_values` does not have the grid's number of patches.
     pub fn forward(&self, pixel_values: Tensor<3>, grid: GridThw) -> Tensor<3> {
         let [images, patches, patch_dim] = pixel_values.dims();
-        assert_eq!(patches, grid.patches(), "the pixel values are not of the grid {grid:?}");
+        assert_eq!(
+            patches,
+            grid.patches(),
+            "the pixel values are not of the grid {grid:?}"
+        );
         let config = &self.config;
         let merge = config.spatial_merge_size;
         let (square, frames, frame) = (merge * merge, images * grid.t, grid.h * grid.w);
@@ -146,7 +160,9 @@ impl VisionTower {
         let dtype = self.patch_embed.proj.weight.dtype();
 
         let plan = WindowPlan::new(grid, config);
-        let mut x = pixel_values.cast(dtype).reshape([frames, tokens, square * patch_dim]);
+        let mut x = pixel_values
+            .cast(dtype)
+            .reshape([frames, tokens, square * patch_dim]);
         // Pixels are reordered rather than their embeddings: no gradient goes through them.
         if let Some(order) = plan.order(&device) {
             x = x.select(1, order);
@@ -160,10 +176,21 @@ impl VisionTower {
             &device,
             dtype,
         );
-        let mut x = self.patch_embed.forward(x.reshape([frames, frame, patch_dim]));
-        let whole = [Windows { count: 1, len: frame }];
-        let windows: Vec<Windows> =
-            plan.classes.iter().map(|class| Windows { len: class.len * square, ..*class }).collect();
+        let mut x = self
+            .patch_embed
+            .forward(x.reshape([frames, frame, patch_dim]));
+        let whole = [Windows {
+            count: 1,
+            len: frame,
+        }];
+        let windows: Vec<Windows> = plan
+            .classes
+            .iter()
+            .map(|class| Windows {
+                len: class.len * square,
+                ..*class
+            })
+            .collect();
         for (index, block) in self.blocks.iter().enumerate() {
             let everything = config.fullatt_block_indexes.contains(&index);
             x = block.forward(x, &rotation, if everything { &whole } else { &windows });
@@ -182,13 +209,20 @@ impl PatchEmbed {
         let weight = self.proj.weight.val();
         let [width, ..] = weight.dims();
         let [.., patch_dim] = patches.dims();
-        project(patches, weight.reshape([width, patch_dim]).transpose(), None)
+        project(
+            patches,
+            weight.reshape([width, patch_dim]).transpose(),
+            None,
+        )
     }
 }
 
 impl VisionBlock {
     fn forward(&self, x: Tensor<3>, rotation: &Rotation, windows: &[Windows]) -> Tensor<3> {
-        let x = x.clone() + self.attn.forward(rms_norm(&self.norm1, x), rotation, windows);
+        let x = x.clone()
+            + self
+                .attn
+                .forward(rms_norm(&self.norm1, x), rotation, windows);
         x.clone() + self.mlp.forward(rms_norm(&self.norm2, x))
     }
 }
@@ -212,7 +246,8 @@ impl VisionAttention {
                     1 => x.clone(),
                     _ => x.clone().slice_dim(1, begin..end),
                 };
-                x.reshape([frames * class.count, class.len, heads, dim]).swap_dims(1, 2)
+                x.reshape([frames * class.count, class.len, heads, dim])
+                    .swap_dims(1, 2)
             };
             let mixed = attend(part(&q), part(&k), part(&v), None, None, Attend::default());
             outputs.push(mixed.swap_dims(1, 2).reshape([frames, end - begin, width]));
@@ -245,13 +280,7 @@ impl VisionAttention {
 
 impl GatedMlp {
     /// An MLP with fresh weights.
-    pub(super) fn new(
-        width: usize,
-        inner: usize,
-        bias: bool,
-        range: f64,
-        device: &Device,
-    ) -> Self {
+    pub(super) fn new(width: usize, inner: usize, bias: bool, range: f64, device: &Device) -> Self {
         Self {
             gate_proj: linear([width, inner], bias, range, device),
             up_proj: linear([width, inner], bias, range, device),
@@ -314,9 +343,15 @@ impl WindowPlan {
         windows.sort_by_key(|window| std::cmp::Reverse(window.len()));
         let classes = windows
             .chunk_by(|a, b| a.len() == b.len())
-            .map(|class| Windows { count: class.len(), len: class[0].len() })
+            .map(|class| Windows {
+                count: class.len(),
+                len: class[0].len(),
+            })
             .collect();
-        Self { tokens: windows.concat(), classes }
+        Self {
+            tokens: windows.concat(),
+            classes,
+        }
     }
 
     fn order(&self, device: &Device) -> Option<Tensor<1, Int>> {
@@ -334,12 +369,19 @@ impl WindowPlan {
 
 /// `None` for the order that changes nothing.
 fn indices(order: &[usize], device: &Device) -> Option<Tensor<1, Int>> {
-    if order.iter().enumerate().all(|(place, &index)| place == index) {
+    if order
+        .iter()
+        .enumerate()
+        .all(|(place, &index)| place == index)
+    {
         return None;
     }
     let order: Vec<i32> = order.iter().map(|&index| index as i32).collect();
     let len = order.len();
-    Some(Tensor::from_data(TensorData::new(order, [len]), (device, DType::I32)))
+    Some(Tensor::from_data(
+        TensorData::new(order, [len]),
+        (device, DType::I32),
+    ))
 }
 
 #[cfg(test)]
@@ -363,10 +405,12 @@ mod tests {
         let plan = plan(12, 10);
         assert_eq!(
             plan.classes,
-            [Windows { count: 1, len: 16 }, Windows { count: 1, len: 8 }, Windows {
-                count: 1,
-                len: 4
-            }, Windows { count: 1, len: 2 }]
+            [
+                Windows { count: 1, len: 16 },
+                Windows { count: 1, len: 8 },
+                Windows { count: 1, len: 4 },
+                Windows { count: 1, len: 2 }
+            ]
         );
         let mut tokens = plan.tokens.clone();
         tokens.sort_unstable();
