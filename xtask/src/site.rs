@@ -134,6 +134,8 @@ impl Inputs {
             .and_then(|bindgen| {
                 bindgen
                     .typescript(false)
+                    .remove_name_section(true)
+                    .remove_producers_section(true)
                     // The page's own script says where the module is: its name holds a hash.
                     .omit_default_module_path(true)
                     .generate_output()
