@@ -1,0 +1,402 @@
+//! A real Chromium, driven by mouse and keyboard over its debugging protocol.
+
+use std::env;
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use chromiumoxide::browser::{Browser, BrowserConfig};
+use chromiumoxide::cdp::browser_protocol::dom::SetFileInputFilesParams;
+use chromiumoxide::cdp::browser_protocol::input::{
+    DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
+    InsertTextParams, MouseButton,
+};
+use chromiumoxide::cdp::browser_protocol::log::EventEntryAdded;
+use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
+use chromiumoxide::cdp::js_protocol::runtime::EventExceptionThrown;
+use chromiumoxide::page::{Page, ScreenshotParams};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+const NAMES: [&str; 4] = [
+    "chromium",
+    "chromium-browser",
+    "google-chrome-stable",
+    "google-chrome",
+];
+const POLL: Duration = Duration::from_millis(50);
+/// How long anything on the page may take; an answer on two busy cores is the slowest.
+const PATIENCE: Duration = Duration::from_secs(90);
+const VIEW: (u32, u32) = (1280, 860);
+
+/// One tab of a browser that was started for this test alone.
+pub struct Tab {
+    browser: Browser,
+    page: Page,
+    complaints: Arc<Mutex<Vec<String>>>,
+    tasks: Vec<JoinHandle<()>>,
+    _profile: TempDir,
+}
+
+impl fmt::Debug for Tab {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter
+            .debug_struct("Tab")
+            .field("page", &self.page)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A point of the window, in CSS pixels.
+pub type Point = (f64, f64);
+
+/// Where an element is in the window, in CSS pixels: left, top, width, height.
+pub type Rect = [f64; 4];
+
+impl Tab {
+    /// Starts a browser with a fresh profile and opens a page in it.
+    ///
+    /// # Panics
+    /// If there is no Chromium, or it does not start, or does not load the page.
+    pub async fn open(url: &str) -> Self {
+        let profile = tempfile::tempdir().expect("a folder for the profile");
+        let config = BrowserConfig::builder()
+            .chrome_executable(chromium())
+            .user_data_dir(profile.path())
+            .no_sandbox()
+            .window_size(VIEW.0, VIEW.1)
+            .viewport(None)
+            .launch_timeout(Duration::from_secs(60))
+            .request_timeout(PATIENCE)
+            .arg("enable-unsafe-webgpu")
+            .arg(("use-webgpu-adapter", "swiftshader"))
+            .arg("disable-component-update")
+            .arg("disable-quic")
+            .build()
+            .expect("the browser's configuration is whole");
+        let (browser, mut handler) = Browser::launch(config).await.expect("Chromium starts");
+        let mut tasks = vec![tokio::spawn(async move {
+            while let Some(event) = handler.next().await {
+                // Messages that this version of the protocol does not know are no failure.
+                drop(event);
+            }
+        })];
+        let page = browser.new_page("about:blank").await.expect("a new tab");
+        page.enable_log().await.expect("the browser's log");
+        page.enable_runtime()
+            .await
+            .expect("the script's exceptions");
+        let complaints = Arc::new(Mutex::new(Vec::new()));
+
+        let mut entries = page
+            .event_listener::<EventEntryAdded>()
+            .await
+            .expect("log events");
+        let heard = Arc::clone(&complaints);
+        tasks.push(tokio::spawn(async move {
+            while let Some(event) = entries.next().await {
+                let entry = &event.entry;
+                if entry.level.as_ref() == "error" {
+                    let source = entry.source.as_ref();
+                    let place = entry.url.as_deref().unwrap_or_default();
+                    note(&heard, format!("{source}: {} {place}", entry.text));
+                }
+            }
+        }));
+        let mut thrown = page
+            .event_listener::<EventExceptionThrown>()
+            .await
+            .expect("exceptions");
+        let heard = Arc::clone(&complaints);
+        tasks.push(tokio::spawn(async move {
+            while let Some(event) = thrown.next().await {
+                let details = &event.exception_details;
+                let what = details
+                    .exception
+                    .as_ref()
+                    .and_then(|object| object.description.clone());
+                note(
+                    &heard,
+                    format!("exception: {} {}", details.text, what.unwrap_or_default()),
+                );
+            }
+        }));
+
+        page.goto(url)
+            .await
+            .unwrap_or_else(|error| panic!("{url} did not load: {error}"));
+        Self {
+            browser,
+            page,
+            complaints,
+            tasks,
+            _profile: profile,
+        }
+    }
+
+    /// Loads the page again and waits until it is there.
+    ///
+    /// # Panics
+    /// If it does not load.
+    pub async fn reload(&self) {
+        self.page.reload().await.expect("the page loads again");
+    }
+
+    /// The value of a JavaScript expression.
+    ///
+    /// # Panics
+    /// If it throws, or its value is of another type.
+    pub async fn evaluate<T: DeserializeOwned>(&self, expression: &str) -> T {
+        let result = self
+            .page
+            .evaluate_expression(expression)
+            .await
+            .unwrap_or_else(|error| panic!("{expression}: {error}"));
+        result
+            .into_value()
+            .unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// Waits until a JavaScript expression is truthy; `what` says in the failure what was missing.
+    ///
+    /// # Panics
+    /// If it stays falsy; says what the page shows and what the browser complained about.
+    pub async fn wait_until(&self, what: &str, expression: &str) -> Value {
+        let question = format!("(() => {{ const v = {expression}; return v ? v : null; }})()");
+        let started = Instant::now();
+        loop {
+            // While a page is being replaced there is no context to evaluate in; that passes.
+            if let Ok(result) = self.page.evaluate_expression(question.as_str()).await
+                && let Ok(value) = result.into_value::<Value>()
+                && !value.is_null()
+            {
+                return value;
+            }
+            if started.elapsed() > PATIENCE {
+                self.give_up(what).await;
+            }
+            tokio::time::sleep(POLL).await;
+        }
+    }
+
+    /// Waits for an element that is seen, and returns where it is.
+    ///
+    /// # Panics
+    /// If it does not appear.
+    pub async fn see(&self, selector: &str) -> Rect {
+        let selector_json = Value::from(selector);
+        let found = self
+            .wait_until(
+                &format!("`{selector}` is not on the page"),
+                &format!(
+                    "(() => {{ const e = document.querySelector({selector_json}); if (!e) return 0;
+                     const r = e.getBoundingClientRect();
+                     return r.width > 0 && r.height > 0 && [r.left, r.top, r.width, r.height]; }})()"
+                ),
+            )
+            .await;
+        serde_json::from_value(found).expect("four numbers")
+    }
+
+    /// Brings an element into view and clicks its centre.
+    ///
+    /// # Panics
+    /// If the element does not appear, or another one covers it.
+    pub async fn click(&self, selector: &str) {
+        self.see(selector).await;
+        let selector_json = Value::from(selector);
+        let enabled = format!(
+            "(() => {{ const e = document.querySelector({selector_json}); if (!e || e.disabled) return 0;
+             e.scrollIntoView({{block: 'nearest', behavior: 'instant'}});
+             const r = e.getBoundingClientRect();
+             const at = document.elementFromPoint(r.left + r.width / 2, r.top + r.height / 2);
+             return at && (e.contains(at) || at.contains(e)) &&
+                 [r.left + r.width / 2, r.top + r.height / 2]; }})()"
+        );
+        let centre = self
+            .wait_until(&format!("`{selector}` cannot be clicked"), &enabled)
+            .await;
+        let centre: Point = serde_json::from_value(centre).expect("two numbers");
+        self.drag(&[centre]).await;
+    }
+
+    /// Presses the left button at the first point, moves through the others, lets go at the last.
+    ///
+    /// # Panics
+    /// If the browser refuses the events.
+    pub async fn drag(&self, path: &[Point]) {
+        let (Some(&first), Some(&last)) = (path.first(), path.last()) else {
+            return;
+        };
+        self.mouse(DispatchMouseEventType::MouseMoved, first, 0)
+            .await;
+        self.mouse(DispatchMouseEventType::MousePressed, first, 1)
+            .await;
+        for &point in &path[1..] {
+            self.mouse(DispatchMouseEventType::MouseMoved, point, 1)
+                .await;
+        }
+        self.mouse(DispatchMouseEventType::MouseReleased, last, 0)
+            .await;
+    }
+
+    async fn mouse(&self, kind: DispatchMouseEventType, (x, y): Point, held: i64) {
+        let moved = matches!(kind, DispatchMouseEventType::MouseMoved);
+        let button = if moved && held == 0 {
+            MouseButton::None
+        } else {
+            MouseButton::Left
+        };
+        let event = DispatchMouseEventParams::builder()
+            .r#type(kind)
+            .x(x)
+            .y(y)
+            .button(button)
+            .buttons(held)
+            .click_count(i64::from(!moved))
+            .build()
+            .expect("the mouse event is whole");
+        self.page
+            .execute(event)
+            .await
+            .expect("the mouse event is taken");
+    }
+
+    /// Clicks an element and types a text into it.
+    ///
+    /// # Panics
+    /// If the element does not appear or does not take the text.
+    pub async fn type_into(&self, selector: &str, text: &str) {
+        self.click(selector).await;
+        self.page
+            .execute(InsertTextParams::new(text))
+            .await
+            .expect("the text is taken");
+        let (selector, text) = (Value::from(selector), Value::from(text));
+        self.wait_until(
+            &format!("{selector} does not hold {text}"),
+            &format!("document.querySelector({selector}).value === {text}"),
+        )
+        .await;
+    }
+
+    /// Presses Enter where the focus is.
+    ///
+    /// # Panics
+    /// If the browser refuses the event.
+    pub async fn press_enter(&self) {
+        for kind in [DispatchKeyEventType::KeyDown, DispatchKeyEventType::KeyUp] {
+            let event = DispatchKeyEventParams::builder()
+                .r#type(kind)
+                .key("Enter")
+                .code("Enter")
+                .text("\r")
+                .windows_virtual_key_code(13)
+                .build()
+                .expect("the key event is whole");
+            self.page
+                .execute(event)
+                .await
+                .expect("the key event is taken");
+        }
+    }
+
+    /// Puts a file into a file input, as its picker would.
+    ///
+    /// # Panics
+    /// If the page has no such input.
+    pub async fn choose_file(&self, selector: &str, file: &Path) {
+        let input = self
+            .page
+            .find_element(selector)
+            .await
+            .unwrap_or_else(|error| panic!("`{selector}` is not on the page: {error}"));
+        let choice = SetFileInputFilesParams::builder()
+            .file(file.to_string_lossy())
+            .backend_node_id(input.backend_node_id)
+            .build()
+            .expect("the choice is whole");
+        self.page.execute(choice).await.expect("the file is taken");
+    }
+
+    /// Saves what the tab shows as a PNG.
+    ///
+    /// # Panics
+    /// If it cannot be written.
+    pub async fn screenshot(&self, file: &Path) {
+        let parameters = ScreenshotParams::builder()
+            .format(CaptureScreenshotFormat::Png)
+            .build();
+        self.page
+            .save_screenshot(parameters, file)
+            .await
+            .expect("the screenshot is written");
+    }
+
+    /// What the browser has complained about so far: exceptions, refused resources, violations of
+    /// the content security policy.
+    ///
+    /// # Panics
+    /// If a task that collects them panicked.
+    pub fn complaints(&self) -> Vec<String> {
+        self.complaints
+            .lock()
+            .expect("the collecting tasks live")
+            .clone()
+    }
+
+    /// Closes the browser.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub async fn close(mut self) {
+        self.browser.close().await.expect("the browser closes");
+        self.browser.wait().await.expect("the browser ends");
+        for task in self.tasks {
+            task.abort();
+        }
+    }
+
+    async fn give_up(&self, what: &str) -> ! {
+        let picture = env::temp_dir().join(format!("fclm-browser-{}.png", std::process::id()));
+        self.screenshot(&picture).await;
+        let url: String = self.evaluate("location.href").await;
+        let shown: String = self
+            .evaluate("document.body ? document.body.innerText : ''")
+            .await;
+        panic!(
+            "{what}, after {} s at {url}\n--- the page shows (also {}):\n{shown}\n--- the browser \
+             complained:\n{}",
+            PATIENCE.as_secs(),
+            picture.display(),
+            self.complaints().join("\n")
+        );
+    }
+}
+
+fn note(complaints: &Mutex<Vec<String>>, complaint: String) {
+    if let Ok(mut list) = complaints.lock() {
+        list.push(complaint);
+    }
+}
+
+/// Where Chromium is: `FCLM_CHROMIUM`, or the first of its names on the `PATH`.
+fn chromium() -> PathBuf {
+    if let Some(named) = env::var_os("FCLM_CHROMIUM") {
+        return named.into();
+    }
+    let directories = env::var_os("PATH").unwrap_or_default();
+    let found = env::split_paths(&directories)
+        .flat_map(|directory| NAMES.map(|name| directory.join(name)))
+        .find(|path| path.is_file());
+    found.unwrap_or_else(|| {
+        panic!(
+            "the browser test needs Chromium; `cargo xtask test` installs Debian's package, or \
+             name a binary in FCLM_CHROMIUM"
+        )
+    })
+}

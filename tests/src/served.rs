@@ -1,0 +1,114 @@
+//! A running `fclm serve` with a data directory of its own.
+
+use std::fs::File;
+use std::net::TcpListener;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::de::DeserializeOwned;
+use tempfile::TempDir;
+
+use crate::binary;
+
+/// Loading a model on two busy cores takes the most of it.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The server; it ends when this is dropped.
+#[derive(Debug)]
+pub struct Served {
+    child: Child,
+    address: String,
+    data: TempDir,
+    client: reqwest::Client,
+}
+
+impl Served {
+    /// Starts the server on a free port and waits until it is ready.
+    ///
+    /// # Panics
+    /// If it does not start; shows its log.
+    pub async fn start() -> Self {
+        let port = free_port();
+        let data = tempfile::tempdir().expect("a folder for the server's data");
+        let log = File::create(data.path().join("log")).expect("a log file");
+        let child = binary::command()
+            .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
+            .arg("--data-dir")
+            .arg(data.path().join("data"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("the log file is shared"))
+            .stderr(log)
+            .spawn()
+            .expect("fclm starts");
+        let client = reqwest::Client::new();
+        let mut served = Self {
+            child,
+            address: format!("http://127.0.0.1:{port}"),
+            data,
+            client,
+        };
+        served.wait_until_ready().await;
+        served
+    }
+
+    async fn wait_until_ready(&mut self) {
+        let started = Instant::now();
+        let url = self.url("/readyz");
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the server can be asked") {
+                panic!("the server ended with {status}:\n{}", self.log());
+            }
+            let answer = self.client.get(&url).send().await;
+            if answer.is_ok_and(|answer| answer.status().is_success()) {
+                return;
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the server is not ready:\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// A URL of the server.
+    pub fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.address)
+    }
+
+    /// The JSON that a path answers with.
+    ///
+    /// # Panics
+    /// If it does not answer, or with something else.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        let answer = self
+            .client
+            .get(self.url(path))
+            .send()
+            .await
+            .expect("the server answers");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer
+            .json()
+            .await
+            .unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// What the server has written to its log.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.data.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // Already ended is as good as killed, and a test that fails must not fail twice.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    listener.local_addr().expect("the port has a number").port()
+}
