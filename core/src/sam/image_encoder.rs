@@ -1,0 +1,29 @@
+//! The image encoder that the configuration names.
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+
+use super::{TinyVit, Vit};
+
+/// Turns a preprocessed image into its embedding.
+#[derive(Module, Debug)]
+pub enum ImageEncoder {
+    /// The plain vision transformer.
+    Vit(Vit),
+    /// The hierarchical encoder of MobileSAM.
+    TinyVit(TinyVit),
+}
+
+impl ImageEncoder {
+    /// Encodes a batch of images as [`preprocess`](super::preprocess) makes them.
+    ///
+    /// # Shapes
+    /// - images: `[batch, 3, size, size]`
+    /// - output: `[batch, channels, grid, grid]`
+    pub fn forward(&self, images: Tensor<4>) -> Tensor<4> {
+        match self {
+            Self::Vit(encoder) => encoder.forward(images),
+            Self::TinyVit(encoder) => encoder.forward(images),
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! An image as the encoder wants it, and coordinates in that image.
+//!
+//! Source: `segment_anything/utils/transforms.py` and `Sam.preprocess`.
+
+use fast_image_resize::images::{Image, ImageRef};
+use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use image::RgbImage;
+
+use super::SamConfig;
+
+const PIXEL_MEAN: [f32; 3] = [123.675, 116.28, 103.53];
+const PIXEL_STD: [f32; 3] = [58.395, 57.12, 57.375];
+
+/// An image scaled to the encoder's input, normalised and zero-padded right and below.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Prepared {
+    /// Values `[3, size, size]`.
+    pub pixels: Vec<f32>,
+    /// Rows that hold the image; those below are padding.
+    pub input_h: usize,
+    /// Columns that hold the image; those to the right are padding.
+    pub input_w: usize,
+}
+
+/// Height and width of an image once its longest side fills the input.
+pub fn input_size(height: usize, width: usize, image_size: usize) -> [usize; 2] {
+    let scale = image_size as f64 / height.max(width) as f64;
+    [height, width].map(|side| ((side as f64 * scale + 0.5) as usize).max(1))
+}
+
+/// Scales, normalises and pads an image.
+pub fn preprocess(image: &RgbImage, config: &SamConfig) -> Prepared {
+    let size = config.image_size;
+    let (width, height) = image.dimensions();
+    let [input_h, input_w] = input_size(height as usize, width as usize, size);
+    let resized = resize(image, input_w as u32, input_h as u32);
+
+    let plane = size * size;
+    let mut pixels = vec![0.0; 3 * plane];
+    for (x, y, pixel) in resized.enumerate_pixels() {
+        let index = y as usize * size + x as usize;
+        for channel in 0..3 {
+            pixels[channel * plane + index] =
+                (f32::from(pixel[channel]) - PIXEL_MEAN[channel]) / PIXEL_STD[channel];
+        }
+    }
+    Prepared {
+        pixels,
+        input_h,
+        input_w,
+    }
+}
+
+/// Moves points (x, y) from pixels of the original image, given as height and width, to pixels of
+/// the encoder's input.
+pub fn to_input_coords(
+    points: &[[f32; 2]],
+    original: [usize; 2],
+    image_size: usize,
+) -> Vec<[f32; 2]> {
+    let [height, width] = original;
+    let [input_h, input_w] = input_size(height, width, image_size);
+    let scale_x = input_w as f64 / width as f64;
+    let scale_y = input_h as f64 / height as f64;
+    points
+        .iter()
+        .map(|&[x, y]| {
+            [
+                (f64::from(x) * scale_x) as f32,
+                (f64::from(y) * scale_y) as f32,
+            ]
+        })
+        .collect()
+}
+
+fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
+    if image.dimensions() == (width, height) {
+        return image.clone();
+    }
+    let source = ImageRef::new(
+        image.width(),
+        image.height(),
+        image.as_raw(),
+        PixelType::U8x3,
+    )
+    .expect("an RGB image has three bytes per pixel");
+    let mut target = Image::new(width, height, PixelType::U8x3);
+    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
+    Resizer::new()
+        .resize(&source, &mut target, &options)
+        .expect("source and target have one pixel type");
+    RgbImage::from_raw(width, height, target.into_vec())
+        .expect("the target was made with that size")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longest_side_fills_the_input() {
+        assert_eq!(input_size(200, 310, 224), [145, 224]);
+        assert_eq!(input_size(260, 121, 224), [224, 104]);
+        assert_eq!(input_size(1, 5000, 1024), [1, 1024]);
+    }
+
+    #[test]
+    fn corners_go_to_corners() {
+        let moved = to_input_coords(&[[0.0, 0.0], [310.0, 200.0]], [200, 310], 224);
+        assert_eq!(moved, [[0.0, 0.0], [224.0, 145.0]]);
+    }
+}
