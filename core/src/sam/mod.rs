@@ -17,6 +17,8 @@ mod mask_decoder;
 mod model;
 mod neck;
 mod norm;
+#[cfg(test)]
+mod parity;
 mod postprocess;
 mod preprocess;
 mod prompt_encoder;

@@ -2,11 +2,10 @@
 //!
 //! Source: `segment_anything/utils/transforms.py` and `Sam.preprocess`.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use super::SamConfig;
+use crate::image::resize_bilinear;
 
 const PIXEL_MEAN: [f32; 3] = [123.675, 116.28, 103.53];
 const PIXEL_STD: [f32; 3] = [58.395, 57.12, 57.375];
@@ -33,7 +32,7 @@ pub fn preprocess(image: &RgbImage, config: &SamConfig) -> Prepared {
     let size = config.image_size;
     let (width, height) = image.dimensions();
     let [input_h, input_w] = input_size(height as usize, width as usize, size);
-    let resized = resize(image, input_w as u32, input_h as u32);
+    let resized = resize_bilinear(image, input_w as u32, input_h as u32);
 
     let plane = size * size;
     let mut pixels = vec![0.0; 3 * plane];
@@ -71,26 +70,6 @@ pub fn to_input_coords(
             ]
         })
         .collect()
-}
-
-fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
-    if image.dimensions() == (width, height) {
-        return image.clone();
-    }
-    let source = ImageRef::new(
-        image.width(),
-        image.height(),
-        image.as_raw(),
-        PixelType::U8x3,
-    )
-    .expect("an RGB image has three bytes per pixel");
-    let mut target = Image::new(width, height, PixelType::U8x3);
-    let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-    Resizer::new()
-        .resize(&source, &mut target, &options)
-        .expect("source and target have one pixel type");
-    RgbImage::from_raw(width, height, target.into_vec())
-        .expect("the target was made with that size")
 }
 
 #[cfg(test)]

@@ -1,0 +1,349 @@
+//! Parity with the original modules and with the lists of published tensors.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+use image::RgbImage;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::weights::{NameMap, Precision, WeightFile, Weights, load, tensor_specs};
+
+const TOLERANCE: f64 = 1e-4;
+
+fn fixture(path: &str) -> PathBuf {
+    let root = match std::env::var_os("FCLM_FIXTURES") {
+        Some(root) => PathBuf::from(root),
+        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures"),
+    };
+    root.join(path)
+}
+
+fn json_file(path: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(fixture(path)).unwrap()).unwrap()
+}
+
+fn weights(path: &str) -> Weights {
+    let bytes = std::fs::read(fixture(path)).unwrap();
+    Weights::from_files([WeightFile::parse(bytes).unwrap()]).unwrap()
+}
+
+fn picture(name: &str) -> RgbImage {
+    image::open(fixture(&format!("sam/image_{name}.png")))
+        .unwrap()
+        .to_rgb8()
+}
+
+fn vit_case() -> SamConfig {
+    let mut case = json_file("sam/case.json");
+    let mut encoder = case["vit"].take();
+    encoder["kind"] = json!("vit");
+    serde_json::from_value(json!({
+        "image_size": case["image_size"],
+        "patch_size": case["patch_size"],
+        "encoder": encoder,
+        "prompt": case["prompt"],
+        "decoder": case["decoder"],
+    }))
+    .unwrap()
+}
+
+struct Case {
+    config: SamConfig,
+    sam: Sam,
+    expected: Weights,
+    device: Device,
+}
+
+impl Case {
+    fn new() -> Self {
+        let device = Device::flex();
+        let config = vit_case();
+        let sam = load(
+            config.init(&device),
+            &weights("sam/sam_vit.safetensors"),
+            &NameMap::with_rewrites(names()),
+            ignored_names(),
+        )
+        .unwrap();
+        Self {
+            config,
+            sam,
+            expected: weights("sam/expected.safetensors"),
+            device,
+        }
+    }
+
+    /// The images that have prompts.
+    fn images(&self) -> Vec<String> {
+        self.expected
+            .iter()
+            .filter_map(|tensor| {
+                tensor
+                    .name()
+                    .strip_suffix(".preprocessed")
+                    .map(str::to_owned)
+            })
+            .collect()
+    }
+
+    fn tensor<const D: usize>(&self, name: &str) -> Tensor<D> {
+        self.expected.tensor(name, &self.device).unwrap()
+    }
+
+    fn check<const D: usize>(&self, name: &str, actual: Tensor<D>) {
+        let expected = self.tensor::<D>(name);
+        assert_eq!(actual.dims(), expected.dims(), "{name}");
+        let error = relative_error(actual.into_data(), expected.into_data());
+        println!("{name}: {error:.1e}");
+        assert!(error <= TOLERANCE, "{name}: relative error {error:.1e}");
+    }
+}
+
+fn floats(data: TensorData) -> Vec<f32> {
+    data.convert_dtype(DType::F32).try_into_vec().unwrap()
+}
+
+fn relative_error(actual: TensorData, expected: TensorData) -> f64 {
+    let pairs = floats(actual).into_iter().zip(floats(expected));
+    let (difference, norm) = pairs.fold((0.0, 0.0), |(difference, norm), (actual, expected)| {
+        let (actual, expected) = (f64::from(actual), f64::from(expected));
+        (
+            difference + (actual - expected).powi(2),
+            norm + expected.powi(2),
+        )
+    });
+    (difference / norm).sqrt()
+}
+
+#[test]
+fn fixture_images_are_prepared_and_encoded() {
+    let case = Case::new();
+    let size = case.config.image_size;
+    for name in case.images() {
+        let prepared = preprocess(&picture(&name), &case.config);
+        let pixels = TensorData::new(prepared.pixels, [1, 3, size, size]);
+        let pixels = Tensor::<4>::from_data(pixels, &case.device);
+        let reference = case.tensor::<4>(&format!("{name}.preprocessed"));
+        let steps = (pixels.clone() - reference.clone())
+            .abs()
+            .max()
+            .into_scalar::<f32>()
+            * 58.395;
+        assert!(steps <= 1.001, "{name}: a pixel is {steps} steps off");
+        case.check(&format!("{name}.preprocessed"), pixels);
+        case.check(
+            &format!("{name}.image_embedding"),
+            case.sam.image_encoder.forward(reference),
+        );
+        case.check(
+            &format!("{name}.dense_pe"),
+            case.sam.prompt_encoder.dense_pe(),
+        );
+    }
+}
+
+#[test]
+fn fixture_prompts_become_masks() {
+    let case = Case::new();
+    let encoder = &case.sam.prompt_encoder;
+    for name in case.images() {
+        let (width, height) = picture(&name).dimensions();
+        let original = [height as usize, width as usize];
+        let points = coordinates(&case, &format!("{name}.points"), original);
+        let labels: Tensor<1, Int> = case
+            .expected
+            .int_tensor(&format!("{name}.point_labels"), &case.device)
+            .unwrap();
+        let points = (points.unsqueeze::<3>(), labels.unsqueeze::<2>());
+        let corners = coordinates(&case, &format!("{name}.box"), original);
+        let mask = case.tensor::<4>(&format!("{name}.mask_input"));
+
+        let prompts = [
+            (
+                "points",
+                encoder.sparse(Some(points.clone()), None),
+                encoder.dense_no_mask(1),
+            ),
+            (
+                "box",
+                encoder.sparse(None, Some(corners.reshape([1, 4]))),
+                encoder.dense_no_mask(1),
+            ),
+            (
+                "points_mask",
+                encoder.sparse(Some(points), None),
+                encoder.dense_from_mask(mask),
+            ),
+        ];
+        for (kind, sparse, dense) in prompts {
+            let kind = format!("{name}.{kind}");
+            case.check(&format!("{kind}.sparse"), sparse.clone());
+            case.check(&format!("{kind}.dense"), dense.clone());
+            let decoded = decode(&case, &name, sparse, dense);
+            for (output, decoded) in [("single", decoded.single()), ("multi", decoded.multi())] {
+                let output = format!("{kind}.{output}");
+                case.check(&format!("{output}.low_res"), decoded.low_res.clone());
+                case.check(&format!("{output}.iou"), decoded.iou);
+                let logits = format!("{output}.mask_logits");
+                if case.expected.get(&logits).is_some() {
+                    let size = case.config.image_size;
+                    let input = input_size(original[0], original[1], size);
+                    case.check(
+                        &logits,
+                        upscale_logits(decoded.low_res, input, size, original),
+                    );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn fixture_free_tokens_become_masks() {
+    let case = Case::new();
+    for name in case.images() {
+        let sparse = case.tensor::<3>(&format!("{name}.sparse_token"));
+        let dense = case.sam.prompt_encoder.dense_no_mask(1);
+        let decoded = decode(&case, &name, sparse, dense).single();
+        case.check(&format!("{name}.token.low_res"), decoded.low_res);
+        case.check(&format!("{name}.token.iou"), decoded.iou);
+    }
+}
+
+#[test]
+fn fixture_prompts_decode_alike_in_a_batch() {
+    let case = Case::new();
+    let names = case.images();
+    let decode_all = |names: &[String]| {
+        let cat = |suffix: &str| {
+            let tensors = names
+                .iter()
+                .map(|name| case.tensor::<4>(&format!("{name}.{suffix}")));
+            Tensor::cat(tensors.collect(), 0)
+        };
+        let sparse = names
+            .iter()
+            .map(|name| case.tensor::<3>(&format!("{name}.sparse_token")));
+        case.sam.mask_decoder.forward(
+            cat("image_embedding"),
+            case.sam.prompt_encoder.dense_pe(),
+            Tensor::cat(sparse.collect(), 0),
+            case.sam.prompt_encoder.dense_no_mask(names.len()),
+        )
+    };
+    let decoded = decode_all(&names).single();
+    for (index, name) in names.iter().enumerate() {
+        case.check(
+            &format!("{name}.token.low_res"),
+            decoded.low_res.clone().narrow(0, index, 1),
+        );
+        case.check(
+            &format!("{name}.token.iou"),
+            decoded.iou.clone().narrow(0, index, 1),
+        );
+    }
+}
+
+#[test]
+fn fixture_tiny_vit_encodes() {
+    let device = Device::flex();
+    let case = json_file("sam/case.json");
+    let sizes: TinyVitConfig = serde_json::from_value(case["tiny_vit"].clone()).unwrap();
+    let config = SamConfig {
+        image_size: case["tiny_vit"]["image_size"].as_u64().unwrap() as usize,
+        encoder: EncoderConfig::TinyVit(sizes),
+        ..SamConfig::mobile_sam()
+    };
+    let encoder = load(
+        config.init(&device).image_encoder,
+        &weights("sam/tiny_vit.safetensors"),
+        &NameMap::new().with_part("TinyVit", "image_encoder", names()),
+        ignored_names(),
+    )
+    .unwrap();
+
+    let case = Case::new();
+    let size = config.image_size;
+    for tensor in case.expected.iter() {
+        let Some(name) = tensor.name().strip_suffix(".preprocessed_8x") else {
+            continue;
+        };
+        let prepared = preprocess(&picture(name), &config);
+        let images = TensorData::new(prepared.pixels, [1, 3, size, size]);
+        let images = Tensor::<4>::from_data(images, &device);
+        let [_, _, side, _] = case.tensor::<4>(tensor.name()).dims();
+        let step = size / side;
+        let sparse = images
+            .clone()
+            .reshape([1, 3, side, step, side, step])
+            .slice([0..1, 0..3, 0..side, 0..1, 0..side, 0..1])
+            .reshape([1, 3, side, side]);
+        case.check(tensor.name(), sparse);
+
+        let embedding = encoder.forward(images);
+        let [_, channels, height, width] = embedding.dims();
+        let embedding_name = format!("{name}.tiny_vit.image_embedding_4c");
+        let [_, kept, _, _] = case.tensor::<4>(&embedding_name).dims();
+        let embedding = embedding
+            .reshape([1, kept, channels / kept, height * width])
+            .slice([0..1, 0..kept, 0..1, 0..height * width])
+            .reshape([1, kept, height, width]);
+        case.check(&embedding_name, embedding);
+    }
+}
+
+#[test]
+fn fixture_published_names_and_shapes() {
+    let device = Device::flex();
+    let presets = [
+        ("sam_vit_b", SamConfig::vit_b()),
+        ("sam_vit_l", SamConfig::vit_l()),
+        ("sam_vit_h", SamConfig::vit_h()),
+        ("mobile_sam", SamConfig::mobile_sam()),
+    ];
+    for (name, config) in presets {
+        let published = json_file(&format!("checkpoint_shapes/{name}.json"));
+        let mut published: BTreeMap<String, Vec<usize>> =
+            serde_json::from_value(published).unwrap();
+        let ours: BTreeMap<_, _> =
+            tensor_specs(&config.init(&device), &NameMap::with_rewrites(names()))
+                .into_iter()
+                .collect();
+        published.retain(|name, _| !is_ignored(name));
+        assert_eq!(ours, published, "{name}");
+    }
+}
+
+fn is_ignored(name: &str) -> bool {
+    ignored_names().iter().any(|pattern| {
+        let body = pattern.trim_matches('*');
+        match pattern.ends_with('*') {
+            true => name.contains(body),
+            false => name.ends_with(body),
+        }
+    })
+}
+
+fn coordinates(case: &Case, name: &str, original: [usize; 2]) -> Tensor<2> {
+    let stored = case
+        .expected
+        .get(name)
+        .unwrap()
+        .to_float_data(Precision::F32);
+    let values = floats(stored.unwrap());
+    let points: Vec<[f32; 2]> = values.chunks_exact(2).map(|xy| [xy[0], xy[1]]).collect();
+    let moved = to_input_coords(&points, original, case.config.image_size);
+    let data = TensorData::new(moved.concat(), [points.len(), 2]);
+    Tensor::from_data(data, &case.device)
+}
+
+fn decode(case: &Case, image: &str, sparse: Tensor<3>, dense: Tensor<4>) -> Decoded {
+    case.sam.mask_decoder.forward(
+        case.tensor(&format!("{image}.image_embedding")),
+        case.sam.prompt_encoder.dense_pe(),
+        sparse,
+        dense,
+    )
+}
