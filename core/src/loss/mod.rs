@@ -1,1 +1,9 @@
-//! See the crate's documentation.
+//! Training losses: segmentation (dice and BCE), the latent consistency loss and the score loss.
+
+mod latent;
+mod score;
+mod segmentation;
+
+pub use latent::{LatentKind, latent_loss};
+pub use score::score_loss;
+pub use segmentation::{BCE_WEIGHT, DICE_WEIGHT, bce_loss, dice_loss, segmentation_loss};

@@ -1,1 +1,24 @@
-//! See the crate's documentation.
+//! The hybrid region extractor: from an image and a mask to `<mask>` and `<pos>`.
+//!
+//! Steps 1 and 2 ([`LocalAggregation`], [`PixelEnhancement`]) need SAM features only and may run
+//! in a browser; steps 3 and 4 ([`SemanticGuidance`], [`PositionBranch`]) run where the LLM is.
+
+mod cells;
+mod config;
+mod deformable;
+mod extractor;
+mod local;
+mod pixel;
+mod position;
+mod prepare;
+mod semantic;
+
+pub use cells::{foreground_cells, pool_selected, select_cells};
+pub use config::{ExtractorSteps, RegionConfig};
+pub use deformable::deformable_attention;
+pub use extractor::{RegionExtractor, RegionTokens};
+pub use local::LocalAggregation;
+pub use pixel::PixelEnhancement;
+pub use position::PositionBranch;
+pub use prepare::{PreparedRegion, RegionBatch, prepare_region};
+pub use semantic::SemanticGuidance;

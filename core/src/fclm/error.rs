@@ -1,0 +1,40 @@
+use crate::qwen::PreprocessError;
+
+/// What can go wrong on the way from a request to tensors.
+#[derive(Debug, thiserror::Error)]
+pub enum FclmError {
+    /// The configuration is not valid.
+    #[error("the model's config.json is not valid: {0}")]
+    Config(String),
+    /// The tokenizer file is not valid.
+    #[error("the model's tokenizer.json is not valid: {0}")]
+    Tokenizer(String),
+    /// The tokenizer lacks a token that FCLM needs.
+    #[error("the tokenizer has no token {0}")]
+    MissingToken(String),
+    /// The chat template failed.
+    #[error("the chat template failed: {0}")]
+    Template(String),
+    /// The picture cannot be brought to the vision tower's grid.
+    #[error(transparent)]
+    Preprocess(#[from] PreprocessError),
+    /// The mask is empty or has another size than the picture.
+    #[error("the region's mask is empty or has another size than the picture")]
+    Region,
+    /// The prompt names a region that was not given.
+    #[error("the prompt holds {found} region places but {given} regions were given")]
+    RegionCount {
+        /// Places in the text.
+        found: usize,
+        /// Regions that came along.
+        given: usize,
+    },
+    /// The prompt does not fit.
+    #[error("the conversation is too long: {needed} tokens where {capacity} fit")]
+    TooLong {
+        /// Tokens wanted.
+        needed: usize,
+        /// Tokens that fit.
+        capacity: usize,
+    },
+}

@@ -1,0 +1,202 @@
+//! The texts that the model was trained on, in one place.
+//!
+//! The first mention of a region is `@k <mask><pos>`, later ones `@k`.
+
+use minijinja::{Environment, Value, context};
+use serde::Serialize;
+
+use super::error::FclmError;
+use super::tokenizer::FclmTokenizer;
+
+/// Question that stands where a person asks nothing about a region.
+pub const DEFAULT_QUESTION: &str = "Describe this region in detail.";
+/// Question for a region's category.
+pub const CATEGORY_QUESTION: &str = "What is this?";
+/// Question for a short description.
+pub const BRIEF_QUESTION: &str = "Describe this region briefly.";
+/// Question for a grounded caption of the whole picture.
+pub const CAPTION_QUESTION: &str = "Describe the picture with masks.";
+/// Answer where nothing fits the description.
+pub const NOT_FOUND: &str = "Not in this picture.";
+/// What stands for a picture in a message's content.
+pub const IMAGE_PLACE: &str = "<|vision_start|><|image_pad|><|vision_end|>";
+/// What stands for a region's two tokens.
+pub const REGION_PLACE: &str = "<mask><pos>";
+/// The answer that is one mask.
+pub const SEG: &str = "[SEG]";
+
+/// The chat template of models that `fclm train` makes from scratch: Qwen's, without a system
+/// message.
+pub const CHAT_TEMPLATE: &str = "{% for message in messages %}<|im_start|>{{ message.role }}\n\
+{{ message.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+
+/// One message of a conversation, ready for the template.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct ChatMessage {
+    /// `user` or `assistant`.
+    pub role: String,
+    /// Text with the places of picture and regions.
+    pub content: String,
+}
+
+impl ChatMessage {
+    /// A message of the person.
+    pub fn user(content: impl Into<String>) -> Self {
+        Self { role: "user".to_owned(), content: content.into() }
+    }
+
+    /// A message of the model.
+    pub fn assistant(content: impl Into<String>) -> Self {
+        Self { role: "assistant".to_owned(), content: content.into() }
+    }
+}
+
+/// The request to find what `text` describes.
+pub fn find(text: &str) -> String {
+    format!("Find: {}", text.trim().trim_end_matches('.'))
+}
+
+/// A phrase with its mask, as grounded answers write it.
+pub fn grounded(phrase: &str) -> String {
+    format!("<p>{phrase}</p>{SEG}")
+}
+
+/// Puts the regions' places into a question.
+///
+/// `mentioned` are the 1-based numbers of the regions that the question is about, in order;
+/// `known` those that the conversation has introduced already. New ones get their place where the
+/// text first says `@k`, or in front of it where it does not. Returns the text and the numbers of
+/// the regions whose places it holds, in order.
+pub fn with_regions(text: &str, mentioned: &[usize], known: &[usize]) -> (String, Vec<usize>) {
+    let mut introduced = Vec::new();
+    let mut body = String::with_capacity(text.len() + REGION_PLACE.len());
+    let mut rest = text;
+    while let Some(at) = rest.find('@') {
+        let (before, after) = rest.split_at(at);
+        body.push_str(before);
+        let digits = after[1..].bytes().take_while(u8::is_ascii_digit).count();
+        let (reference, tail) = after.split_at(1 + digits);
+        body.push_str(reference);
+        rest = tail;
+        let Ok(number) = reference[1..].parse::<usize>() else { continue };
+        let is_new = !known.contains(&number) && !introduced.contains(&number);
+        if is_new && mentioned.contains(&number) {
+            body.push(' ');
+            body.push_str(REGION_PLACE);
+            introduced.push(number);
+        }
+    }
+    body.push_str(rest);
+
+    let mut front = String::new();
+    let mut numbers = Vec::new();
+    for &number in mentioned {
+        let named = introduced.contains(&number) || mentions(text, number);
+        if named {
+            continue;
+        }
+        if known.contains(&number) {
+            front.push_str(&format!("@{number} "));
+        } else {
+            front.push_str(&format!("@{number} {REGION_PLACE} "));
+            numbers.push(number);
+        }
+    }
+    numbers.extend(introduced);
+    (front + &body, numbers)
+}
+
+/// Whether a text names region `number` as `@k`.
+pub fn mentions(text: &str, number: usize) -> bool {
+    text.split('@').skip(1).any(|tail| {
+        let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
+        tail[..digits].parse() == Ok(number)
+    })
+}
+
+/// Renders a conversation by the model's chat template, up to where the model goes on.
+///
+/// # Errors
+/// Where the template is not valid.
+pub fn render(template: &str, messages: &[ChatMessage]) -> Result<String, FclmError> {
+    let environment = Environment::new();
+    environment
+        .render_str(template, context! {
+                messages => Value::from_serialize(messages),
+                add_generation_prompt => true,
+            })
+        .map_err(|error| FclmError::Template(error.to_string()))
+}
+
+/// A piece of a tokenised prompt.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Ids of text.
+    Text(Vec<u32>),
+    /// The place of the picture's tokens.
+    Image,
+    /// The place of a region's two tokens.
+    Region,
+}
+
+/// Cuts a rendered prompt's ids at the places of picture and regions.
+///
+/// # Errors
+/// Where the tokenizer cannot take the text.
+pub fn pieces(text: &str, tokenizer: &FclmTokenizer) -> Result<Vec<Piece>, FclmError> {
+    let special = tokenizer.special();
+    let mut pieces = Vec::new();
+    let mut run = Vec::new();
+    for id in tokenizer.encode(text)? {
+        let place = if id == special.image {
+            Some(Piece::Image)
+        } else if id == special.mask {
+            Some(Piece::Region)
+        } else {
+            None
+        };
+        match place {
+            Some(place) => {
+                if !run.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut run)));
+                }
+                pieces.push(place);
+            }
+            // `<pos>` always follows `<mask>` and belongs to the same place.
+            None if id == special.pos => {}
+            None => run.push(id),
+        }
+    }
+    if !run.is_empty() {
+        pieces.push(Piece::Text(run));
+    }
+    Ok(pieces)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_region_is_introduced_once_where_it_is_first_named() {
+        let (text, numbers) = with_regions("Is @2 left of @1, or is @2 right?", &[1, 2], &[]);
+        assert_eq!(text, "Is @2 <mask><pos> left of @1 <mask><pos>, or is @2 right?");
+        assert_eq!(numbers, [2, 1]);
+    }
+
+    #[test]
+    fn an_unnamed_region_goes_in_front() {
+        let (text, numbers) = with_regions("What is this?", &[3], &[]);
+        assert_eq!(text, "@3 <mask><pos> What is this?");
+        assert_eq!(numbers, [3]);
+        let (text, numbers) = with_regions("What colour?", &[3], &[3]);
+        assert_eq!(text, "@3 What colour?");
+        assert!(numbers.is_empty());
+    }
+
+    #[test]
+    fn the_template_opens_the_answer() {
+        let text = render(CHAT_TEMPLATE, &[ChatMessage::user("hi")]).expect("valid template");
+        assert_eq!(text, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+    }
+}

@@ -1,0 +1,75 @@
+use serde::{Deserialize, Serialize};
+
+use super::extractor::RegionExtractor;
+
+/// Which steps of the semantic branch are on (the paper's table 6a).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtractorSteps {
+    /// Step 1 from the crop's SAM features; off: pooled Qwen ViT tokens take its place.
+    pub local: bool,
+    /// Step 2, cross-attention to the foreground cells of the whole image.
+    pub pixel: bool,
+    /// Step 3, deformable attention to the Qwen ViT's tokens.
+    pub semantic: bool,
+}
+
+impl Default for ExtractorSteps {
+    fn default() -> Self {
+        Self { local: true, pixel: true, semantic: true }
+    }
+}
+
+/// Sizes of the hybrid region extractor.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionConfig {
+    /// Channels of SAM's image embedding.
+    pub sam_dim: usize,
+    /// Channels of the Qwen ViT's merged tokens.
+    pub vision_dim: usize,
+    /// Width of the LLM: `<mask>` and `<pos>` have it.
+    pub hidden_size: usize,
+    /// Width inside the extractor.
+    pub width: usize,
+    /// Heads of the cross-attention and of the deformable attention.
+    pub num_heads: usize,
+    /// Sampling points per head of the deformable attention.
+    pub num_points: usize,
+    /// Side of the square that a mask is stretched to for the position branch.
+    pub mask_side: usize,
+    /// Hidden widths of the position MLP.
+    pub position_hidden: [usize; 2],
+    /// Most foreground cells that step 2 attends to.
+    pub max_cells: usize,
+    /// Steps that are on.
+    #[serde(default)]
+    pub steps: ExtractorSteps,
+}
+
+impl RegionConfig {
+    /// The defaults for a published model of LLM width `hidden_size`: width 256, 8 heads, 4
+    /// points, masks at 112x112 and a position MLP of 1024.
+    pub fn published(hidden_size: usize) -> Self {
+        Self {
+            sam_dim: 256,
+            vision_dim: hidden_size,
+            hidden_size,
+            width: 256,
+            num_heads: 8,
+            num_points: 4,
+            mask_side: 112,
+            position_hidden: [1024, 1024],
+            max_cells: 1024,
+            steps: ExtractorSteps::default(),
+        }
+    }
+
+    /// Numbers that the position branch takes: the mask's cells, then cx, cy, w, h.
+    pub fn shape_len(&self) -> usize {
+        self.mask_side * self.mask_side + 4
+    }
+
+    /// A new extractor with random parameters on `device`.
+    pub fn init(&self, device: &burn::tensor::Device) -> RegionExtractor {
+        RegionExtractor::new(self, device)
+    }
+}

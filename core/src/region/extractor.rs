@@ -1,0 +1,99 @@
+use burn::module::Module;
+use burn::tensor::{Bool, Device, Tensor};
+
+use super::config::{ExtractorSteps, RegionConfig};
+use super::local::LocalAggregation;
+use super::pixel::PixelEnhancement;
+use super::position::PositionBranch;
+use super::semantic::SemanticGuidance;
+
+/// The two embeddings of each region.
+#[derive(Debug, Clone)]
+pub struct RegionTokens {
+    /// `<mask>`: `[regions, hidden_size]`
+    pub mask: Tensor<2>,
+    /// `<pos>`: `[regions, hidden_size]`
+    pub pos: Tensor<2>,
+}
+
+/// The hybrid region extractor.
+///
+/// Should be created using [`RegionConfig`].
+#[derive(Module, Debug)]
+pub struct RegionExtractor {
+    /// Step 1.
+    pub local: LocalAggregation,
+    /// Step 2.
+    pub pixel: PixelEnhancement,
+    /// Step 3.
+    pub semantic: SemanticGuidance,
+    /// Step 4.
+    pub position: PositionBranch,
+    uses_crop: bool,
+    uses_pixels: bool,
+}
+
+impl RegionExtractor {
+    pub(super) fn new(config: &RegionConfig, device: &Device) -> Self {
+        let ExtractorSteps { local, pixel, .. } = config.steps;
+        let pooled_dim = if local { config.sam_dim } else { config.vision_dim };
+        Self {
+            local: LocalAggregation::new(config, pooled_dim, device),
+            pixel: PixelEnhancement::new(config, device),
+            semantic: SemanticGuidance::new(config, device),
+            position: PositionBranch::new(config, device),
+            uses_crop: local,
+            uses_pixels: pixel,
+        }
+    }
+
+    /// Whether step 1 is on and crops have to be encoded.
+    pub fn uses_crop(&self) -> bool {
+        self.uses_crop
+    }
+
+    /// Steps 1 and 2: the light part, from SAM features alone.
+    ///
+    /// # Shapes
+    /// - `crop_features`: `[regions, cells, sam_dim]` (step 1 on) or the merged ViT tokens
+    ///   `[regions, tokens, vision_dim]` (off)
+    /// - `crop_cells`: `[regions, cells]` (or tokens), 1 for foreground
+    /// - `image_features`: `[regions, cells, sam_dim]`, the whole image's map for each region
+    /// - `image_background`: `[regions, cells]`
+    /// - output: `[regions, width]`
+    pub fn light(
+        &self,
+        crop_features: Tensor<3>,
+        crop_cells: Tensor<2>,
+        image_features: Tensor<3>,
+        image_background: Tensor<2, Bool>,
+    ) -> Tensor<2> {
+        let region = self.local.forward(crop_features, crop_cells);
+        if self.uses_pixels {
+            self.pixel.forward(region, image_features, image_background)
+        } else {
+            region
+        }
+    }
+
+    /// Steps 3 and 4.
+    ///
+    /// # Shapes
+    /// - `region`: `[regions, width]` from [`Self::light`]
+    /// - `vision`: `[regions, tokens, vision_dim]`, merged tokens in raster order of `grid`
+    /// - `center`: `[regions, 2]`
+    /// - `shape`: `[regions, mask_side * mask_side + 4]`
+    pub fn complete(
+        &self,
+        region: Tensor<2>,
+        vision: Tensor<3>,
+        grid: [usize; 2],
+        center: Tensor<2>,
+        shape: Tensor<2>,
+    ) -> RegionTokens {
+        RegionTokens {
+            mask: self.semantic.forward(region, vision, grid, center),
+            pos: self.position.forward(shape),
+        }
+    }
+}

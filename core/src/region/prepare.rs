@@ -1,0 +1,123 @@
+use ::image::RgbImage;
+use burn::tensor::{Bool, Device, Tensor, TensorData};
+
+use super::cells::foreground_cells;
+use super::config::RegionConfig;
+use crate::image::geometry;
+use crate::mask::Mask;
+use crate::sam::{self, SamConfig};
+
+/// What the host works out for one region before anything reaches the device.
+#[derive(Debug, Clone)]
+pub struct PreparedRegion {
+    /// SAM input of the crop, `[3, side, side]`.
+    pub crop_pixels: Vec<f32>,
+    /// Foreground cells of the crop's map.
+    pub crop_cells: Vec<bool>,
+    /// Foreground cells of the whole image's map.
+    pub image_cells: Vec<bool>,
+    /// Centre of the region's box over width and height.
+    pub center: [f32; 2],
+    /// Input of the position branch.
+    pub shape: Vec<f32>,
+}
+
+/// Prepares a region: crop, cells, centre and shape.
+///
+/// Returns `None` where the mask is empty or its size differs from the image's.
+pub fn prepare_region(
+    image: &RgbImage,
+    mask: &Mask,
+    sam_config: &SamConfig,
+    config: &RegionConfig,
+) -> Option<PreparedRegion> {
+    let (width, height) = image.dimensions();
+    if (mask.width(), mask.height()) != (width, height) {
+        return None;
+    }
+    let bounds = mask.bounds()?;
+    let [x0, y0, x1, y1] = geometry::region_crop(bounds, width, height);
+    let view = ::image::imageops::crop_imm(image, x0, y0, x1 - x0, y1 - y0).to_image();
+    let crop = sam::preprocess(&view, sam_config);
+    let side = sam_config.image_size;
+    let grid = sam_config.grid();
+    let whole = sam::input_size(height as usize, width as usize, side);
+    let [cx, cy, w, h] = geometry::box_center_size_normalised(bounds, width, height);
+    let mut shape = mask.area_average(config.mask_side as u32, config.mask_side as u32);
+    shape.extend([cx, cy, w, h]);
+    Some(PreparedRegion {
+        crop_cells: foreground_cells(
+            mask,
+            [x0, y0, x1, y1],
+            [crop.input_h, crop.input_w],
+            side,
+            grid,
+            config.max_cells,
+        ),
+        crop_pixels: crop.pixels,
+        image_cells: foreground_cells(
+            mask,
+            [0, 0, width, height],
+            whole,
+            side,
+            grid,
+            config.max_cells,
+        ),
+        center: [cx, cy],
+        shape,
+    })
+}
+
+/// Several prepared regions on a device.
+#[derive(Debug, Clone)]
+pub struct RegionBatch {
+    /// `[regions, 3, side, side]`
+    pub crop_pixels: Tensor<4>,
+    /// `[regions, cells]`, 1 for foreground
+    pub crop_cells: Tensor<2>,
+    /// `[regions, cells]`, true for background
+    pub image_background: Tensor<2, Bool>,
+    /// `[regions, 2]`
+    pub center: Tensor<2>,
+    /// `[regions, mask_side * mask_side + 4]`
+    pub shape: Tensor<2>,
+}
+
+impl RegionBatch {
+    /// Moves prepared regions to `device`.
+    ///
+    /// # Panics
+    /// Panics where `regions` is empty.
+    pub fn new(regions: &[&PreparedRegion], side: usize, device: &Device) -> Self {
+        assert!(!regions.is_empty(), "a batch holds at least one region");
+        let count = regions.len();
+        let cells = regions[0].crop_cells.len();
+        let shape_len = regions[0].shape.len();
+        let concat = |part: fn(&PreparedRegion) -> Vec<f32>| -> Vec<f32> {
+            regions.iter().flat_map(|region| part(region)).collect()
+        };
+        let pixels: Vec<f32> =
+            regions.iter().flat_map(|region| region.crop_pixels.iter().copied()).collect();
+        let background: Vec<bool> =
+            regions.iter().flat_map(|region| region.image_cells.iter().map(|&cell| !cell)).collect();
+        Self {
+            crop_pixels: Tensor::from_data(TensorData::new(pixels, [count, 3, side, side]), device),
+            crop_cells: Tensor::from_data(
+                TensorData::new(
+                    concat(|region| region.crop_cells.iter().map(|&c| f32::from(u8::from(c))).collect()),
+                    [count, cells],
+                ),
+                device,
+            ),
+            image_background: Tensor::from_data(TensorData::new(background, [count, cells]), device),
+            center: Tensor::from_data(
+                TensorData::new(concat(|region| region.center.to_vec()), [count, 2]),
+                device,
+            ),
+            shape: Tensor::from_data(
+                TensorData::new(concat(|region| region.shape.clone()), [count, shape_len]),
+                device,
+            ),
+        }
+    }
+}
