@@ -119,10 +119,13 @@ pub fn mentions(text: &str, number: usize) -> bool {
 /// # Errors
 /// Where the template is not valid.
 pub fn render(template: &str, messages: &[ChatMessage]) -> Result<String, FclmError> {
-    let environment = Environment::new();
-    environment
+    let messages: Vec<Value> = messages
+        .iter()
+        .map(|message| context! { role => message.role.as_str(), content => message.content.as_str() })
+        .collect();
+    Environment::new()
         .render_str(template, context! {
-                messages => Value::from_serialize(messages),
+                messages => Value::from(messages),
                 add_generation_prompt => true,
             })
         .map_err(|error| FclmError::Template(error.to_string()))
