@@ -1,0 +1,382 @@
+//! The command line as a person meets it: the real `fclm` with the model of the repository.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use fclm_core::mask::Mask;
+use fclm_core::wire::{BoxPx, MaskRle};
+use fclm_tests::binary;
+use fclm_tests::samples::{self, Object, Scene};
+use image::{GrayImage, Luma, RgbImage};
+use serde::Deserialize;
+use tempfile::TempDir;
+
+const MAX_PIXELS: u64 = 100_000_000;
+
+/// What `fclm segment --json` prints.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Segmented {
+    text: String,
+    regions: Vec<FoundRegion>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct FoundRegion {
+    phrase: String,
+    start: usize,
+    end: usize,
+    score: f32,
+    #[serde(rename = "box")]
+    box_px: BoxPx,
+    mask: MaskRle,
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().expect("test paths are UTF-8")
+}
+
+fn box_argument(object: &Object) -> String {
+    let [x0, y0, x1, y1] = object.box_px;
+    format!("{x0},{y0},{x1},{y1}")
+}
+
+/// A folder with one good picture, 96 by 64 pixels, and whatever a test adds.
+struct Desk {
+    folder: TempDir,
+}
+
+impl Desk {
+    fn new() -> Self {
+        let desk = Self {
+            folder: tempfile::tempdir().unwrap(),
+        };
+        let picture = RgbImage::from_fn(96, 64, |x, y| image::Rgb([x as u8, y as u8, 80]));
+        picture.save(desk.path("good.png")).unwrap();
+        desk
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    fn mask(&self, name: &str, width: u32, height: u32, value: u8) -> PathBuf {
+        let path = self.path(name);
+        GrayImage::from_pixel(width, height, Luma([value]))
+            .save(&path)
+            .unwrap();
+        path
+    }
+}
+
+/// The signature and header of a PNG that claims a size, with nothing behind them.
+fn png_header(width: u32, height: u32) -> Vec<u8> {
+    let mut chunk = b"IHDR".to_vec();
+    chunk.extend(width.to_be_bytes());
+    chunk.extend(height.to_be_bytes());
+    chunk.extend([8, 2, 0, 0, 0]);
+    let mut crc = u32::MAX;
+    for &byte in &chunk {
+        crc ^= u32::from(byte);
+        for _ in 0..8 {
+            crc = if crc & 1 == 1 {
+                (crc >> 1) ^ 0xedb8_8320
+            } else {
+                crc >> 1
+            };
+        }
+    }
+    let mut bytes = b"\x89PNG\r\n\x1a\n\0\0\0\x0d".to_vec();
+    bytes.extend(chunk);
+    bytes.extend((!crc).to_be_bytes());
+    bytes.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e");
+    bytes
+}
+
+#[test]
+fn pictures_that_are_none_are_refused_in_a_sentence() {
+    let desk = Desk::new();
+    let whole = fs::read(desk.path("good.png")).unwrap();
+    let cases = [
+        desk.path("missing.png"),
+        desk.folder.path().to_owned(),
+        desk.file("empty.png", b""),
+        desk.file("words.png", b"This is no picture."),
+        desk.file("truncated.png", &whole[..whole.len() / 2]),
+        desk.file("huge.png", &png_header(60_000, 60_000)),
+    ];
+    for picture in &cases {
+        let picture = text(picture);
+        binary::run(&["describe", picture, "--box", "1,1,20,20"]).expect_refusal();
+        let out = desk.path("out.png");
+        binary::run(&["segment", picture, "the cube", "--out", text(&out)]).expect_refusal();
+        assert!(!out.exists(), "a mask was written for {picture}");
+    }
+}
+
+#[test]
+fn regions_that_do_not_fit_are_refused_in_a_sentence() {
+    let desk = Desk::new();
+    let picture = desk.path("good.png");
+    let picture = text(&picture);
+    for wrong in [
+        "1,1,20",
+        "1,1,20,20,30",
+        "a,b,c,d",
+        "",
+        "20,20,1,1",
+        "5,5,5,9",
+        "NaN,0,10,10",
+        "0,0,inf,10",
+        "200,200,300,300",
+        "-50,-50,-10,-10",
+    ] {
+        let argument = format!("--box={wrong}");
+        binary::run(&["describe", picture, &argument]).expect_refusal();
+    }
+    for mask in [
+        desk.path("missing.png"),
+        desk.file("words.png", b"no mask"),
+        desk.mask("other-size.png", 32, 32, 255),
+        desk.mask("black.png", 96, 64, 0),
+    ] {
+        binary::run(&["describe", picture, "--mask", text(&mask)]).expect_refusal();
+    }
+    let mask = desk.mask("good-mask.png", 96, 64, 255);
+    binary::run(&["describe", picture]).expect_refusal();
+    let both = [
+        "describe",
+        picture,
+        "--box",
+        "1,1,9,9",
+        "--mask",
+        text(&mask),
+    ];
+    binary::run(&both).expect_refusal();
+}
+
+#[test]
+fn texts_and_targets_that_make_no_sense_are_refused_in_a_sentence() {
+    let desk = Desk::new();
+    let (picture, out) = (desk.path("good.png"), desk.path("out.png"));
+    let (picture, out) = (text(&picture), text(&out));
+    binary::run(&["segment", picture, "", "--out", out]).expect_refusal();
+    binary::run(&["segment", picture, "   ", "--out", out]).expect_refusal();
+    binary::run(&["segment", picture, &"x".repeat(100_000), "--out", out]).expect_refusal();
+    binary::run(&["segment", picture, "the cube"]).expect_refusal();
+    let nowhere = desk.path("no/such/folder/out.png");
+    binary::run(&["segment", picture, "the cube", "--out", text(&nowhere)]).expect_refusal();
+    assert!(!Path::new(out).exists());
+}
+
+#[test]
+fn commands_and_flags_that_do_not_exist_are_refused_in_a_sentence() {
+    binary::run(&["descirbe"]).expect_refusal();
+    binary::run(&["serve", "--no-such-flag"]).expect_refusal();
+    binary::run(&["inspect"]).expect_refusal();
+}
+
+#[test]
+fn folders_that_hold_no_model_are_refused_in_a_sentence() {
+    let desk = Desk::new();
+    let (missing, empty) = (desk.path("missing"), desk.path("empty"));
+    let broken = desk.path("broken");
+    fs::create_dir(&empty).unwrap();
+    fs::create_dir(&broken).unwrap();
+    desk.file("broken/config.json", b"{\"model_type\": \"fclm\"");
+    let picture = desk.path("good.png");
+    for folder in [&missing, &empty, &broken, &picture] {
+        binary::run(&["inspect", text(folder)]).expect_refusal();
+        let arguments = [
+            "describe",
+            text(&picture),
+            "--box",
+            "1,1,20,20",
+            "--model",
+            text(folder),
+        ];
+        binary::run(&arguments).expect_refusal();
+    }
+}
+
+#[test]
+fn the_server_refuses_to_leave_loopback() {
+    let data = tempfile::tempdir().unwrap();
+    let arguments = [
+        "serve",
+        "--listen",
+        "0.0.0.0:3999",
+        "--data-dir",
+        text(data.path()),
+    ];
+    let sentence = binary::run(&arguments).expect_refusal();
+    assert!(
+        sentence.contains("account"),
+        "the sentence does not say why: {sentence}"
+    );
+}
+
+#[test]
+fn inspect_tells_stage_parameters_and_hashes() {
+    let shown = binary::run(&["inspect", text(&samples::nano())])
+        .expect_clean()
+        .stdout;
+    assert!(shown.to_lowercase().contains("stage"), "{shown}");
+    assert!(shown.to_lowercase().contains("parameters"), "{shown}");
+    for entry in fs::read_dir(samples::nano()).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        if name.ends_with(".safetensors") {
+            assert!(shown.contains(&name), "{name} is not listed in {shown}");
+        }
+    }
+    let hashes = shown
+        .split(|c: char| !c.is_ascii_hexdigit())
+        .filter(|word| word.len() == 64)
+        .count();
+    assert!(hashes > 0, "no SHA-256 in {shown}");
+}
+
+#[test]
+fn describe_prints_the_answer_and_nothing_else() {
+    let scene = samples::scenes().remove(0);
+    let (picture, object) = (scene.picture(), scene.clearest());
+    let by_box = binary::run(&["describe", text(&picture), "--box", &box_argument(object)])
+        .expect_clean()
+        .stdout;
+    assert_eq!(by_box.trim().lines().count(), 1, "{by_box:?}");
+    assert!(
+        !by_box.contains('<') && !by_box.contains("[SEG]"),
+        "special tokens: {by_box:?}"
+    );
+
+    let mask = Mask::from_wire(&object.mask, MAX_PIXELS).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mask.png");
+    let grey = mask.data().iter().map(|&inside| inside * 255).collect();
+    GrayImage::from_raw(mask.width(), mask.height(), grey)
+        .unwrap()
+        .save(&file)
+        .unwrap();
+    let arguments = [
+        "describe",
+        text(&picture),
+        "--mask",
+        text(&file),
+        "--question",
+        "What color is it?",
+    ];
+    let answer = binary::run(&arguments).expect_clean().stdout;
+    assert!(!answer.trim().is_empty());
+}
+
+/// Runs `segment --json` and checks everything that holds whatever the model says.
+fn segment(scene: &Scene, expression: &str) -> (i32, Mask, Segmented) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("mask.png");
+    let picture = scene.picture();
+    let arguments = [
+        "segment",
+        text(&picture),
+        expression,
+        "--out",
+        text(&file),
+        "--json",
+    ];
+    let ran = binary::run(&arguments);
+    assert!(
+        matches!(ran.code, 0 | 3),
+        "exit code {}: {}",
+        ran.code,
+        ran.stderr
+    );
+    let said: Segmented = serde_json::from_str(&ran.stdout).unwrap();
+
+    let image::DynamicImage::ImageLuma8(grey) = image::open(&file).unwrap() else {
+        panic!("the mask is not an 8-bit grey PNG");
+    };
+    assert_eq!(grey.dimensions(), (scene.width, scene.height));
+    assert!(
+        grey.pixels()
+            .all(|&Luma([value])| value == 0 || value == 255)
+    );
+    let data = grey.pixels().map(|&Luma([value])| value / 255).collect();
+    let written = Mask::from_data(scene.width, scene.height, data);
+
+    let characters: Vec<char> = said.text.chars().collect();
+    let mut union = Mask::new(scene.width, scene.height);
+    for region in &said.regions {
+        let spanned: String = characters[region.start..region.end].iter().collect();
+        assert!(
+            spanned.is_empty() || spanned.contains(&region.phrase),
+            "{spanned:?} is not {:?}",
+            region.phrase
+        );
+        assert!(
+            (0.0..=1.0).contains(&region.score),
+            "score {}",
+            region.score
+        );
+        let mask = Mask::from_wire(&region.mask, MAX_PIXELS).unwrap();
+        assert_eq!(
+            mask.bounds(),
+            Some(region.box_px),
+            "the box is tight around the mask"
+        );
+        union.union_with(&mask);
+    }
+    assert!(written == union, "the PNG is not the union of the regions");
+    assert_eq!(
+        ran.code == 3,
+        written.is_empty(),
+        "exit code 3 goes with a black mask"
+    );
+    (ran.code, written, said)
+}
+
+#[test]
+fn segment_finds_what_is_there() {
+    let mut best: f64 = 0.0;
+    for scene in samples::scenes().iter().take(4) {
+        let single = scene
+            .refs
+            .iter()
+            .find(|reference| reference.targets.len() == 1);
+        let Some(reference) = single else { continue };
+        let (_, found, _) = segment(scene, &reference.text);
+        let object = scene.object(reference.targets[0]);
+        best = best.max(found.iou(&Mask::from_wire(&object.mask, MAX_PIXELS).unwrap()));
+    }
+    assert!(
+        best >= 0.5,
+        "of four expressions none was found; the best IoU is {best:.2}"
+    );
+}
+
+#[test]
+fn segment_of_what_is_not_there_writes_black_and_ends_with_three() {
+    let scenes = samples::scenes();
+    let absent = scenes.iter().flat_map(|scene| {
+        let refs = scene
+            .refs
+            .iter()
+            .filter(|reference| reference.targets.is_empty());
+        refs.map(move |reference| (scene, reference))
+    });
+    let mut tried = 0;
+    for (scene, reference) in absent.take(8) {
+        tried += 1;
+        let (code, _, said) = segment(scene, &reference.text);
+        if code == 3 {
+            assert!(said.regions.is_empty());
+            return;
+        }
+    }
+    panic!("something was found for each of {tried} descriptions of what is not there");
+}
