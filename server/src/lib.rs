@@ -1,0 +1,3 @@
+//! The server side of FCLM: what serves, trains and measures the model.
+
+pub mod data;
