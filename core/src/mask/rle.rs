@@ -372,3 +372,248 @@ fn check_sum(runs: &[u32], width: u32, height: u32, pixels: u64) -> Result<(), M
         pixels,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use proptest::prelude::*;
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Deserialize)]
+    struct Fixture {
+        poly: Vec<PolygonCase>,
+        rle: Vec<RleCase>,
+        iou: Vec<(usize, usize, f64)>,
+    }
+
+    #[derive(Deserialize)]
+    struct PolygonCase {
+        h: u32,
+        w: u32,
+        segmentation: Vec<Vec<f64>>,
+        rle: String,
+        area: u64,
+        bbox: [f64; 4],
+    }
+
+    #[derive(Deserialize)]
+    struct RleCase {
+        index: usize,
+        size: [u32; 2],
+        counts: String,
+        area: u64,
+        bbox: [f64; 4],
+    }
+
+    fn fixture() -> Fixture {
+        let folder = std::env::var_os("FCLM_FIXTURES").map_or_else(
+            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures")),
+            PathBuf::from,
+        );
+        let text = std::fs::read_to_string(folder.join("masks/coco_mask_api.json")).unwrap();
+        serde_json::from_str(&text).unwrap()
+    }
+
+    #[test]
+    fn fixture_polygons() {
+        for case in fixture().poly {
+            let rle = Rle::from_polygons(case.w, case.h, &case.segmentation).unwrap();
+            assert_eq!(rle.to_coco_string(), case.rle);
+            assert_eq!(rle.area(), case.area);
+            assert_eq!(rle.bbox().map(f64::from), case.bbox);
+        }
+    }
+
+    #[test]
+    fn fixture_strings() {
+        for case in fixture().rle {
+            let [height, width] = case.size;
+            let rle = Rle::from_coco_string(width, height, &case.counts).unwrap();
+            assert_eq!(rle.to_coco_string(), case.counts);
+            assert_eq!(rle.area(), case.area);
+            assert_eq!(rle.bbox().map(f64::from), case.bbox);
+            let mask = rle.to_mask();
+            assert_eq!(mask.area(), case.area);
+            assert_eq!(Rle::from_mask(&mask), rle);
+        }
+    }
+
+    #[test]
+    fn fixture_overlaps() {
+        let fixture = fixture();
+        // Pairs go by the masks' `index`; not every mask that they name is in the file.
+        let read = |index: usize| {
+            let case = fixture.rle.iter().find(|case| case.index == index)?;
+            Some(Rle::from_coco_string(case.size[1], case.size[0], &case.counts).unwrap())
+        };
+        for &(left, right, expected) in &fixture.iou {
+            let (Some(left), Some(right)) = (read(left), read(right)) else {
+                continue;
+            };
+            let iou = left.iou(&right).unwrap();
+            assert!((iou - expected).abs() <= 1e-9, "{iou} is not {expected}");
+            let rasters = left.to_mask().iou(&right.to_mask());
+            assert!(
+                (rasters - expected).abs() <= 1e-9,
+                "{rasters} is not {expected}"
+            );
+        }
+    }
+
+    // Strings, areas and overlaps from pycocotools.
+    #[test]
+    fn overlapping_polygons() {
+        let polygons = [
+            vec![10.5, 5.25, 50.0, 8.75, 44.1, 40.0, 12.0, 33.3],
+            vec![30.0, 20.0, 70.5, 22.5, 60.25, 55.0],
+            vec![5.0, 5.0, 20.0, 5.0, 20.0, 20.0, 5.0, 20.0],
+        ];
+        let rles = polygons.map(|polygon| Rle::from_polygons(80, 60, &[polygon]).unwrap());
+        assert_eq!(
+            rles[2].to_coco_string(),
+            "a9?]1000000000000000000000000000[`3"
+        );
+        assert_eq!(rles.each_ref().map(Rle::area), [1073, 669, 225]);
+        let near = |got: Result<f64, MaskError>, expected: f64| {
+            assert!((got.unwrap() - expected).abs() < 1e-8);
+        };
+        near(rles[0].iou(&rles[1]), 0.08875);
+        near(rles[0].iou(&rles[2]), 0.11035073);
+        near(rles[1].iou(&rles[2]), 0.0);
+        near(rles[0].iou_with_crowd(&rles[1]), 0.13233924);
+        near(rles[1].iou_with_crowd(&rles[0]), 0.2122571);
+        near(rles[2].iou_with_crowd(&rles[0]), 0.57333333);
+    }
+
+    #[test]
+    fn what_comes_from_outside_is_checked() {
+        let wire = |size, counts| MaskRle { size, counts };
+        let runs =
+            |size, runs: &[u32]| Rle::from_wire(&wire(size, Counts::Runs(runs.to_vec())), 100);
+        assert!(runs([2, 3], &[1, 2, 3]).is_ok());
+        assert!(matches!(
+            runs([2, 3], &[1, 2, 4]),
+            Err(MaskError::WrongSum { covered: 7, .. })
+        ));
+        assert!(matches!(
+            runs([2, 3], &[]),
+            Err(MaskError::WrongSum { covered: 0, .. })
+        ));
+        assert!(matches!(
+            runs([2, 3], &[u32::MAX, u32::MAX]),
+            Err(MaskError::WrongSum { pixels: 6, .. })
+        ));
+        assert!(matches!(
+            runs([0, 3], &[0]),
+            Err(MaskError::NoPixels { .. })
+        ));
+        assert!(matches!(
+            runs([11, 10], &[110]),
+            Err(MaskError::TooManyPixels {
+                max_pixels: 100,
+                ..
+            })
+        ));
+        let vast = wire([u32::MAX, u32::MAX], Counts::Compressed("0".to_owned()));
+        assert!(matches!(
+            Rle::from_wire(&vast, u64::MAX),
+            Err(MaskError::TooManyPixels { .. })
+        ));
+    }
+
+    #[test]
+    fn masks_of_other_sizes_do_not_combine() {
+        let (a, b) = (
+            Rle::new(2, 3, vec![6]).unwrap(),
+            Rle::new(3, 2, vec![6]).unwrap(),
+        );
+        assert!(matches!(a.iou(&b), Err(MaskError::SizesDiffer { .. })));
+        assert!(matches!(
+            Rle::union(&[a, b]),
+            Err(MaskError::SizesDiffer { .. })
+        ));
+        assert_eq!(Rle::union(&[]), Err(MaskError::NoMasks));
+    }
+
+    /// Runs that cover a mask, some of them of length zero.
+    fn any_rle(width: u32, height: u32) -> impl Strategy<Value = Rle> {
+        prop::collection::vec(0..=width * height, 0..24).prop_map(move |mut cuts| {
+            cuts.extend([0, width * height]);
+            cuts.sort_unstable();
+            let runs = cuts.windows(2).map(|pair| pair[1] - pair[0]).collect();
+            Rle::new(width, height, runs).unwrap()
+        })
+    }
+
+    fn sized_rles() -> impl Strategy<Value = Vec<Rle>> {
+        (1u32..70, 1u32..30).prop_flat_map(|(w, h)| prop::collection::vec(any_rle(w, h), 1..5))
+    }
+
+    proptest! {
+        #[test]
+        fn strings_keep_runs(rles in sized_rles()) {
+            for rle in rles {
+                let text = rle.to_coco_string();
+                let again = Rle::from_coco_string(rle.width(), rle.height(), &text).unwrap();
+                prop_assert_eq!(again, rle);
+            }
+        }
+
+        #[test]
+        fn figures_agree_with_the_raster(rles in sized_rles()) {
+            let rle = &rles[0];
+            let mask = rle.to_mask();
+            let mut position = 0;
+            for (index, &run) in rle.runs().iter().enumerate() {
+                for offset in position..position + run {
+                    let (x, y) = (offset / rle.height(), offset % rle.height());
+                    prop_assert_eq!(mask.get(x, y), index % 2 == 1);
+                }
+                position += run;
+            }
+            prop_assert_eq!(rle.area(), mask.area());
+            let bbox = mask
+                .pixel_bounds()
+                .map_or([0; 4], |[x0, y0, x1, y1]| [x0, y0, x1 - x0, y1 - y0]);
+            prop_assert_eq!(rle.bbox(), bbox);
+            prop_assert_eq!(Rle::from_mask(&mask).to_mask(), mask);
+        }
+
+        #[test]
+        fn merges_and_overlaps_agree_with_the_raster(rles in sized_rles()) {
+            let (width, height) = (rles[0].width(), rles[0].height());
+            let masks: Vec<Mask> = rles.iter().map(Rle::to_mask).collect();
+            let any = Mask::from_fn(width, height, |x, y| masks.iter().any(|m| m.get(x, y)));
+            let all = Mask::from_fn(width, height, |x, y| masks.iter().all(|m| m.get(x, y)));
+            prop_assert_eq!(Rle::union(&rles).unwrap(), Rle::from_mask(&any));
+            prop_assert_eq!(Rle::intersection(&rles).unwrap(), Rle::from_mask(&all));
+
+            let last = rles.len() - 1;
+            let (shared, union) = masks[0].intersection_and_union(&masks[last]);
+            let expected = if union == 0 { 0.0 } else { shared as f64 / union as f64 };
+            prop_assert_eq!(rles[0].iou(&rles[last]).unwrap(), expected);
+            let area = masks[0].area();
+            let in_crowd = if area == 0 { 0.0 } else { shared as f64 / area as f64 };
+            prop_assert_eq!(rles[0].iou_with_crowd(&rles[last]).unwrap(), in_crowd);
+        }
+
+        #[test]
+        fn nothing_from_outside_panics(
+            size in any::<[u32; 2]>(),
+            small in prop::array::uniform2(0u32..12),
+            text in "[0-o]{0,40}",
+            runs in prop::collection::vec(0u32..40, 0..12),
+        ) {
+            for size in [size, small] {
+                for counts in [Counts::Compressed(text.clone()), Counts::Runs(runs.clone())] {
+                    if let Ok(mask) = Mask::from_wire(&MaskRle { size, counts }, 1 << 16) {
+                        prop_assert_eq!([mask.height(), mask.width()], size);
+                    }
+                }
+            }
+        }
+    }
+}
