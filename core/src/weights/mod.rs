@@ -33,6 +33,6 @@ pub use convert::Precision;
 pub use error::{Misfit, Mismatch, WeightError};
 pub use export::{export, export_where, to_safetensors};
 pub use file::{SharedBytes, StoredDtype, StoredTensor, WeightFile, Weights};
-pub use load::{load, load_as, tensor_specs};
+pub use load::{check, load, load_as, tensor_specs};
 pub use names::NameMap;
 pub use shards::{Shard, plan_shards, shard_index};

@@ -2,8 +2,6 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::convert::Precision;
-
 /// One file of a checkpoint that is about to be written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shard {
@@ -15,36 +13,27 @@ pub struct Shard {
     pub bytes: usize,
 }
 
-/// Splits a model into files of at most `limit` bytes of tensors each, `model-00001-of-0000N`.
+/// Splits a model, given as the names and sizes in bytes of its tensors, into files of at most
+/// `limit` bytes of tensors each: `model-00001-of-0000N.safetensors` and so on.
 ///
-/// Tensors keep their order; one that is larger than the limit gets a file of its own. A model
-/// that fits one file is called `model.safetensors`.
+/// Tensors keep their order; one that is larger than the limit gets a file of its own.
 pub fn plan_shards(
-    specs: &[(String, Vec<usize>)],
-    precision: Precision,
+    sizes: impl IntoIterator<Item = (String, usize)>,
     limit: usize,
 ) -> Vec<Shard> {
     let mut shards: Vec<Shard> = Vec::new();
-    for (name, shape) in specs {
-        let bytes = shape.iter().product::<usize>() * precision.size();
+    for (name, bytes) in sizes {
         match shards.last_mut() {
             Some(shard) if shard.bytes + bytes <= limit => {
-                shard.tensors.push(name.clone());
+                shard.tensors.push(name);
                 shard.bytes += bytes;
             }
-            _ => shards.push(Shard {
-                file: String::new(),
-                tensors: vec![name.clone()],
-                bytes,
-            }),
+            _ => shards.push(Shard { file: String::new(), tensors: vec![name], bytes }),
         }
     }
     let count = shards.len();
     for (index, shard) in shards.iter_mut().enumerate() {
-        shard.file = match count {
-            1 => "model.safetensors".to_owned(),
-            _ => format!("model-{:05}-of-{count:05}.safetensors", index + 1),
-        };
+        shard.file = format!("model-{:05}-of-{count:05}.safetensors", index + 1);
     }
     shards
 }
@@ -70,12 +59,9 @@ mod tests {
 
     #[test]
     fn shards_stay_below_the_limit_unless_one_tensor_alone_is_larger() {
-        let specs: Vec<(String, Vec<usize>)> = [4, 4, 30, 4, 8]
-            .iter()
-            .enumerate()
-            .map(|(index, size)| (format!("t{index}"), vec![*size]))
-            .collect();
-        let shards = plan_shards(&specs, Precision::F16, 20);
+        let tensors = || [8, 8, 60, 8, 16].iter().enumerate();
+        let named = || tensors().map(|(index, bytes)| (format!("t{index}"), *bytes));
+        let shards = plan_shards(named(), 20);
         let sizes: Vec<usize> = shards.iter().map(|shard| shard.bytes).collect();
         assert_eq!(sizes, [16, 60, 8, 16]);
         assert_eq!(shards[1].file, "model-00002-of-00004.safetensors");
