@@ -476,7 +476,10 @@ mod tests {
         let trained = model(&device);
         let specs = tensor_specs(&trained, &names());
         let sizes = specs.iter().map(|(name, shape)| {
-            (name.clone(), shape.iter().product::<usize>() * Precision::F16.size())
+            (
+                name.clone(),
+                shape.iter().product::<usize>() * Precision::F16.size(),
+            )
         });
         let shards = plan_shards(sizes, 200);
         assert!(shards.len() > 2);

@@ -17,10 +17,7 @@ pub struct Shard {
 /// `limit` bytes of tensors each: `model-00001-of-0000N.safetensors` and so on.
 ///
 /// Tensors keep their order; one that is larger than the limit gets a file of its own.
-pub fn plan_shards(
-    sizes: impl IntoIterator<Item = (String, usize)>,
-    limit: usize,
-) -> Vec<Shard> {
+pub fn plan_shards(sizes: impl IntoIterator<Item = (String, usize)>, limit: usize) -> Vec<Shard> {
     let mut shards: Vec<Shard> = Vec::new();
     for (name, bytes) in sizes {
         match shards.last_mut() {
@@ -28,7 +25,11 @@ pub fn plan_shards(
                 shard.tensors.push(name);
                 shard.bytes += bytes;
             }
-            _ => shards.push(Shard { file: String::new(), tensors: vec![name], bytes }),
+            _ => shards.push(Shard {
+                file: String::new(),
+                tensors: vec![name],
+                bytes,
+            }),
         }
     }
     let count = shards.len();

@@ -1,0 +1,26 @@
+//! Where the tests' reference files are.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+pub(super) fn fixture(path: &str) -> PathBuf {
+    let root = std::env::var_os("FCLM_FIXTURES").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures")),
+        PathBuf::from,
+    );
+    root.join(path)
+}
+
+/// Copies the Qwen folder, so that a test can change it.
+pub(super) fn copy_qwen(to: &Path) {
+    for entry in fs::read_dir(fixture("qwen")).unwrap() {
+        let entry = entry.unwrap();
+        // What the reference computed is no part of the checkpoint.
+        if entry.file_name() != "expected.safetensors" {
+            let bytes = fs::read(entry.path()).unwrap();
+            fs::write(to.join(entry.file_name()), bytes).unwrap();
+        }
+    }
+}

@@ -1,0 +1,206 @@
+use std::path::Path;
+
+use burn::tensor::Device;
+use fclm_core::{
+    fclm::prompt,
+    qwen::{self, QwenConfig},
+    weights::{self, NameMap, Weights},
+};
+use serde_json::Value;
+
+use super::{
+    CHAT_TEMPLATE, CONFIG, TOKENIZER,
+    error::ModelDirError,
+    mapped::{open_weights, read_text},
+};
+
+/// Fewest pixels of the published processor.
+const MIN_PIXELS: usize = 4 * 28 * 28;
+/// Most pixels of the published processor.
+const MAX_PIXELS: usize = 16_384 * 28 * 28;
+
+/// A published Qwen2.5-VL folder: flat or nested configuration, one weight file or shards.
+#[derive(Debug, Clone)]
+pub struct QwenFolder {
+    /// The configuration.
+    pub config: QwenConfig,
+    /// The content of `tokenizer.json`.
+    pub tokenizer: String,
+    /// The chat template: the folder's own, or FCLM's where it has none.
+    pub chat_template: String,
+    /// Fewest pixels that the processor hands to the vision tower.
+    pub min_pixels: usize,
+    /// Most pixels that the processor hands to the vision tower.
+    pub max_pixels: usize,
+    /// The tensors under their published names.
+    pub weights: Weights,
+}
+
+impl QwenFolder {
+    /// Opens the folder and checks that its weights are exactly those of its configuration.
+    ///
+    /// # Errors
+    ///
+    /// If a file is missing or damaged, or a tensor is missing, unknown or misshapen; all of them
+    /// are named.
+    pub fn open(folder: &Path) -> Result<Self, ModelDirError> {
+        let config = QwenConfig::from_json(&read_text(folder, CONFIG)?).map_err(|source| {
+            ModelDirError::Qwen {
+                path: folder.join(CONFIG),
+                source,
+            }
+        })?;
+        let (weights, _) = open_weights(folder)?;
+        let weights = weights
+            .renamed(|name| published_name(name, config.tie_word_embeddings))
+            .map_err(ModelDirError::weights(folder))?;
+        let names = NameMap::with_rewrites(qwen::names());
+        weights::check(&config.init(&Device::flex()), &weights, &names, &[])
+            .map_err(ModelDirError::weights(folder))?;
+        let (min_pixels, max_pixels) = pixels(folder)?;
+        Ok(Self {
+            config,
+            tokenizer: read_text(folder, TOKENIZER)?,
+            chat_template: chat_template(folder)?,
+            min_pixels,
+            max_pixels,
+            weights,
+        })
+    }
+}
+
+/// The published name of a tensor, or none where the model does not use it.
+///
+/// Newer tools save the same model with everything below `model`; a tied head is sometimes saved
+/// although it is the embedding table.
+fn published_name(name: &str, tied: bool) -> Option<String> {
+    if tied && name == "lm_head.weight" {
+        return None;
+    }
+    for (newer, published) in [
+        ("model.language_model.", "model."),
+        ("model.visual.", "visual."),
+    ] {
+        if let Some(rest) = name.strip_prefix(newer) {
+            return Some(format!("{published}{rest}"));
+        }
+    }
+    Some(name.to_owned())
+}
+
+fn chat_template(folder: &Path) -> Result<String, ModelDirError> {
+    if folder.join(CHAT_TEMPLATE).exists() {
+        return read_text(folder, CHAT_TEMPLATE);
+    }
+    for file in ["chat_template.json", "tokenizer_config.json"] {
+        let Some(json) = json_if_there(folder, file)? else {
+            continue;
+        };
+        if let Some(template) = json.get("chat_template").and_then(Value::as_str) {
+            return Ok(template.to_owned());
+        }
+    }
+    Ok(prompt::CHAT_TEMPLATE.to_owned())
+}
+
+fn pixels(folder: &Path) -> Result<(usize, usize), ModelDirError> {
+    let json = json_if_there(folder, "preprocessor_config.json")?.unwrap_or_default();
+    let number = |names: [&str; 2], default: usize| {
+        let value = json
+            .get(names[0])
+            .or_else(|| json.get("size").and_then(|size| size.get(names[1])))
+            .and_then(Value::as_u64);
+        value
+            .and_then(|value| usize::try_from(value).ok())
+            .unwrap_or(default)
+    };
+    Ok((
+        number(["min_pixels", "shortest_edge"], MIN_PIXELS),
+        number(["max_pixels", "longest_edge"], MAX_PIXELS),
+    ))
+}
+
+fn json_if_there(folder: &Path, file: &str) -> Result<Option<Value>, ModelDirError> {
+    let path = folder.join(file);
+    if !path.exists() {
+        return Ok(None);
+    }
+    serde_json::from_str(&read_text(folder, file)?)
+        .map(Some)
+        .map_err(|error| ModelDirError::content(&path, error.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::model_dir::fixtures::{copy_qwen, fixture};
+
+    #[test]
+    fn fixture_flat_and_nested_shards_and_one_file_open_alike() {
+        let nested = QwenFolder::open(&fixture("qwen")).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        copy_qwen(folder.path());
+        let flat = folder.path().join("config_flat.json");
+        fs::rename(flat, folder.path().join(CONFIG)).unwrap();
+        let tensors = nested
+            .weights
+            .iter()
+            .map(|tensor| {
+                let name = match tensor.name().strip_prefix("model.") {
+                    Some(rest) => format!("model.language_model.{rest}"),
+                    None => format!("model.{}", tensor.name()),
+                };
+                (name, tensor.to_float_data(weights::Precision::F32).unwrap())
+            })
+            .collect();
+        for entry in fs::read_dir(folder.path()).unwrap() {
+            let path = entry.unwrap().path();
+            if path.to_string_lossy().contains("safetensors") {
+                fs::remove_file(path).unwrap();
+            }
+        }
+        let bytes = weights::to_safetensors(tensors).unwrap();
+        fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
+        let one = QwenFolder::open(folder.path()).unwrap();
+        assert_eq!(one.config, nested.config);
+        assert_eq!(one.weights.len(), nested.weights.len());
+        for (left, right) in one.weights.iter().zip(nested.weights.iter()) {
+            assert_eq!((left.name(), left.shape()), (right.name(), right.shape()));
+            assert_eq!(
+                left.to_float_data(weights::Precision::F32).unwrap(),
+                right.to_float_data(weights::Precision::F32).unwrap(),
+            );
+        }
+    }
+
+    #[test]
+    fn fixture_without_a_shard_names_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        copy_qwen(folder.path());
+        let shard = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .find(|path| {
+                path.extension()
+                    .is_some_and(|extension| extension == "safetensors")
+            })
+            .unwrap();
+        fs::remove_file(&shard).unwrap();
+        let error = QwenFolder::open(folder.path()).unwrap_err().to_string();
+        assert!(
+            error.contains(&*shard.file_name().unwrap().to_string_lossy()),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn an_index_cannot_lead_out_of_its_folder() {
+        let folder = tempfile::tempdir().unwrap();
+        let index = r#"{"weight_map": {"a": "../secret.safetensors"}}"#;
+        fs::write(folder.path().join("model.safetensors.index.json"), index).unwrap();
+        let error = open_weights(folder.path()).unwrap_err();
+        assert!(matches!(error, ModelDirError::Content { .. }), "{error}");
+    }
+}
