@@ -9,7 +9,6 @@
 //! Sources: <https://github.com/facebookresearch/segment-anything>,
 //! <https://github.com/ChaoningZhang/MobileSAM>.
 
-mod attend;
 mod config;
 mod conv;
 mod image_encoder;

@@ -20,12 +20,6 @@ pub struct Sam {
 /// Checkpoints number the members of sequential containers, which field names cannot do.
 pub fn names() -> &'static [(&'static str, &'static str)] {
     &[
-        ("image_encoder.Vit", "image_encoder"),
-        ("image_encoder.TinyVit", "image_encoder"),
-        ("layers.0.Convolution", "layers.0"),
-        ("layers.1.Attention", "layers.1"),
-        ("layers.2.Attention", "layers.2"),
-        ("layers.3.Attention", "layers.3"),
         ("patch_embed.conv1", "patch_embed.seq.0"),
         ("patch_embed.conv2", "patch_embed.seq.2"),
         ("neck.conv1", "neck.0"),

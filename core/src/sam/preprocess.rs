@@ -8,7 +8,7 @@ use super::SamConfig;
 use crate::image::resize_bilinear;
 
 const PIXEL_MEAN: [f32; 3] = [123.675, 116.28, 103.53];
-const PIXEL_STD: [f32; 3] = [58.395, 57.12, 57.375];
+pub(super) const PIXEL_STD: [f32; 3] = [58.395, 57.12, 57.375];
 
 /// An image scaled to the encoder's input, normalised and zero-padded right and below.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub fn preprocess(image: &RgbImage, config: &SamConfig) -> Prepared {
     let size = config.image_size;
     let (width, height) = image.dimensions();
     let [input_h, input_w] = input_size(height as usize, width as usize, size);
-    let resized = resize_bilinear(image, input_w as u32, input_h as u32);
+    let resized = resize(image, input_w as u32, input_h as u32);
 
     let plane = size * size;
     let mut pixels = vec![0.0; 3 * plane];
@@ -70,6 +70,16 @@ pub fn to_input_coords(
             ]
         })
         .collect()
+}
+
+/// Resizes as the reference does, which rounds to eight bits between the two axes and begins with
+/// the vertical one where that shrinks a tall image.
+fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
+    if image.height() > image.width() && height < image.height() {
+        let shrunk = resize_bilinear(image, image.width(), height);
+        return resize_bilinear(&shrunk, width, height);
+    }
+    resize_bilinear(image, width, height)
 }
 
 #[cfg(test)]

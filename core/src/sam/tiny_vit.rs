@@ -8,10 +8,10 @@ use burn::tensor::activation::gelu;
 use burn::tensor::module::{conv2d, linear};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::attend::{Attend, attend};
 use super::conv::same_3x3;
 use super::vit::pad_to;
 use super::{Conv, Neck, TinyVitConfig};
+use crate::attention::{Attend, attend};
 
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 /// Stages that lead to one of these widths keep the resolution, as the original hard-codes.
@@ -407,14 +407,45 @@ impl ConvNorm {
 
 /// For each pair of cells of a window the index of their distance, `[cells * cells]`.
 fn distances(side: usize, device: &Device) -> Tensor<1, Int> {
+    let indices = distance_indices(side);
+    let len = indices.len();
+    Tensor::from_data(TensorData::new(indices, [len]), device)
+}
+
+fn distance_indices(side: usize) -> Vec<i32> {
     let cells = side * side;
-    let indices: Vec<i32> = (0..cells * cells)
+    (0..cells * cells)
         .map(|pair| {
             let (from, to) = (pair / cells, pair % cells);
             let vertical = (from / side).abs_diff(to / side);
             let horizontal = (from % side).abs_diff(to % side);
             (vertical * side + horizontal) as i32
         })
-        .collect();
-    Tensor::from_data(TensorData::new(indices, [cells * cells]), device)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The original numbers distances in the order in which it meets them.
+    #[test]
+    fn distances_are_numbered_as_met() {
+        let side = 3;
+        let cell = |index: usize| (index / side, index % side);
+        let mut met: Vec<(usize, usize)> = Vec::new();
+        let mut expected = Vec::new();
+        for from in 0..side * side {
+            for to in 0..side * side {
+                let (a, b) = (cell(from), cell(to));
+                let distance = (a.0.abs_diff(b.0), a.1.abs_diff(b.1));
+                let index = met.iter().position(|known| *known == distance);
+                expected.push(index.unwrap_or(met.len()) as i32);
+                if index.is_none() {
+                    met.push(distance);
+                }
+            }
+        }
+        assert_eq!(distance_indices(side), expected);
+    }
 }

@@ -8,8 +8,8 @@ use burn::tensor::activation::gelu;
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::attend::{Attend, attend};
 use super::{Conv, Neck, VitConfig};
+use crate::attention::{Attend, attend};
 
 const NORM_EPSILON: f64 = 1e-6;
 const POSITION_STD: f64 = 0.02;
