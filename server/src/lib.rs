@@ -1,4 +1,12 @@
 //! The server side of FCLM: what serves, trains and measures the model.
+//!
+//! [`serve`] joins the HTTP interface ([`api`]), the store behind it ([`store`]) and the engine
+//! that owns the model ([`engine`]). Only this crate knows HTTP, the database and the layout of
+//! the file system; the model itself is [`fclm_core`].
 
+pub mod api;
 pub mod data;
-pub mod eval;
+pub mod engine;
+pub mod model_dir;
+pub mod serve;
+pub mod store;

@@ -4,7 +4,9 @@
 //! Nothing here is skipped when something is missing: a test that cannot run panics with what to
 //! do about it.
 
+pub mod api;
 pub mod binary;
 pub mod browser;
+pub mod double;
 pub mod samples;
 pub mod served;

@@ -3,8 +3,6 @@
 mod answer;
 mod config;
 mod error;
-#[cfg(test)]
-mod gradient;
 mod model;
 mod names;
 pub mod prompt;

@@ -8,8 +8,6 @@ mod config;
 mod deformable;
 mod extractor;
 mod local;
-#[cfg(test)]
-mod parity;
 mod pixel;
 mod position;
 mod prepare;

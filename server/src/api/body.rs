@@ -1,0 +1,158 @@
+use std::time::Duration;
+
+use axum::{
+    body::Body as HttpBody,
+    extract::{FromRequest, FromRequestParts, Path, Request},
+    http::{HeaderMap, header, request::Parts},
+};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+use tokio::time::timeout;
+
+use super::AppError;
+
+/// Most bytes of a JSON body: 32 regions with detailed masks fit several times.
+const JSON_BYTES: usize = 2 << 20;
+/// Most bytes that are read and thrown away, so that a client that sends too much hears why
+/// instead of losing its connection.
+const DISCARDED_BYTES: usize = 512 << 20;
+/// Most time for a body to arrive.
+const ARRIVAL: Duration = Duration::from_secs(60);
+
+/// A JSON body.
+#[derive(Debug)]
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = AppError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, AppError> {
+        let (parts, body) = request.into_parts();
+        let is_json = parts
+            .headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|value| value.split(';').next())
+            .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"));
+        let bytes = read_body(&parts.headers, body, JSON_BYTES).await?;
+        if !is_json {
+            let message = "The body must be JSON, with the content type application/json.";
+            return Err(AppError::BadRequest(message.to_owned()));
+        }
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| {
+            AppError::BadRequest(format!("The body is not what this address takes: {error}."))
+        })
+    }
+}
+
+/// The id in the path. What is no text is no id either.
+#[derive(Debug)]
+pub(super) struct Id(pub(super) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Id {
+    type Rejection = AppError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AppError> {
+        let path = Path::<String>::from_request_parts(parts, state).await;
+        path.map(|Path(id)| Self(id)).map_err(|_| AppError::NotFound("address"))
+    }
+}
+
+/// Reads a whole body of at most `limit` bytes.
+pub(super) async fn read_body(
+    headers: &HeaderMap,
+    body: HttpBody,
+    limit: usize,
+) -> Result<Bytes, AppError> {
+    let mut gathering = Gathering::new(limit);
+    let declared = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.parse::<usize>().ok())
+        .unwrap_or(0);
+    // A client that asks before it sends need not send in vain.
+    let asks = headers.contains_key(header::EXPECT);
+    if declared > limit && (asks || declared > DISCARDED_BYTES) {
+        return Err(gathering.too_large());
+    }
+    let mut stream = body.into_data_stream();
+    let read = async {
+        while let Some(chunk) = stream.next().await {
+            let chunk = chunk.map_err(|error| {
+                AppError::BadRequest(format!("The body did not arrive whole: {error}."))
+            })?;
+            gathering.push(&chunk)?;
+        }
+        Ok(())
+    };
+    in_time(read).await?;
+    gathering.finish()
+}
+
+/// Waits for what is to arrive, but not for ever.
+pub(super) async fn in_time<T>(
+    arriving: impl Future<Output = Result<T, AppError>>,
+) -> Result<T, AppError> {
+    let too_slow = |_| {
+        AppError::BadRequest(format!("The body took more than {} seconds.", ARRIVAL.as_secs()))
+    };
+    timeout(ARRIVAL, arriving).await.map_err(too_slow)?
+}
+
+/// Gathers chunks up to a limit; what comes after it is thrown away.
+pub(super) struct Gathering {
+    bytes: BytesMut,
+    limit: usize,
+    seen: usize,
+}
+
+impl Gathering {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { bytes: BytesMut::new(), limit, seen: 0 }
+    }
+
+    /// Takes a chunk; an error means that it is not worth reading on.
+    pub(super) fn push(&mut self, chunk: &[u8]) -> Result<(), AppError> {
+        self.seen = self.seen.saturating_add(chunk.len());
+        if self.seen > DISCARDED_BYTES {
+            return Err(self.too_large());
+        }
+        if self.seen > self.limit {
+            self.bytes = BytesMut::new();
+        } else {
+            self.bytes.extend_from_slice(chunk);
+        }
+        Ok(())
+    }
+
+    pub(super) fn finish(self) -> Result<Bytes, AppError> {
+        match self.seen > self.limit {
+            true => Err(self.too_large()),
+            false => Ok(self.bytes.freeze()),
+        }
+    }
+
+    fn too_large(&self) -> AppError {
+        let limit = match self.limit >> 20 {
+            0 => format!("{} bytes", self.limit),
+            mebibytes => format!("{mebibytes} MiB"),
+        };
+        AppError::TooLarge { message: format!("The body is over the limit of {limit}."), param: None }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_read_but_not_kept() {
+        let chunks = (0..100).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 1024])));
+        let body = HttpBody::from_stream(futures::stream::iter(chunks));
+        let read = read_body(&HeaderMap::new(), body, 10 << 10).await;
+        assert!(matches!(read, Err(AppError::TooLarge { .. })));
+        let read = read_body(&HeaderMap::new(), HttpBody::from("abc"), 3).await;
+        assert_eq!(read.expect("it fits"), "abc");
+    }
+}

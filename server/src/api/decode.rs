@@ -1,0 +1,305 @@
+use std::{
+    io::Cursor,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use image::{
+    DynamicImage, ImageDecoder, ImageEncoder, ImageError, ImageFormat, ImageReader, Limits,
+    RgbImage,
+    codecs::{
+        jpeg::JpegEncoder,
+        png::{CompressionType, FilterType, PngEncoder},
+    },
+};
+use tokio::{sync::Semaphore, time::timeout};
+
+use super::AppError;
+use crate::store::{EncodedImage, StoredFormat};
+
+/// Pictures that are decoded at a time.
+const AT_A_TIME: usize = 2;
+/// How long a picture waits for its turn.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// Quality of what is stored of a JPEG; high, because it is the second loss.
+const JPEG_QUALITY: u8 = 95;
+/// Longest side over shortest: beyond it the model cannot see the picture.
+const MAX_ASPECT: u32 = 100;
+
+/// What a picture may be at most.
+#[derive(Debug, Clone, Copy)]
+pub struct ImageLimits {
+    /// Bytes of the file.
+    pub bytes: usize,
+    /// Pixels along a side.
+    pub side: u32,
+    /// Pixels in all.
+    pub pixels: u64,
+    /// Memory of the decoder, in bytes.
+    pub memory: u64,
+    /// Time of the decoder.
+    pub time: Duration,
+}
+
+impl Default for ImageLimits {
+    fn default() -> Self {
+        Self {
+            bytes: 32 << 20,
+            side: 16_384,
+            pixels: 50_000_000,
+            memory: 512 << 20,
+            time: Duration::from_secs(20),
+        }
+    }
+}
+
+/// Turns foreign bytes into upright pictures without metadata.
+///
+/// Decoders may panic on what was made to break them, so each picture is decoded on a thread
+/// where that ends nothing else, and only a few at a time.
+#[derive(Debug, Clone)]
+pub(super) struct PictureDecoder {
+    pub(super) limits: ImageLimits,
+    permits: Arc<Semaphore>,
+}
+
+impl PictureDecoder {
+    pub(super) fn new(limits: ImageLimits) -> Self {
+        Self { limits, permits: Arc::new(Semaphore::new(AT_A_TIME)) }
+    }
+
+    pub(super) async fn decode(&self, bytes: Bytes) -> Result<EncodedImage, AppError> {
+        let format = sniff(&bytes)?;
+        let busy = || AppError::Busy { retry_after: PATIENCE };
+        let waiting = Arc::clone(&self.permits).acquire_owned();
+        let permit = timeout(PATIENCE, waiting).await.map_err(|_| busy())?.map_err(|_| busy())?;
+        let limits = self.limits;
+        let work = tokio::task::spawn_blocking(move || {
+            let decoded = catch_unwind(AssertUnwindSafe(|| reencode(&bytes, format, &limits)));
+            drop(permit);
+            decoded.unwrap_or_else(|_| Err(broken("its data make no sense")))
+        });
+        match timeout(limits.time, work).await {
+            Ok(done) => done.map_err(|failed| AppError::Internal(Box::new(failed)))?,
+            Err(_) => Err(broken("decoding it takes too long")),
+        }
+    }
+}
+
+fn broken(why: &str) -> AppError {
+    AppError::BadImage(format!("The picture cannot be opened: {why}."))
+}
+
+/// Tells the format by the first bytes; names and headers may lie.
+fn sniff(bytes: &[u8]) -> Result<ImageFormat, AppError> {
+    match bytes {
+        [] => Err(AppError::BadImage("The file is empty; send a JPEG, PNG or WebP.".to_owned())),
+        [0xFF, 0xD8, 0xFF, ..] => Ok(ImageFormat::Jpeg),
+        [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Ok(ImageFormat::Png),
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(ImageFormat::WebP),
+        _ => Err(AppError::UnsupportedImage),
+    }
+}
+
+fn reencode(
+    bytes: &[u8],
+    format: ImageFormat,
+    limits: &ImageLimits,
+) -> Result<EncodedImage, AppError> {
+    let failed = |error: ImageError| match error {
+        ImageError::Limits(_) => AppError::TooLarge {
+            message: "Opening the picture takes more memory than is allowed.".to_owned(),
+            param: None,
+        },
+        other => broken(&other.to_string()),
+    };
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    reader.no_limits();
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    check_size(decoder.dimensions(), limits)?;
+    if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
+        return Err(broken("the file ends too early"));
+    }
+    let mut allowed = Limits::default();
+    allowed.max_alloc = Some(limits.memory);
+    decoder.set_limits(allowed).map_err(failed)?;
+    let orientation = decoder.orientation().map_err(failed)?;
+    let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
+    picture.apply_orientation(orientation);
+    let pixels = opaque(picture);
+    let (width, height) = pixels.dimensions();
+    let (bytes, format) = match format {
+        ImageFormat::Jpeg => (encode_jpeg(&pixels), StoredFormat::Jpeg),
+        _ => (encode_png(&pixels), StoredFormat::Png),
+    };
+    let bytes = bytes.map_err(|error| AppError::Internal(Box::new(error)))?;
+    Ok(EncodedImage { bytes, format, width, height })
+}
+
+fn check_size((width, height): (u32, u32), limits: &ImageLimits) -> Result<(), AppError> {
+    let pixels = u64::from(width) * u64::from(height);
+    if width > limits.side || height > limits.side || pixels > limits.pixels {
+        return Err(AppError::TooLarge {
+            message: format!(
+                "The picture has {width} x {height} pixels; up to {} per side and {} million in \
+                 all can be opened.",
+                limits.side,
+                limits.pixels / 1_000_000,
+            ),
+            param: None,
+        });
+    }
+    let (short, long) = (width.min(height), width.max(height));
+    match short.checked_mul(MAX_ASPECT) {
+        Some(most) if short == 0 || long > most => {
+            Err(broken("one side is more than a hundred times the other"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Lays what is transparent over white, as a page would show it.
+fn opaque(picture: DynamicImage) -> RgbImage {
+    if !picture.color().has_alpha() {
+        return picture.into_rgb8();
+    }
+    let picture = picture.into_rgba8();
+    let (width, height) = picture.dimensions();
+    let pixels = picture.pixels().flat_map(|pixel| {
+        let [red, green, blue, alpha] = pixel.0.map(u32::from);
+        [red, green, blue].map(|channel| ((channel * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
+    });
+    RgbImage::from_raw(width, height, pixels.collect())
+        .expect("three channels for each pixel of the picture")
+}
+
+fn encode_png(pixels: &RgbImage) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
+        .write_image(pixels, pixels.width(), pixels.height(), image::ExtendedColorType::Rgb8)?;
+    Ok(bytes)
+}
+
+fn encode_jpeg(pixels: &RgbImage) -> Result<Vec<u8>, ImageError> {
+    let mut bytes = Vec::new();
+    JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY).encode_image(pixels)?;
+    Ok(bytes)
+}
+
+/// Whether a JPEG reaches its end marker. The decoder fills what is missing with grey, which is
+/// kind to viewers but would store half a picture for good.
+fn jpeg_ends(bytes: &[u8]) -> bool {
+    const END: u8 = 0xD9;
+    let mut rest = bytes.get(2..).unwrap_or_default();
+    loop {
+        // Between segments, and behind entropy-coded data, the next marker is the next 0xFF that
+        // is followed by neither a stuffed zero, nor a restart marker, nor a fill byte.
+        let Some(at) = rest
+            .windows(2)
+            .position(|pair| pair[0] == 0xFF && !matches!(pair[1], 0 | 0xD0..=0xD7 | 0xFF))
+        else {
+            return false;
+        };
+        if rest[at + 1] == END {
+            return true;
+        }
+        let Some(&[high, low]) = rest.get(at + 2..at + 4).and_then(|b| b.first_chunk::<2>()) else {
+            return false;
+        };
+        let length = usize::from(u16::from_be_bytes([high, low])).max(2);
+        let Some(after) = rest.get(at + 2 + length..) else { return false };
+        rest = after;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn picture() -> RgbImage {
+        RgbImage::from_fn(40, 20, |x, y| image::Rgb([x as u8 * 6, y as u8 * 12, 90]))
+    }
+
+    fn decode(bytes: &[u8]) -> Result<EncodedImage, AppError> {
+        reencode(bytes, sniff(bytes)?, &ImageLimits::default())
+    }
+
+    /// A JPEG with an EXIF segment that holds nothing but the orientation.
+    fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+        let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+        exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+        let length = (exif.len() as u16 + 2).to_be_bytes();
+        [&jpeg[..2], &[0xFF, 0xE1], &length, &exif, &jpeg[2..]].concat()
+    }
+
+    #[test]
+    fn pngs_keep_their_pixels() {
+        let png = encode_png(&picture()).expect("encodes");
+        let stored = decode(&png).expect("decodes");
+        assert_eq!((stored.width, stored.height, stored.format), (40, 20, StoredFormat::Png));
+        let again = image::load_from_memory(&stored.bytes).expect("decodes").into_rgb8();
+        assert_eq!(again, picture());
+    }
+
+    #[test]
+    fn the_eight_orientations_are_applied_and_the_metadata_dropped() {
+        let jpeg = encode_jpeg(&picture()).expect("encodes");
+        for orientation in 1..=8 {
+            let stored = decode(&with_orientation(&jpeg, orientation)).expect("decodes");
+            let size = if orientation < 5 { (40, 20) } else { (20, 40) };
+            assert_eq!((stored.width, stored.height), size, "orientation {orientation}");
+            assert!(!stored.bytes.windows(4).any(|bytes| bytes == b"Exif"));
+        }
+        // 6: turned by 90 degrees clockwise, so what was at the left edge is at the top.
+        let stored = decode(&with_orientation(&jpeg, 6)).expect("decodes");
+        let upright = image::load_from_memory(&stored.bytes).expect("decodes").into_rgb8();
+        assert!(upright.get_pixel(10, 0)[0] < 40 && upright.get_pixel(10, 39)[0] > 200);
+    }
+
+    #[test]
+    fn truncated_files_are_refused() {
+        let png = encode_png(&picture()).expect("encodes");
+        let jpeg = encode_jpeg(&picture()).expect("encodes");
+        for whole in [png, with_orientation(&jpeg, 1)] {
+            assert!(decode(&whole).is_ok());
+            for length in [9, 40, whole.len() / 2, whole.len() * 9 / 10] {
+                let cut = decode(&whole[..length]);
+                assert!(matches!(cut, Err(AppError::BadImage(_))), "{length} of {}", whole.len());
+            }
+        }
+    }
+
+    #[test]
+    fn a_huge_header_is_refused_before_anything_is_allocated() {
+        let mut png = encode_png(&picture()).expect("encodes");
+        png[16..20].copy_from_slice(&60_000_u32.to_be_bytes());
+        png[20..24].copy_from_slice(&60_000_u32.to_be_bytes());
+        let crc = crc32(&png[12..29]);
+        png[29..33].copy_from_slice(&crc.to_be_bytes());
+        assert!(matches!(decode(&png), Err(AppError::TooLarge { .. })));
+    }
+
+    fn crc32(bytes: &[u8]) -> u32 {
+        !bytes.iter().fold(!0_u32, |crc, &byte| {
+            (0..8).fold(crc ^ u32::from(byte), |crc, _| {
+                (crc >> 1) ^ (0xEDB8_8320 & 0_u32.wrapping_sub(crc & 1))
+            })
+        })
+    }
+
+    #[test]
+    fn what_is_transparent_becomes_white() {
+        let clear = DynamicImage::from(image::RgbaImage::from_pixel(2, 2, image::Rgba([9, 9, 9, 0])));
+        assert_eq!(opaque(clear).get_pixel(0, 0).0, [255; 3]);
+    }
+
+    #[test]
+    fn other_files_are_no_pictures() {
+        assert!(matches!(decode(b"hello"), Err(AppError::UnsupportedImage)));
+        assert!(matches!(decode(b"<svg></svg>"), Err(AppError::UnsupportedImage)));
+        assert!(matches!(decode(b""), Err(AppError::BadImage(_))));
+        assert!(matches!(decode(b"\xFF\xD8\xFF"), Err(AppError::BadImage(_))));
+    }
+}

@@ -1,0 +1,206 @@
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use fclm_core::wire::{FinishReason, RunEvent};
+use tokio::sync::{mpsc::UnboundedReceiver, watch};
+use tokio_util::task::TaskTracker;
+
+use super::AppError;
+use crate::store::{Store, StoreError};
+
+/// Events that are stored in one step at most.
+const BATCH: usize = 256;
+
+/// The runs that are being written in this process. A run belongs to the server: readers come and
+/// go, and the run goes on.
+#[derive(Debug, Default)]
+pub(super) struct LiveRuns {
+    runs: Mutex<HashMap<String, Arc<LiveRun>>>,
+    recorders: TaskTracker,
+}
+
+/// A run that is being written, with its events so far.
+#[derive(Debug)]
+pub(super) struct LiveRun {
+    id: String,
+    chat_id: String,
+    stop: Arc<AtomicBool>,
+    events: Mutex<Vec<RunEvent>>,
+    count: watch::Sender<usize>,
+}
+
+impl LiveRuns {
+    /// Makes a run live.
+    ///
+    /// # Errors
+    /// [`AppError::Conflict`] where another run of the chat is live.
+    pub(super) fn open(&self, run_id: &str, chat_id: &str) -> Result<Arc<LiveRun>, AppError> {
+        let mut runs = self.lock();
+        if runs.values().any(|run| run.chat_id == chat_id) {
+            return Err(AppError::Conflict);
+        }
+        let run = Arc::new(LiveRun {
+            id: run_id.to_owned(),
+            chat_id: chat_id.to_owned(),
+            stop: Arc::default(),
+            events: Mutex::default(),
+            count: watch::Sender::new(0),
+        });
+        runs.insert(run_id.to_owned(), Arc::clone(&run));
+        Ok(run)
+    }
+
+    pub(super) fn get(&self, run_id: &str) -> Option<Arc<LiveRun>> {
+        self.lock().get(run_id).cloned()
+    }
+
+    /// Takes a run out that never began, or that has ended.
+    pub(super) fn close(&self, run_id: &str) {
+        self.lock().remove(run_id);
+    }
+
+    /// Stops what is being written in a chat.
+    pub(super) fn stop_chat(&self, chat_id: &str) {
+        self.lock().values().filter(|run| run.chat_id == chat_id).for_each(|run| run.stop());
+    }
+
+    /// Stores and publishes what the engine writes, on a task of its own.
+    pub(super) fn record(
+        self: &Arc<Self>,
+        store: Arc<Store>,
+        run: Arc<LiveRun>,
+        events: UnboundedReceiver<RunEvent>,
+    ) {
+        let runs = Arc::clone(self);
+        self.recorders.spawn(async move {
+            run.record(&store, events).await;
+            runs.close(&run.id);
+        });
+    }
+
+    /// Waits until everything that was being written is stored.
+    pub(super) async fn finished(&self) {
+        self.recorders.close();
+        self.recorders.wait().await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<LiveRun>>> {
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl LiveRun {
+    /// What the engine looks at between two tokens.
+    pub(super) fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.stop)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+
+    /// The events after the first `seen` ones; waits until there is one. Empty means that the
+    /// writer is gone without a last event.
+    pub(super) async fn after(&self, seen: usize) -> Vec<RunEvent> {
+        let mut count = self.count.subscribe();
+        // An error means that nothing more will come.
+        let _ = count.wait_for(|&count| count > seen).await;
+        self.events().get(seen..).unwrap_or_default().to_vec()
+    }
+
+    /// Whether the run has ended.
+    pub(super) fn is_over(&self) -> bool {
+        self.events().last().is_some_and(RunEvent::is_last)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.events().len()
+    }
+
+    fn events(&self) -> MutexGuard<'_, Vec<RunEvent>> {
+        self.events.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, new: Vec<RunEvent>) {
+        let mut events = self.events();
+        events.extend(new);
+        let count = events.len();
+        drop(events);
+        self.count.send_replace(count);
+    }
+
+    /// Nothing is published that is not stored: what a reader has seen is there after a crash.
+    async fn record(&self, store: &Store, mut events: UnboundedReceiver<RunEvent>) {
+        let mut batch = Vec::new();
+        loop {
+            if events.recv_many(&mut batch, BATCH).await == 0 {
+                let why = AppError::Internal("the engine dropped a run".into());
+                batch.push(RunEvent::Error(why.to_wire()));
+            }
+            let new = joined(std::mem::take(&mut batch));
+            let is_last = new.iter().any(RunEvent::is_last);
+            let first = self.len() as u64 + 1;
+            match store.append_events(&self.id, first, &new).await {
+                Ok(()) => self.publish(new),
+                Err(StoreError::Missing(_)) => {
+                    // The chat was deleted.
+                    self.stop();
+                    self.publish(vec![RunEvent::Done { finish: FinishReason::Cancelled }]);
+                    return;
+                }
+                Err(error) => {
+                    tracing::error!(run = self.id, %error, "events could not be stored");
+                    self.stop();
+                    let error = AppError::from(error);
+                    self.publish(vec![RunEvent::Error(error.to_wire())]);
+                    return;
+                }
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+}
+
+/// Joins pieces of text that came together.
+fn joined(events: Vec<RunEvent>) -> Vec<RunEvent> {
+    let mut joined: Vec<RunEvent> = Vec::with_capacity(events.len());
+    for event in events {
+        match (joined.last_mut(), event) {
+            (Some(RunEvent::Text { delta }), RunEvent::Text { delta: more }) => {
+                delta.push_str(&more);
+            }
+            (_, event) => joined.push(event),
+        }
+    }
+    joined
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chat_has_one_live_run() {
+        let runs = LiveRuns::default();
+        runs.open("r1", "c1").expect("the first");
+        runs.open("r2", "c2").expect("another chat");
+        assert!(matches!(runs.open("r3", "c1"), Err(AppError::Conflict)));
+        runs.close("r1");
+        runs.open("r3", "c1").expect("free again");
+    }
+
+    #[test]
+    fn pieces_of_text_are_joined() {
+        let text = |delta: &str| RunEvent::Text { delta: delta.to_owned() };
+        let done = RunEvent::Done { finish: FinishReason::Stop };
+        let events = joined(vec![text("a"), text(" b"), done.clone()]);
+        assert_eq!(events, [text("a b"), done]);
+    }
+}

@@ -1,0 +1,52 @@
+use std::{any::Any, time::Instant};
+
+use axum::{
+    extract::{MatchedPath, Request},
+    http::{HeaderName, HeaderValue},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tracing::Instrument;
+
+use super::AppError;
+use crate::store::new_id;
+
+const REQUEST_ID_HEADER: HeaderName = HeaderName::from_static("x-request-id");
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// The id of the request that is being answered on this task.
+pub(super) fn request_id() -> Option<String> {
+    REQUEST_ID.try_with(Clone::clone).ok()
+}
+
+/// Gives the request an id and logs what became of it. The log names route patterns, never paths:
+/// the ids in paths are what protects chats.
+pub(super) async fn trace(request: Request, next: Next) -> Response {
+    let id = new_id();
+    let method = request.method().clone();
+    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = route.unwrap_or_else(|| "other".to_owned());
+    let span = tracing::info_span!("request", id, %method, route);
+    let started = Instant::now();
+    let answered = REQUEST_ID.scope(id.clone(), next.run(request));
+    let mut response = answered.instrument(span.clone()).await;
+    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
+    span.in_scope(|| tracing::info!(status, ms, "answered"));
+    if let Ok(id) = HeaderValue::try_from(id) {
+        response.headers_mut().insert(REQUEST_ID_HEADER, id);
+    }
+    response
+}
+
+/// What a handler's panic is answered with.
+pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_default();
+    AppError::Internal(format!("panic: {text}").into()).into_response()
+}

@@ -1,0 +1,373 @@
+use std::sync::Arc;
+
+use burn::tensor::{Device, Tensor, TensorData};
+use fclm_core::{
+    fclm::{
+        AnswerEvent, AnswerReader, Fclm, FclmConfig, FclmError, FclmTokenizer, ImageFeatures,
+        PromptPart, ScoredLogits, Session, StepOutput,
+        prompt::{self, ChatMessage, Piece},
+    },
+    mask::Mask,
+    region::RegionTokens,
+    wire::{
+        ErrorCode, FinishReason, FoundRegion, Mode, ModelInfo, PointLabel, RegionMask, RunEvent,
+        SegmentRequest,
+    },
+};
+use image::RgbImage;
+
+use super::backend::{Backend, BackendError, Prompt, Step, TokenCounts};
+
+/// Most tokens of an answer.
+const MAX_NEW_TOKENS: usize = 512;
+/// Most masks of an answer.
+const MAX_MASKS: usize = 32;
+/// Sessions grow by this many tokens.
+const SESSION_STEP: usize = 512;
+/// Mask pixels that are brought to the picture's size at a time.
+const GROUNDED_PIXELS: usize = 1 << 25;
+/// Answers with these end too; published tokenizers have more than one end.
+const OTHER_END: &str = "<|endoftext|>";
+
+/// A model with everything that is needed to ask it.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// The model.
+    pub model: Fclm,
+    /// Its `config.json`.
+    pub config: FclmConfig,
+    /// Its tokenizer.
+    pub tokenizer: FclmTokenizer,
+    /// Its chat template.
+    pub chat_template: String,
+    /// Where it lives.
+    pub device: Device,
+    /// What people are told about it.
+    pub info: ModelInfo,
+}
+
+/// FCLM as the engine drives it: greedy, with ids masked that have no token.
+///
+/// A prompt is the picture and one question. The picture comes first, so its keys and values
+/// serve every question of a chat; earlier questions stay out, because the model answers best
+/// what it was mostly trained on, a first question.
+#[derive(Debug)]
+pub struct FclmBackend {
+    loaded: LoadedModel,
+    /// `[1, vocab]`: minus infinity for ids without a token.
+    forbidden: Tensor<2>,
+    ends: Vec<u32>,
+}
+
+/// An answer that is being written.
+#[derive(Debug)]
+pub struct FclmAnswer {
+    session: Session,
+    state: StepOutput,
+    reader: AnswerReader,
+    features: ImageFeatures,
+    mode: Mode,
+    /// What was searched for.
+    wanted: String,
+    masks: Vec<PendingMask>,
+    counts: TokenCounts,
+}
+
+#[derive(Debug)]
+struct PendingMask {
+    hidden: Tensor<2>,
+    phrase: Option<String>,
+    start: u32,
+    end: u32,
+}
+
+impl FclmBackend {
+    /// Makes a loaded model ready for questions.
+    pub fn new(loaded: LoadedModel) -> Self {
+        let vocabulary = loaded.config.qwen.text.vocab_size;
+        let row: Vec<f32> = (0..vocabulary as u32)
+            .map(|id| if loaded.tokenizer.has_token(id) { 0.0 } else { f32::NEG_INFINITY })
+            .collect();
+        let forbidden =
+            Tensor::from_data(TensorData::new(row, [1, vocabulary]), &loaded.device);
+        let mut ends = vec![loaded.tokenizer.special().im_end];
+        ends.extend(loaded.config.qwen.text.eos_token_id);
+        if let Ok(other) = loaded.tokenizer.encode(OTHER_END)
+            && let [other] = other[..]
+        {
+            ends.push(other);
+        }
+        Self { loaded, forbidden, ends }
+    }
+
+    /// The parts of a prompt: template, picture, regions, question.
+    fn parts(
+        &self,
+        prompt: &Prompt<'_, ImageFeatures, Arc<RegionTokens>>,
+    ) -> Result<Vec<PromptPart>, BackendError> {
+        let LoadedModel { tokenizer, chat_template, .. } = &self.loaded;
+        let typed = tokenizer.sanitize(prompt.text);
+        let text = match prompt.mode {
+            Mode::Ask if typed.trim().is_empty() => prompt::DEFAULT_QUESTION.to_owned(),
+            Mode::Ask => typed,
+            Mode::Find => prompt::find(&typed),
+            Mode::Caption => prompt::CAPTION_QUESTION.to_owned(),
+        };
+        let mentioned: Vec<usize> = prompt.regions.iter().map(|region| region.number).collect();
+        let (text, order) = prompt::with_regions(&text, &mentioned, &[]);
+        let message = ChatMessage::user(format!("{}{text}", prompt::IMAGE_PLACE));
+        let rendered = prompt::render(chat_template, &[message]).map_err(refused)?;
+        let mut order = order.into_iter();
+        let mut parts = Vec::new();
+        for piece in prompt::pieces(&rendered, tokenizer).map_err(refused)? {
+            parts.push(match piece {
+                Piece::Text(ids) => PromptPart::Text(ids),
+                Piece::Image => PromptPart::Image {
+                    key: prompt.image_key,
+                    tokens: prompt.features.vision.clone(),
+                    grid: prompt.features.grid,
+                },
+                Piece::Region => {
+                    let region = order
+                        .next()
+                        .and_then(|k| prompt.regions.iter().find(|region| region.number == k))
+                        .ok_or_else(|| refused(FclmError::Region))?;
+                    PromptPart::Region {
+                        key: region.key,
+                        mask: region.tokens.mask.clone(),
+                        pos: region.tokens.pos.clone(),
+                    }
+                }
+            });
+        }
+        Ok(parts)
+    }
+
+    fn read(&self, answer: &mut FclmAnswer, id: u32) -> Result<Vec<RunEvent>, BackendError> {
+        let read = answer.reader.push(id, &self.loaded.tokenizer).map_err(failed)?;
+        let mut events = Vec::new();
+        for event in read {
+            match event {
+                AnswerEvent::Text(delta) => events.push(RunEvent::Text { delta }),
+                AnswerEvent::Segment { phrase, start, end } if answer.masks.len() < MAX_MASKS => {
+                    let hidden = answer.state.hidden.clone();
+                    answer.masks.push(PendingMask { hidden, phrase, start, end });
+                }
+                AnswerEvent::Segment { .. } => {}
+            }
+        }
+        Ok(events)
+    }
+
+    /// What comes after the last token: text that was held back, then all masks.
+    fn finish(&self, answer: &mut FclmAnswer) -> Result<Vec<RunEvent>, BackendError> {
+        let mut events = Vec::new();
+        for event in answer.reader.finish(&self.loaded.tokenizer).map_err(failed)? {
+            if let AnswerEvent::Text(delta) = event {
+                events.push(RunEvent::Text { delta });
+            }
+        }
+        let found = self.ground(answer)?;
+        let is_silent = answer.reader.text().trim().is_empty();
+        if answer.mode == Mode::Find && is_silent && found.is_empty() {
+            events.push(RunEvent::Text { delta: prompt::NOT_FOUND.to_owned() });
+        }
+        events.extend(found.into_iter().map(RunEvent::Region));
+        Ok(events)
+    }
+
+    /// Decodes the answer's masks, as many at a time as fit.
+    fn ground(&self, answer: &mut FclmAnswer) -> Result<Vec<FoundRegion>, BackendError> {
+        let LoadedModel { model, config, .. } = &self.loaded;
+        let features = &answer.features;
+        let pixels = features.width as usize * features.height as usize;
+        let at_a_time = (GROUNDED_PIXELS / pixels.max(1)).max(1);
+        let mut found = Vec::new();
+        for pending in answer.masks.chunks(at_a_time) {
+            let hidden = pending.iter().map(|mask| mask.hidden.clone()).collect();
+            let decoded = model.ground(Tensor::cat(hidden, 0), features, config);
+            for (pending, scored) in pending.iter().zip(scored_masks(decoded, features)?) {
+                let Some((mask, box_px, score)) = scored else { continue };
+                found.push(FoundRegion {
+                    phrase: pending.phrase.clone().unwrap_or_else(|| answer.wanted.clone()),
+                    start: pending.start,
+                    end: pending.end,
+                    score,
+                    box_px,
+                    mask: mask.to_wire(),
+                });
+            }
+        }
+        answer.masks.clear();
+        Ok(found)
+    }
+}
+
+impl Backend for FclmBackend {
+    type Features = ImageFeatures;
+    type Region = Arc<RegionTokens>;
+    type Session = Session;
+    type Answer = FclmAnswer;
+
+    fn info(&self) -> ModelInfo {
+        self.loaded.info.clone()
+    }
+
+    fn encode_image(&self, image: &RgbImage) -> Result<ImageFeatures, BackendError> {
+        let LoadedModel { model, config, device, .. } = &self.loaded;
+        model.encode_image(image, config, device).map_err(refused)
+    }
+
+    fn features_bytes(&self, features: &ImageFeatures) -> u64 {
+        let elements = features.vision.shape().num_elements() + features.sam.shape().num_elements();
+        elements as u64 * 4
+    }
+
+    fn encode_region(
+        &self,
+        features: &ImageFeatures,
+        image: &RgbImage,
+        mask: &Mask,
+    ) -> Result<Arc<RegionTokens>, BackendError> {
+        let LoadedModel { model, config, device, .. } = &self.loaded;
+        model.encode_region(features, image, mask, config, device).map(Arc::new).map_err(refused)
+    }
+
+    fn segment(
+        &self,
+        features: &ImageFeatures,
+        request: &SegmentRequest,
+    ) -> Result<Vec<RegionMask>, BackendError> {
+        let LoadedModel { model, config, device, .. } = &self.loaded;
+        let points: Vec<(f32, f32, i32)> = request
+            .points
+            .iter()
+            .map(|point| (point.x, point.y, i32::from(point.label == PointLabel::Positive)))
+            .collect();
+        let decoded = model.segment_prompt(&points, request.box_px, features, config, device);
+        let mut masks: Vec<RegionMask> = scored_masks(decoded, features)?
+            .into_iter()
+            .flatten()
+            .map(|(mask, box_px, score)| RegionMask { mask: mask.to_wire(), box_px, score })
+            .collect();
+        masks.sort_by(|a, b| b.score.total_cmp(&a.score));
+        match masks.is_empty() {
+            false => Ok(masks),
+            true => Err(BackendError::Refused {
+                code: ErrorCode::BadRegion,
+                message: "Nothing stands out there; draw the box tighter, or keep it as a \
+                          rectangle."
+                    .to_owned(),
+            }),
+        }
+    }
+
+    fn begin(
+        &self,
+        prompt: Prompt<'_, ImageFeatures, Arc<RegionTokens>>,
+        session: Option<Session>,
+    ) -> Result<FclmAnswer, BackendError> {
+        let LoadedModel { model, config, device, .. } = &self.loaded;
+        let parts = self.parts(&prompt)?;
+        let length: usize = parts
+            .iter()
+            .map(|part| match part {
+                PromptPart::Text(ids) => ids.len(),
+                PromptPart::Image { grid: [height, width], .. } => height * width,
+                PromptPart::Region { .. } => 2,
+            })
+            .sum();
+        let text = &config.qwen.text;
+        if length >= text.max_position_embeddings {
+            let capacity = text.max_position_embeddings;
+            return Err(refused(FclmError::TooLong { needed: length, capacity }));
+        }
+        let needed = length + MAX_NEW_TOKENS;
+        let mut session = session.filter(|kept| kept.capacity() >= needed).unwrap_or_else(|| {
+            Session::new(text, needed.next_multiple_of(SESSION_STEP), device)
+        });
+        let (state, cached) = session.prefill(model, &parts).map_err(refused)?;
+        Ok(FclmAnswer {
+            session,
+            state,
+            reader: AnswerReader::default(),
+            features: prompt.features.clone(),
+            mode: prompt.mode,
+            wanted: prompt.text.trim().to_owned(),
+            masks: Vec::new(),
+            counts: TokenCounts { prompt: length as u32, cached: cached as u32, written: 0 },
+        })
+    }
+
+    fn step(&self, answer: &mut FclmAnswer) -> Result<Step, BackendError> {
+        let logits = answer.state.logits.clone() + self.forbidden.clone();
+        let id = logits
+            .argmax(1)
+            .try_into_scalar::<i64>()
+            .map_err(|error| BackendError::Failed(error.to_string().into()))?;
+        let id = u32::try_from(id).map_err(|error| BackendError::Failed(Box::new(error)))?;
+        if self.ends.contains(&id) {
+            let events = self.finish(answer)?;
+            return Ok(Step { events, finish: Some(FinishReason::Stop) });
+        }
+        answer.counts.written += 1;
+        let mut events = self.read(answer, id)?;
+        let limit = self.loaded.config.qwen.text.max_position_embeddings;
+        let is_full = answer.counts.written as usize >= MAX_NEW_TOKENS
+            || answer.session.len() + 1 >= limit.min(answer.session.capacity());
+        if is_full {
+            events.extend(self.finish(answer)?);
+            return Ok(Step { events, finish: Some(FinishReason::Length) });
+        }
+        answer.state = answer.session.step(&self.loaded.model, id).map_err(failed)?;
+        Ok(Step { events, finish: None })
+    }
+
+    fn counts(&self, answer: &FclmAnswer) -> TokenCounts {
+        answer.counts
+    }
+
+    fn end(&self, answer: FclmAnswer) -> Session {
+        answer.session
+    }
+}
+
+/// Mask, box and score of each decoded mask in order; none where no pixel is set.
+fn scored_masks(
+    decoded: ScoredLogits,
+    features: &ImageFeatures,
+) -> Result<Vec<Option<(Mask, [f32; 4], f32)>>, BackendError> {
+    let read = |tensor: Result<Vec<f32>, burn::tensor::TensorReadError>| {
+        tensor.map_err(|error| BackendError::Failed(error.to_string().into()))
+    };
+    let logits = read(decoded.logits.try_into_vec_as::<f32>())?;
+    let scores = read(decoded.scores.try_into_vec_as::<f32>())?;
+    let pixels = features.width as usize * features.height as usize;
+    let masks = logits.chunks_exact(pixels).zip(scores).map(|(logits, score)| {
+        let mask = Mask::from_logits(logits, features.width, features.height);
+        let box_px = mask.bounds()?;
+        // A score that is no number says nothing for the mask.
+        let score = if score.is_finite() { score.clamp(0.0, 1.0) } else { 0.0 };
+        Some((mask, box_px, score))
+    });
+    Ok(masks.collect())
+}
+
+/// What a request itself is to blame for.
+fn refused(error: FclmError) -> BackendError {
+    let code = match &error {
+        FclmError::Region | FclmError::RegionCount { .. } => ErrorCode::BadRegion,
+        FclmError::TooLong { .. } => ErrorCode::BadText,
+        FclmError::Preprocess(_) => ErrorCode::BadImage,
+        _ => return failed(error),
+    };
+    let text = error.to_string();
+    let mut letters = text.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let message = first.into_iter().chain(letters).chain(['.']).collect();
+    BackendError::Refused { code, message }
+}
+
+fn failed(error: FclmError) -> BackendError {
+    BackendError::Failed(Box::new(error))
+}

@@ -1,0 +1,19 @@
+//! The engine: one thread that owns the model, behind a bounded queue.
+//!
+//! Answers that are being written take turns token by token, so a long one does not hold up a
+//! short one. What a picture and a region cost is kept by content, and the keys and values of a
+//! conversation by its chat, so that a second question about the same picture computes only its
+//! own tokens. Nothing outside this module ever calls the model.
+
+mod backend;
+mod cache;
+mod fclm;
+mod load;
+mod queue;
+mod worker;
+
+pub use self::{
+    backend::{Backend, BackendError, Prompt, PromptRegion, Step, TokenCounts},
+    fclm::{FclmAnswer, FclmBackend, LoadedModel},
+    queue::{Engine, EngineError, EngineOptions, ImageSource, LoadState, Permit, Question},
+};

@@ -1,0 +1,131 @@
+//! What outlives the process: chats, messages, runs and images.
+//!
+//! Rows live in one SQLite file in WAL mode with `synchronous = FULL`, so a commit that returned
+//! is on disk; image bytes live in files that are written aside, synced and renamed. Everything
+//! that a client was told about has been committed before, which is why a killed server loses no
+//! finished message.
+
+mod chats;
+mod error;
+mod files;
+mod images;
+mod runs;
+
+use std::{
+    fs::{File, TryLockError},
+    path::Path,
+    time::Duration,
+};
+
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+
+pub use self::{
+    chats::ChatHead,
+    error::StoreError,
+    images::{EncodedImage, StoredFormat, StoredImage},
+    runs::{NewRun, RunRow},
+};
+use self::files::ImageFiles;
+
+/// How long a statement waits for another one's lock.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The database and the image files of one data directory.
+///
+/// All writes go through a single connection, so none of them ever finds the database locked.
+#[derive(Debug)]
+pub struct Store {
+    writer: SqlitePool,
+    reader: SqlitePool,
+    files: ImageFiles,
+    /// Held for as long as the store lives, so that no second server opens the directory.
+    _lock: File,
+}
+
+impl Store {
+    /// Opens the data directory, creating it where it is missing, brings the schema up to date,
+    /// and marks runs that the previous process left unfinished as failed.
+    ///
+    /// # Errors
+    /// When the directory cannot be written, is in use by another server, or holds a database of
+    /// a newer version.
+    pub async fn open(dir: &Path) -> Result<Self, StoreError> {
+        std::fs::create_dir_all(dir).map_err(|e| StoreError::io("create", dir, e))?;
+        let lock = lock_directory(dir)?;
+        let files = ImageFiles::open(&dir.join("images"))?;
+        let options = SqliteConnectOptions::new()
+            .filename(dir.join("fclm.sqlite"))
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .foreign_keys(true)
+            .busy_timeout(BUSY_TIMEOUT);
+        let writer =
+            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        sqlx::migrate!("./migrations").run(&writer).await?;
+        let reader = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
+        let store = Self { writer, reader, files, _lock: lock };
+        store.fail_interrupted_runs().await?;
+        store.sweep_images().await?;
+        Ok(store)
+    }
+
+    /// Whether the database answers.
+    pub async fn is_alive(&self) -> bool {
+        sqlx::query("SELECT 1").execute(&self.reader).await.is_ok()
+    }
+
+    /// Closes all connections; the write-ahead log is folded into the database.
+    pub async fn close(&self) {
+        self.reader.close().await;
+        self.writer.close().await;
+    }
+}
+
+fn lock_directory(dir: &Path) -> Result<File, StoreError> {
+    let path = dir.join("lock");
+    let file = File::options()
+        .create(true)
+        .truncate(false)
+        .write(true)
+        .open(&path)
+        .map_err(|e| StoreError::io("open", &path, e))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { dir: dir.to_path_buf() }),
+        Err(TryLockError::Error(e)) => Err(StoreError::io("lock", &path, e)),
+    }
+}
+
+/// An id that cannot be guessed: 122 random bits.
+pub(crate) fn new_id() -> String {
+    uuid::Uuid::new_v4().to_string()
+}
+
+/// The time now as RFC 3339 in UTC with milliseconds, so that texts sort as times do.
+pub(crate) fn now() -> String {
+    format!("{:.3}", jiff::Timestamp::now())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_directory_is_opened_by_one_store_at_a_time() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let first = Store::open(dir.path()).await.expect("the first store opens");
+        let second = Store::open(dir.path()).await;
+        assert!(matches!(second, Err(StoreError::InUse { .. })));
+        drop(first);
+        Store::open(dir.path()).await.expect("the directory is free again");
+    }
+
+    #[test]
+    fn times_have_a_fixed_width() {
+        assert_eq!(now().len(), "2026-11-22T22:30:00.123Z".len());
+    }
+}

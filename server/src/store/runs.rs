@@ -1,0 +1,364 @@
+use fclm_core::wire::{
+    ApiError, ErrorCode, FinishReason, FoundRegion, Message, Region, RunEvent, RunState,
+};
+use sqlx::SqliteConnection;
+
+use super::{
+    Store, StoreError,
+    chats::{insert_message, name, parse, touch, write_regions},
+    now,
+};
+
+/// Everything that a question adds to its chat.
+#[derive(Debug, Clone)]
+pub struct NewRun {
+    /// Unguessable id.
+    pub run_id: String,
+    /// The chat.
+    pub chat_id: String,
+    /// What the person wrote.
+    pub question: Message,
+    /// The answer, still empty.
+    pub answer: Message,
+    /// The chat's regions from now on, where the question changes them.
+    pub regions: Option<Vec<Region>>,
+}
+
+/// A run as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRow {
+    /// Unguessable id.
+    pub id: String,
+    /// Where it stands.
+    pub state: RunState,
+}
+
+impl Store {
+    /// Stores question, empty answer and run in one step.
+    ///
+    /// A run of this chat that is still open in the database has no process any more, because the
+    /// caller lets one run per chat live; it is closed as failed first.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where the chat is gone.
+    pub async fn begin_run(&self, run: &NewRun) -> Result<(), StoreError> {
+        let mut change = self.writer.begin().await?;
+        touch(&mut change, &run.chat_id).await?;
+        let open: Option<String> = sqlx::query_scalar(
+            "SELECT id FROM runs WHERE chat_id = ? AND state IN ('queued', 'running')",
+        )
+        .bind(&run.chat_id)
+        .fetch_optional(&mut *change)
+        .await?;
+        if let Some(open) = open {
+            fail_run(&mut change, &open).await?;
+        }
+        if let Some(regions) = &run.regions {
+            write_regions(&mut change, &run.chat_id, regions).await?;
+        }
+        insert_message(&mut change, &run.chat_id, &run.question).await?;
+        insert_message(&mut change, &run.chat_id, &run.answer).await?;
+        sqlx::query(
+            "INSERT INTO runs (id, chat_id, message_id, state, created_at)
+             VALUES (?, ?, ?, 'queued', ?)",
+        )
+        .bind(&run.run_id)
+        .bind(&run.chat_id)
+        .bind(&run.answer.id)
+        .bind(&run.answer.created_at)
+        .execute(&mut *change)
+        .await?;
+        change.commit().await?;
+        Ok(())
+    }
+
+    /// Appends events to a run and applies them to its answer, in one step. The first of them
+    /// gets the number `first_seq`.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where the run is gone, because its chat was deleted.
+    pub async fn append_events(
+        &self,
+        run_id: &str,
+        first_seq: u64,
+        events: &[RunEvent],
+    ) -> Result<(), StoreError> {
+        let mut change = self.writer.begin().await?;
+        append(&mut change, run_id, first_seq, events).await?;
+        change.commit().await?;
+        Ok(())
+    }
+
+    /// The run with this id.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] where there is none.
+    pub async fn run(&self, id: &str) -> Result<RunRow, StoreError> {
+        let state: Option<String> = sqlx::query_scalar("SELECT state FROM runs WHERE id = ?")
+            .bind(id)
+            .fetch_optional(&self.reader)
+            .await?;
+        let state = parse(&state.ok_or(StoreError::Missing("run"))?)?;
+        Ok(RunRow { id: id.to_owned(), state })
+    }
+
+    /// All events of a run, in order; the first one has number 1.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn events(&self, run_id: &str) -> Result<Vec<RunEvent>, StoreError> {
+        let bodies: Vec<String> =
+            sqlx::query_scalar("SELECT body FROM run_events WHERE run_id = ? ORDER BY seq")
+                .bind(run_id)
+                .fetch_all(&self.reader)
+                .await?;
+        bodies
+            .iter()
+            .map(|body| serde_json::from_str(body).map_err(StoreError::damaged("event")))
+            .collect()
+    }
+
+    /// Closes a run that nobody writes any more as failed.
+    ///
+    /// # Errors
+    /// When the disk is full or fails.
+    pub async fn fail_run(&self, run_id: &str) -> Result<(), StoreError> {
+        let mut change = self.writer.begin().await?;
+        fail_run(&mut change, run_id).await?;
+        change.commit().await?;
+        Ok(())
+    }
+
+    /// Closes what the previous process was writing when it ended.
+    pub(super) async fn fail_interrupted_runs(&self) -> Result<(), StoreError> {
+        let mut change = self.writer.begin().await?;
+        let open: Vec<String> =
+            sqlx::query_scalar("SELECT id FROM runs WHERE state IN ('queued', 'running')")
+                .fetch_all(&mut *change)
+                .await?;
+        for run_id in &open {
+            fail_run(&mut change, run_id).await?;
+        }
+        change.commit().await?;
+        if !open.is_empty() {
+            tracing::warn!(runs = open.len(), "runs were interrupted and are marked as failed");
+        }
+        Ok(())
+    }
+}
+
+async fn fail_run(change: &mut SqliteConnection, run_id: &str) -> Result<(), StoreError> {
+    let last: i64 =
+        sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM run_events WHERE run_id = ?")
+            .bind(run_id)
+            .fetch_one(&mut *change)
+            .await?;
+    let interrupted = RunEvent::Error(ApiError {
+        code: ErrorCode::Unavailable,
+        message: "The server ended while this answer was being written; ask again.".to_owned(),
+        param: None,
+        request_id: None,
+    });
+    append(change, run_id, last.unsigned_abs() + 1, &[interrupted]).await
+}
+
+async fn append(
+    change: &mut SqliteConnection,
+    run_id: &str,
+    first_seq: u64,
+    events: &[RunEvent],
+) -> Result<(), StoreError> {
+    let message_id: Option<String> = sqlx::query_scalar("SELECT message_id FROM runs WHERE id = ?")
+        .bind(run_id)
+        .fetch_optional(&mut *change)
+        .await?;
+    let message_id = message_id.ok_or(StoreError::Missing("run"))?;
+    for (seq, event) in (first_seq..).zip(events) {
+        let body = serde_json::to_string(event).map_err(StoreError::damaged("event"))?;
+        sqlx::query("INSERT INTO run_events (run_id, seq, body) VALUES (?, ?, ?)")
+            .bind(run_id)
+            .bind(seq.cast_signed())
+            .bind(body)
+            .execute(&mut *change)
+            .await?;
+    }
+    let effect = Effect::of(events);
+    if !effect.text.is_empty() {
+        sqlx::query("UPDATE messages SET text = text || ? WHERE id = ?")
+            .bind(&effect.text)
+            .bind(&message_id)
+            .execute(&mut *change)
+            .await?;
+    }
+    for region in effect.found {
+        let body = serde_json::to_string(region).map_err(StoreError::damaged("region"))?;
+        sqlx::query("UPDATE messages SET found = json_insert(found, '$[#]', json(?)) WHERE id = ?")
+            .bind(body)
+            .bind(&message_id)
+            .execute(&mut *change)
+            .await?;
+    }
+    if let Some(finish) = effect.finish {
+        sqlx::query("UPDATE messages SET finish = ? WHERE id = ?")
+            .bind(name(&finish)?)
+            .bind(&message_id)
+            .execute(&mut *change)
+            .await?;
+        sqlx::query("UPDATE chats SET updated_at = ? WHERE id = (SELECT chat_id FROM runs WHERE id = ?)")
+            .bind(now())
+            .bind(run_id)
+            .execute(&mut *change)
+            .await?;
+    }
+    if let Some(state) = effect.state {
+        sqlx::query("UPDATE runs SET state = ? WHERE id = ?")
+            .bind(name(&state)?)
+            .bind(run_id)
+            .execute(change)
+            .await?;
+    }
+    Ok(())
+}
+
+/// What events change in the answer that they belong to.
+#[derive(Default)]
+struct Effect<'a> {
+    text: String,
+    found: Vec<&'a FoundRegion>,
+    finish: Option<FinishReason>,
+    state: Option<RunState>,
+}
+
+impl<'a> Effect<'a> {
+    fn of(events: &'a [RunEvent]) -> Self {
+        let mut effect = Self::default();
+        for event in events {
+            match event {
+                RunEvent::Queue { .. } => {}
+                RunEvent::Text { delta } => {
+                    effect.text.push_str(delta);
+                    effect.state = Some(RunState::Running);
+                }
+                RunEvent::Region(found) => {
+                    effect.found.push(found);
+                    effect.state = Some(RunState::Running);
+                }
+                RunEvent::Usage(_) => effect.state = Some(RunState::Running),
+                RunEvent::Done { finish } => {
+                    effect.finish = Some(*finish);
+                    effect.state = Some(match finish {
+                        FinishReason::Stop | FinishReason::Length => RunState::Done,
+                        FinishReason::Cancelled => RunState::Stopped,
+                        FinishReason::Error => RunState::Failed,
+                    });
+                }
+                RunEvent::Error(_) => {
+                    effect.finish = Some(FinishReason::Error);
+                    effect.state = Some(RunState::Failed);
+                }
+            }
+        }
+        effect
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use fclm_core::wire::{Mode, Role};
+
+    use super::{
+        super::{EncodedImage, StoredFormat, new_id},
+        *,
+    };
+
+    fn message(role: Role, text: &str) -> Message {
+        Message {
+            id: new_id(),
+            role,
+            mode: Mode::Ask,
+            text: text.to_owned(),
+            region_ids: Vec::new(),
+            found: Vec::new(),
+            run_id: None,
+            run_state: None,
+            finish: None,
+            created_at: now(),
+        }
+    }
+
+    async fn begin(store: &Arc<Store>) -> NewRun {
+        let image = EncodedImage {
+            bytes: b"bytes".to_vec(),
+            format: StoredFormat::Png,
+            width: 1,
+            height: 1,
+        };
+        let image = store.put_image(image).await.expect("stored");
+        let chat = store.create_chat("title", &image.id).await.expect("created");
+        let run = NewRun {
+            run_id: new_id(),
+            chat_id: chat.id,
+            question: message(Role::User, "What is it?"),
+            answer: message(Role::Assistant, ""),
+            regions: None,
+        };
+        store.begin_run(&run).await.expect("begun");
+        run
+    }
+
+    fn text(delta: &str) -> RunEvent {
+        RunEvent::Text { delta: delta.to_owned() }
+    }
+
+    #[tokio::test]
+    async fn events_fill_the_answer() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Arc::new(Store::open(dir.path()).await.expect("the store opens"));
+        let run = begin(&store).await;
+        let found: FoundRegion = serde_json::from_str(
+            r#"{"phrase":"a cube","start":0,"end":6,"score":0.5,"box":[0,0,1,1],
+                "mask":{"size":[1,1],"counts":[0,1]}}"#,
+        )
+        .expect("a region");
+        store.append_events(&run.run_id, 1, &[text("a "), text("cube")]).await.expect("stored");
+        let last =
+            [RunEvent::Region(found.clone()), RunEvent::Done { finish: FinishReason::Stop }];
+        store.append_events(&run.run_id, 3, &last).await.expect("stored");
+
+        let chat = store.chat(&run.chat_id).await.expect("there");
+        let answer = &chat.messages[1];
+        assert_eq!(answer.text, "a cube");
+        assert_eq!(answer.found, [found]);
+        assert_eq!(answer.run_state, Some(RunState::Done));
+        assert_eq!(answer.finish, Some(FinishReason::Stop));
+        assert_eq!(store.events(&run.run_id).await.expect("there").len(), 4);
+    }
+
+    #[tokio::test]
+    async fn a_run_that_was_interrupted_fails_with_what_was_there() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Arc::new(Store::open(dir.path()).await.expect("the store opens"));
+        let run = begin(&store).await;
+        store.append_events(&run.run_id, 1, &[text("half an ans")]).await.expect("stored");
+        drop(store);
+
+        let store = Arc::new(Store::open(dir.path()).await.expect("the store opens again"));
+        let chat = store.chat(&run.chat_id).await.expect("there");
+        assert_eq!(chat.messages[1].text, "half an ans");
+        assert_eq!(chat.messages[1].run_state, Some(RunState::Failed));
+        let events = store.events(&run.run_id).await.expect("there");
+        assert!(events.last().is_some_and(RunEvent::is_last));
+    }
+
+    #[tokio::test]
+    async fn a_run_whose_chat_is_gone_takes_no_events() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Arc::new(Store::open(dir.path()).await.expect("the store opens"));
+        let run = begin(&store).await;
+        store.delete_chat(&run.chat_id).await.expect("deleted");
+        let late = store.append_events(&run.run_id, 1, &[text("late")]).await;
+        assert!(matches!(late, Err(StoreError::Missing("run"))));
+    }
+}
