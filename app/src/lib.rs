@@ -1,15 +1,85 @@
-//! FCLM's page.
+//! FCLM's page: a picture with marked regions on one side, the conversation about it on the other.
+//!
+//! The server renders the page to HTML with [`render_page`] (feature `ssr`); the browser takes it
+//! over by mounting [`App`](App()) (feature `hydrate`). Everything that changes is fetched by the
+//! browser from `/api/v1`, so what the server renders is the same for everybody: the layout, the
+//! samples and the badge of the model, which also travel as JSON in the document ([`Boot`]).
+//!
+//! The state of a chat is in three layers. The module `editor` holds what can be done to regions, free of
+//! browser types and tested on the host; `state` holds signals over it and talks to the server;
+//! `canvas`, `panel` and `page` show it. Masks live as COCO RLE; a bitmap exists only under a
+//! running stroke and in the layers that are drawn.
+//!
+//! The model's text is only ever put into text nodes, and nothing needs an inline style or an
+//! inline handler: colours and sizes are set through the style object, which a strict content
+//! security policy lets through.
+//!
+//! # Marks for tests
+//!
+//! These `data-testid`s stay as they are, because the browser test relies on them:
+//!
+//! | mark | element |
+//! |---|---|
+//! | `sample-card` | a sample scene; `data-sample-id` |
+//! | `upload-input`, `upload-progress` | the file input, and the upload on its way |
+//! | `chat-row`, `chat-delete` | a chat of before |
+//! | `model-badge`, `model-stage`, `model-knows` | the model's badge and its parts |
+//! | `theme-toggle` | dark or light |
+//! | `chat-title`, `save-state` | the chat's title; `Saved` once the server has the regions |
+//! | `stage`, `canvas` | the picture. The canvas tells how it shows it: `data-ready`, `data-tool`, `data-image-width`, `data-image-height`, and `data-scale`, `data-offset-x`, `data-offset-y` with *canvas = image * scale + offset* in CSS pixels |
+//! | `tool-select`, `tool-box`, `tool-brush`, `tool-eraser`, `tool-undo`, `tool-redo`, `tool-peek`, `brush-size` | the tools |
+//! | `zoom-in`, `zoom-out`, `zoom-fit` | zoom |
+//! | `region-item` | a region; `data-region-id`. Within: `region-select`, `region-name`, `region-note` (score or kind), `region-rectangle`, `region-mention`, `region-hide`, `region-delete` |
+//! | `new-region` | the next stroke starts another region |
+//! | `mode-switch`, `mode-ask`, `mode-find` | what the next message asks for |
+//! | `about` | the regions the next question is about |
+//! | `ask-input`, `send-button`, `stop-button` | the next message |
+//! | `suggestion` | something to find in a sample |
+//! | `question` | a message of the user |
+//! | `answer` | an answer; `data-message-id`, and `data-open` while it is being written. Within: `answer-text`, `answer-waiting`, `phrase`, `found-item` (`data-score`), `found-adopt` |
+//! | `error-message` | something that went wrong, where known with `data-code` |
+//! | `notice` | good to know |
+//! | `not-found` | the page for wrong addresses |
 
+// A page is one nested type, deeper than the default allows.
+#![recursion_limit = "256"]
+// The component macro makes the properties of every component public.
+#![allow(unreachable_pub)]
+
+mod canvas;
+mod client;
+mod editor;
+mod icons;
+mod page;
+mod panel;
 mod shell;
+mod state;
+mod text;
 
 use leptos::prelude::*;
-use leptos_router as _;
-pub use shell::{Boot, PageAssets, shell};
+use leptos_router::components::{Route, Router, Routes};
+use leptos_router::path;
+
 #[cfg(feature = "ssr")]
 pub use shell::render_page;
+pub use shell::{Boot, PageAssets, shell};
 
-/// The page.
+use page::{ChatPage, Frame, HomePage, NotFound};
+use state::Application;
+
+/// The page with its routes: `/` for pictures and chats, `/c/{chat}` for a chat.
 #[component]
 pub fn App() -> impl IntoView {
-    view! { <p>"FCLM"</p> }
+    let application = Application::new();
+    provide_context(application);
+    view! {
+        <Router>
+            <Frame>
+                <Routes fallback=NotFound>
+                    <Route path=path!("/") view=HomePage/>
+                    <Route path=path!("/c/:chat_id") view=ChatPage/>
+                </Routes>
+            </Frame>
+        </Router>
+    }
 }

@@ -34,7 +34,9 @@ pub struct Boot {
 impl Boot {
     /// The JSON in the document. `<` is escaped, so that no text can end the script element.
     fn to_json(&self) -> String {
-        serde_json::to_string(self).unwrap_or_default().replace('<', "\\u003c")
+        serde_json::to_string(self)
+            .unwrap_or_default()
+            .replace('<', "\\u003c")
     }
 
     /// What the server left: from the context while it renders, from the document in the browser.
@@ -126,17 +128,28 @@ mod tests {
             url: "/samples/1.webp".to_owned(),
             suggestions: Vec::new(),
         };
-        Boot { model: None, samples: vec![sample] }
+        Boot {
+            model: None,
+            samples: vec![sample],
+        }
     }
 
     #[test]
     fn the_document_is_whole_and_fits_the_policy() {
         let html = render_page("/", &assets(), &boot("Table"), "N0nce");
         assert!(html.starts_with("<!DOCTYPE html>"), "{}", &html[..40]);
-        for part in ["/pkg/fclm-1.js", "/pkg/fclm_bg-2.wasm", "/style-3.css", "sample-card"] {
+        for part in [
+            "/pkg/fclm-1.js",
+            "/pkg/fclm_bg-2.wasm",
+            "/style-3.css",
+            "sample-card",
+        ] {
             assert!(html.contains(part), "{part}");
         }
-        assert_eq!(html.matches("<script").count(), html.matches("<script nonce=\"N0nce\"").count());
+        assert_eq!(
+            html.matches("<script").count(),
+            html.matches("<script nonce=\"N0nce\"").count()
+        );
         assert!(!html.contains(" style=") && !html.contains(" onclick="));
     }
 

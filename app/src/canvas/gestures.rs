@@ -1,0 +1,387 @@
+use fclm_core::mask::Mask;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, PointerEvent, WheelEvent};
+
+use super::layer::LiveLayer;
+use super::view::{CanvasView, found_key};
+use crate::editor::{MAX_PIXELS, PointXy, Raster};
+use crate::state::{Highlight, Notices, Tool, Workspace};
+
+// Shorter drags are clicks, in CSS pixels.
+const CLICK: f64 = 5.0;
+const PEN_ERASER: u16 = 32;
+
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+enum Gesture {
+    #[default]
+    Idle,
+    Pan(PointXy),
+    Pinch,
+    Box(PointXy),
+    Stroke,
+}
+
+#[derive(Debug, Default)]
+struct Hand {
+    gesture: Gesture,
+    // Pointers that are down, with where they are on the stage.
+    pointers: Vec<(i32, PointXy)>,
+}
+
+/// Turns pointers (and the keyboard's crosshair) into boxes, strokes and views.
+#[derive(Clone, Copy)]
+pub(super) struct Gestures {
+    view: CanvasView,
+    workspace: Workspace,
+    notices: Notices,
+    hand: StoredValue<Hand>,
+}
+
+impl Gestures {
+    /// For one canvas.
+    pub(super) fn new(view: CanvasView, workspace: Workspace, notices: Notices) -> Self {
+        Self {
+            view,
+            workspace,
+            notices,
+            hand: StoredValue::new(Hand::default()),
+        }
+    }
+
+    fn image(self) -> Option<PointXy> {
+        self.workspace
+            .editor
+            .size()
+            .map(|(width, height)| (f64::from(width), f64::from(height)))
+    }
+
+    fn gesture(self) -> Gesture {
+        self.hand.with_value(|hand| hand.gesture)
+    }
+
+    fn set_gesture(self, gesture: Gesture) {
+        self.hand.update_value(|hand| hand.gesture = gesture);
+        self.view
+            .grabbing
+            .set(matches!(gesture, Gesture::Pan(_) | Gesture::Pinch));
+    }
+
+    /// A pointer goes down.
+    pub(super) fn down(self, event: &PointerEvent) {
+        let (Some(image), Some(at)) = (self.image(), place(event)) else {
+            return;
+        };
+        if event.button() == 2 {
+            return;
+        }
+        if let Some(target) = target(event) {
+            // Without capture a drag ends at the canvas's edge, which is bearable.
+            let _ = target.set_pointer_capture(event.pointer_id());
+        }
+        self.view.crosshair.set(None);
+        self.hand
+            .update_value(|hand| hand.pointers.push((event.pointer_id(), at)));
+        if self.hand.with_value(|hand| hand.pointers.len()) == 2 {
+            self.cancel();
+            self.set_gesture(Gesture::Pinch);
+            return;
+        }
+        let tool = self.workspace.editor.tool.get_untracked();
+        let pan = event.button() == 1 || self.view.grabbing.get_untracked();
+        let point = self.view.viewport.get_untracked().to_image(at);
+        if pan {
+            event.prevent_default();
+            self.set_gesture(Gesture::Pan(at));
+        } else if event.buttons() & PEN_ERASER != 0 {
+            self.start_stroke(point, Tool::Eraser);
+        } else if tool == Tool::Select {
+            self.choose(point);
+            self.set_gesture(Gesture::Pan(at));
+        } else {
+            self.begin(clamp(point, image), tool);
+        }
+    }
+
+    /// A pointer moves.
+    pub(super) fn moved(self, event: &PointerEvent) {
+        let (Some(image), Some(at)) = (self.image(), place(event)) else {
+            return;
+        };
+        if event.pointer_type() != "touch" {
+            self.view.hover.set(Some(at));
+        }
+        let point = self.view.viewport.get_untracked().to_image(at);
+        match self.gesture() {
+            Gesture::Idle => self.point_at(point),
+            Gesture::Pan(last) => {
+                self.hand
+                    .update_value(|hand| hand.gesture = Gesture::Pan(at));
+                self.view.pan(at.0 - last.0, at.1 - last.1, image);
+            }
+            Gesture::Pinch => self.pinch(event.pointer_id(), at, image),
+            Gesture::Box(_) => self.advance(clamp(point, image)),
+            Gesture::Stroke => self.advance(point),
+        }
+        self.hand.update_value(|hand| {
+            for pointer in &mut hand.pointers {
+                if pointer.0 == event.pointer_id() {
+                    pointer.1 = at;
+                }
+            }
+        });
+    }
+
+    fn pinch(self, id: i32, at: PointXy, image: PointXy) {
+        let pointers = self.hand.with_value(|hand| hand.pointers.clone());
+        if let [a, b, ..] = pointers[..] {
+            let moved = |pointer: (i32, PointXy)| if pointer.0 == id { at } else { pointer.1 };
+            self.view.pinch([a.1, b.1], [moved(a), moved(b)], image);
+        }
+    }
+
+    /// A pointer goes up.
+    pub(super) fn up(self, event: &PointerEvent) {
+        self.release(event.pointer_id());
+        match self.gesture() {
+            Gesture::Pinch if self.hand.with_value(|hand| !hand.pointers.is_empty()) => {}
+            Gesture::Pan(_) | Gesture::Pinch => self.set_gesture(Gesture::Idle),
+            Gesture::Box(_) | Gesture::Stroke => self.end(),
+            Gesture::Idle => {}
+        }
+    }
+
+    /// The system takes a pointer away.
+    pub(super) fn lost(self, event: &PointerEvent) {
+        self.release(event.pointer_id());
+        self.cancel();
+    }
+
+    fn release(self, id: i32) {
+        self.hand
+            .update_value(|hand| hand.pointers.retain(|pointer| pointer.0 != id));
+    }
+
+    /// The pointer leaves the canvas.
+    pub(super) fn left(self) {
+        self.view.hover.set(None);
+        self.workspace.conversation.highlight.update(|highlight| {
+            if highlight
+                .as_ref()
+                .is_some_and(|highlight| highlight.from_canvas)
+            {
+                *highlight = None;
+            }
+        });
+    }
+
+    /// The wheel zooms about the pointer.
+    pub(super) fn wheel(self, event: &WheelEvent) {
+        let Some(image) = self.image() else { return };
+        event.prevent_default();
+        let lines = event.delta_mode() == WheelEvent::DOM_DELTA_LINE;
+        let delta = event.delta_y() * if lines { 16.0 } else { 1.0 };
+        // A pinch on a trackpad comes as a wheel with the control key and in smaller steps.
+        let speed = if event.ctrl_key() { 0.01 } else { 0.0015 };
+        let at = (f64::from(event.offset_x()), f64::from(event.offset_y()));
+        self.view
+            .zoom((-delta * speed).clamp(-0.7, 0.7).exp(), at, image);
+    }
+
+    /// Starts to draw at an image point.
+    pub(super) fn begin(self, at: PointXy, tool: Tool) {
+        match tool {
+            Tool::Select => self.choose(at),
+            Tool::Box => {
+                self.view.drag.set(Some((at, at)));
+                self.set_gesture(Gesture::Box(at));
+            }
+            Tool::Brush | Tool::Eraser => self.start_stroke(at, tool),
+        }
+    }
+
+    /// Whether a box or stroke has been started and not ended.
+    pub(super) fn is_drawing(self) -> bool {
+        matches!(self.gesture(), Gesture::Box(_) | Gesture::Stroke)
+    }
+
+    /// Goes on to an image point.
+    pub(super) fn advance(self, to: PointXy) {
+        match self.gesture() {
+            Gesture::Box(start) => self.view.drag.set(Some((start, to))),
+            Gesture::Stroke => {
+                let radius = self.workspace.editor.brush.get_untracked() / 2.0;
+                self.view.painter.update_value(|painter| {
+                    if let Some(live) = painter.as_mut().and_then(|p| p.live.as_mut()) {
+                        live.advance(to, radius);
+                    }
+                });
+                self.view
+                    .strokes
+                    .update(|steps| *steps = steps.wrapping_add(1));
+            }
+            Gesture::Idle | Gesture::Pan(_) | Gesture::Pinch => {}
+        }
+    }
+
+    /// Ends what is being drawn and keeps it.
+    pub(super) fn end(self) {
+        let gesture = self.gesture();
+        self.set_gesture(Gesture::Idle);
+        match gesture {
+            Gesture::Box(_) => self.end_box(),
+            Gesture::Stroke => {
+                let region = self.view.stroke.get_untracked().flatten();
+                if let Some(live) = self.take_live() {
+                    self.workspace
+                        .editor
+                        .commit_stroke(region, &live.into_mask());
+                }
+            }
+            Gesture::Idle | Gesture::Pan(_) | Gesture::Pinch => {}
+        }
+    }
+
+    /// Ends what is being drawn and throws it away.
+    pub(super) fn cancel(self) {
+        self.view.drag.set(None);
+        self.take_live();
+        self.set_gesture(Gesture::Idle);
+    }
+
+    fn end_box(self) {
+        let Some((a, b)) = self.view.drag.get_untracked() else {
+            return;
+        };
+        self.view.drag.set(None);
+        let scale = self.view.viewport.get_untracked().scale;
+        let editor = self.workspace.editor;
+        if (a.0 - b.0).abs() * scale < CLICK && (a.1 - b.1).abs() * scale < CLICK {
+            editor.add_click(a);
+            return;
+        }
+        let px = [
+            a.0.min(b.0).floor() as f32,
+            a.1.min(b.1).floor() as f32,
+            a.0.max(b.0).ceil() as f32,
+            a.1.max(b.1).ceil() as f32,
+        ];
+        editor.add_box(px);
+    }
+
+    fn start_stroke(self, at: PointXy, tool: Tool) {
+        let editor = self.workspace.editor;
+        let Some((width, height)) = editor.size() else {
+            return;
+        };
+        let region = editor
+            .selected
+            .get_untracked()
+            .and_then(|id| editor.document.with_untracked(|d| d.get(&id).cloned()));
+        if region.is_none() && tool == Tool::Eraser {
+            self.notices
+                .info("Nothing to erase", "Choose the region to erase from first.");
+            return;
+        }
+        let color = region.as_ref().map_or_else(
+            || editor.document.with_untracked(|d| d.next_color()),
+            |r| r.color.clone(),
+        );
+        let raster = region
+            .as_ref()
+            .and_then(|region| Mask::from_wire(&region.mask, MAX_PIXELS).ok())
+            .map_or_else(
+                || Raster::new(width, height),
+                |mask| Raster::from_mask(&mask),
+            );
+        if let Some(region) = &region {
+            editor.hidden.update(|hidden| {
+                hidden.remove(&region.id);
+            });
+        }
+        let live = LiveLayer::new(raster, &color, u8::from(tool == Tool::Brush), at);
+        self.view.painter.update_value(|painter| {
+            if let Some(painter) = painter {
+                painter.live = live;
+            }
+        });
+        self.view.stroke.set(Some(region.map(|region| region.id)));
+        self.set_gesture(Gesture::Stroke);
+        self.advance(at);
+    }
+
+    fn take_live(self) -> Option<LiveLayer> {
+        let mut live = None;
+        self.view.painter.update_value(|painter| {
+            live = painter.as_mut().and_then(|painter| painter.live.take());
+        });
+        if self.view.stroke.get_untracked().is_some() {
+            self.view.stroke.set(None);
+        }
+        live
+    }
+
+    fn choose(self, at: PointXy) {
+        let editor = self.workspace.editor;
+        let hidden = editor.hidden.get_untracked();
+        let ids: Vec<String> = editor.document.with_untracked(|document| {
+            let shown = document
+                .regions
+                .iter()
+                .filter(|region| !hidden.contains(&region.id));
+            shown.map(|region| region.id.clone()).collect()
+        });
+        let hit = self.view.painter.with_value(|painter| {
+            painter
+                .as_ref()?
+                .hit(ids.iter().map(String::as_str), at)
+                .map(str::to_owned)
+        });
+        editor.selected.set(hit);
+    }
+
+    // The mask under the pointer lights up its phrase.
+    fn point_at(self, at: PointXy) {
+        let conversation = self.workspace.conversation;
+        let Some(message) = conversation.shown.get_untracked() else {
+            return;
+        };
+        let count = conversation.messages.with_untracked(|messages| {
+            let shown = messages.iter().find(|candidate| candidate.id == message);
+            shown.map_or(0, |shown| shown.found.with_untracked(Vec::len))
+        });
+        let keys: Vec<String> = (0..count).map(found_key).collect();
+        let index = self.view.painter.with_value(|painter| {
+            let hit = painter.as_ref()?.hit(keys.iter().map(String::as_str), at)?;
+            keys.iter().position(|key| key == hit)
+        });
+        let next = index.map(|index| Highlight {
+            message,
+            index,
+            from_canvas: true,
+        });
+        if conversation
+            .highlight
+            .with_untracked(|highlight| *highlight != next)
+        {
+            conversation.highlight.set(next);
+        }
+    }
+}
+
+fn target(event: &PointerEvent) -> Option<Element> {
+    event.current_target()?.dyn_into().ok()
+}
+
+// While a pointer is captured, offsets are still those of the canvas.
+fn place(event: &PointerEvent) -> Option<PointXy> {
+    let bounds = target(event)?.get_bounding_client_rect();
+    Some((
+        f64::from(event.client_x()) - bounds.left(),
+        f64::from(event.client_y()) - bounds.top(),
+    ))
+}
+
+fn clamp((x, y): PointXy, image: PointXy) -> PointXy {
+    (x.clamp(0.0, image.0), y.clamp(0.0, image.1))
+}

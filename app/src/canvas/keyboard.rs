@@ -1,0 +1,169 @@
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, KeyboardEvent};
+
+use super::gestures::Gestures;
+use super::view::CanvasView;
+use crate::editor::PointXy;
+use crate::state::{Tool, Workspace};
+
+const ZOOM_STEP: f64 = 1.25;
+const PAN_STEP: f64 = 48.0;
+
+/// Keys that work wherever nothing is typed. Answers whether the key was one.
+pub(super) fn page_key(
+    event: &KeyboardEvent,
+    workspace: Workspace,
+    view: CanvasView,
+    gestures: Gestures,
+) -> bool {
+    let editor = workspace.editor;
+    let Some((width, height)) = editor.size() else {
+        return false;
+    };
+    let image = (f64::from(width), f64::from(height));
+    let command = event.ctrl_key() || event.meta_key();
+    let key = event.key();
+    if command {
+        match key.to_ascii_lowercase().as_str() {
+            "z" if event.shift_key() => editor.redo(),
+            "z" => editor.undo(),
+            "y" => editor.redo(),
+            _ => return false,
+        }
+        return true;
+    }
+    if event.alt_key() {
+        return false;
+    }
+    match key.as_str() {
+        "v" | "V" => editor.tool.set(Tool::Select),
+        "b" | "B" => editor.tool.set(Tool::Box),
+        "p" | "P" => editor.tool.set(Tool::Brush),
+        "e" | "E" => editor.tool.set(Tool::Eraser),
+        "[" => editor.scale_brush(0.8),
+        "]" => editor.scale_brush(1.25),
+        "+" | "=" => view.zoom_middle(ZOOM_STEP, image),
+        "-" => view.zoom_middle(1.0 / ZOOM_STEP, image),
+        "0" => view.fit(image),
+        "h" | "H" => view.peek.set(true),
+        " " => view.grabbing.set(true),
+        "n" | "N" => editor.selected.set(None),
+        "Escape" => {
+            if gestures.is_drawing() {
+                gestures.cancel();
+            } else {
+                editor.selected.set(None);
+            }
+            view.crosshair.set(None);
+        }
+        "Delete" | "Backspace" => match editor.selected.get_untracked() {
+            Some(id) => workspace.remove_region(&id),
+            None => return false,
+        },
+        "/" => focus_draft(),
+        digit if digit.len() == 1 && digit.as_bytes()[0].is_ascii_digit() => {
+            let index = usize::from(digit.as_bytes()[0] - b'1');
+            let id = editor
+                .document
+                .with_untracked(|d| d.regions.get(index).map(|region| region.id.clone()));
+            match id {
+                Some(id) => editor.selected.set(Some(id)),
+                None => return false,
+            }
+        }
+        _ => return false,
+    }
+    true
+}
+
+/// Keys on the focused canvas: arrows move the picture or a crosshair, Enter sets a box's corners
+/// or puts brush and eraser down and up. Answers whether the key was one.
+pub(super) fn canvas_key(
+    event: &KeyboardEvent,
+    workspace: Workspace,
+    view: CanvasView,
+    gestures: Gestures,
+) -> bool {
+    let editor = workspace.editor;
+    let Some((width, height)) = editor.size() else {
+        return false;
+    };
+    let image = (f64::from(width), f64::from(height));
+    if event.ctrl_key() || event.meta_key() || event.alt_key() {
+        return false;
+    }
+    let tool = editor.tool.get_untracked();
+    let direction = match event.key().as_str() {
+        "ArrowLeft" => (-1.0, 0.0),
+        "ArrowRight" => (1.0, 0.0),
+        "ArrowUp" => (0.0, -1.0),
+        "ArrowDown" => (0.0, 1.0),
+        "Enter" if tool != Tool::Select => {
+            let at = crosshair(view, image);
+            view.crosshair.set(Some(at));
+            if gestures.is_drawing() {
+                gestures.end();
+            } else {
+                gestures.begin(at, tool);
+            }
+            return true;
+        }
+        _ => return false,
+    };
+    if tool == Tool::Select {
+        view.pan(-direction.0 * PAN_STEP, -direction.1 * PAN_STEP, image);
+        return true;
+    }
+    let step = if event.shift_key() {
+        1.0
+    } else {
+        (image.0.max(image.1) / 64.0).max(1.0)
+    };
+    let from = crosshair(view, image);
+    let to = (
+        (from.0 + direction.0 * step).clamp(0.0, image.0),
+        (from.1 + direction.1 * step).clamp(0.0, image.1),
+    );
+    view.crosshair.set(Some(to));
+    gestures.advance(to);
+    true
+}
+
+fn crosshair(view: CanvasView, image: PointXy) -> PointXy {
+    view.crosshair.get_untracked().unwrap_or_else(|| {
+        let stage = view.stage.get_untracked();
+        let (x, y) = view
+            .viewport
+            .get_untracked()
+            .to_image((stage.0 / 2.0, stage.1 / 2.0));
+        (x.clamp(0.0, image.0).round(), y.clamp(0.0, image.1).round())
+    })
+}
+
+/// Whether an event comes from where something is typed.
+pub(super) fn is_typing(event: &KeyboardEvent) -> bool {
+    event
+        .target()
+        .and_then(|target| target.dyn_into::<HtmlElement>().ok())
+        .is_some_and(|element| {
+            matches!(element.tag_name().as_str(), "INPUT" | "TEXTAREA" | "SELECT")
+                || element.is_content_editable()
+        })
+}
+
+/// Whether an event comes from a control that uses Enter and Space itself.
+pub(super) fn is_control(event: &KeyboardEvent) -> bool {
+    event
+        .target()
+        .and_then(|target| target.dyn_into::<HtmlElement>().ok())
+        .is_some_and(|element| matches!(element.tag_name().as_str(), "BUTTON" | "A" | "SUMMARY"))
+}
+
+fn focus_draft() {
+    let draft = document().get_element_by_id("draft");
+    if let Some(draft) = draft.and_then(|element| element.dyn_into::<HtmlElement>().ok()) {
+        // An element that cannot take the focus keeps it where it is.
+        let _ = draft.focus();
+    }
+}

@@ -1,0 +1,11 @@
+//! The picture with its masks: layers, painting and gestures.
+
+mod gestures;
+mod keyboard;
+mod layer;
+mod painter;
+mod stage;
+mod toolbar;
+mod view;
+
+pub(crate) use stage::Stage;

@@ -1,0 +1,302 @@
+use std::collections::HashMap;
+use std::f64::consts::TAU;
+use std::sync::Arc;
+
+use fclm_core::wire::MaskRle;
+use js_sys::Array;
+use leptos::prelude::window;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{CanvasRenderingContext2d, CanvasWindingRule, HtmlCanvasElement, HtmlImageElement};
+
+use super::layer::{Layer, LiveLayer};
+use crate::editor::{PointXy, Viewport};
+
+const HALO: &str = "rgba(0, 0, 0, 0.55)";
+const LABEL_FONT: &str = "600 12px system-ui, sans-serif";
+
+/// A mask to be drawn.
+pub(super) struct Drawn {
+    /// Under which its layer is kept.
+    pub(super) key: String,
+    /// The mask.
+    pub(super) mask: Arc<MaskRle>,
+    /// `#rrggbb`.
+    pub(super) color: String,
+    /// A tag at its corner.
+    pub(super) label: Option<String>,
+    /// How strong its fill is, 0 to 1.
+    pub(super) fill: f64,
+    /// Width of its outline in CSS pixels.
+    pub(super) line: f64,
+    /// Whether the model is still working on it.
+    pub(super) pending: bool,
+    /// Whether the rest of the picture steps back for it.
+    pub(super) spotlight: bool,
+    /// Whether the running stroke stands for it.
+    pub(super) live: bool,
+}
+
+/// Everything that one frame shows.
+pub(super) struct Scene {
+    /// How the image lies.
+    pub(super) viewport: Viewport,
+    /// Size of the stage in CSS pixels.
+    pub(super) stage: PointXy,
+    /// Size of the image.
+    pub(super) image: PointXy,
+    /// Masks, lowest first.
+    pub(super) masks: Vec<Drawn>,
+    /// The box that is being drawn, in image pixels.
+    pub(super) drag: Option<(PointXy, PointXy)>,
+    /// Stage point and radius of the brush's outline.
+    pub(super) brush: Option<(PointXy, f64)>,
+    /// Stage point of the keyboard's crosshair.
+    pub(super) crosshair: Option<PointXy>,
+    /// Milliseconds, for what moves.
+    pub(super) time: f64,
+}
+
+/// Draws scenes on the canvas and keeps a layer for each mask it has drawn.
+pub(super) struct Painter {
+    canvas: HtmlCanvasElement,
+    context: CanvasRenderingContext2d,
+    layers: HashMap<String, Kept>,
+    /// The picture, once it is loaded.
+    pub(super) picture: Option<HtmlImageElement>,
+    /// The running stroke.
+    pub(super) live: Option<LiveLayer>,
+}
+
+struct Kept {
+    mask: Arc<MaskRle>,
+    color: String,
+    layer: Option<Layer>,
+}
+
+impl Painter {
+    /// For a canvas element.
+    pub(super) fn new(canvas: HtmlCanvasElement) -> Option<Self> {
+        let context = canvas.get_context("2d").ok()??.dyn_into().ok()?;
+        Some(Self {
+            canvas,
+            context,
+            layers: HashMap::new(),
+            picture: None,
+            live: None,
+        })
+    }
+
+    /// The uppermost of the given layers that holds an image point.
+    pub(super) fn hit<'a>(
+        &self,
+        keys: impl DoubleEndedIterator<Item = &'a str>,
+        at: PointXy,
+    ) -> Option<&'a str> {
+        keys.rev().find(|key| {
+            self.layers
+                .get(*key)
+                .and_then(|kept| kept.layer.as_ref())
+                .is_some_and(|layer| layer.index.contains(at.0, at.1))
+        })
+    }
+
+    /// Draws a frame.
+    pub(super) fn paint(&mut self, scene: &Scene) {
+        self.renew_layers(&scene.masks);
+        let ratio = window().device_pixel_ratio().max(1.0);
+        let (width, height) = (
+            (scene.stage.0 * ratio) as u32,
+            (scene.stage.1 * ratio) as u32,
+        );
+        if self.canvas.width() != width || self.canvas.height() != height {
+            self.canvas.set_width(width);
+            self.canvas.set_height(height);
+        }
+        // The drawing calls below fail only on arguments that are not numbers.
+        let _ = self.try_paint(scene, ratio);
+    }
+
+    fn renew_layers(&mut self, masks: &[Drawn]) {
+        self.layers
+            .retain(|key, _| masks.iter().any(|drawn| drawn.key == *key));
+        for drawn in masks {
+            let current = self.layers.get(&drawn.key).is_some_and(|kept| {
+                Arc::ptr_eq(&kept.mask, &drawn.mask) && kept.color == drawn.color
+            });
+            if !current {
+                let layer = Layer::new(&drawn.mask, &drawn.color);
+                let (mask, color) = (drawn.mask.clone(), drawn.color.clone());
+                self.layers
+                    .insert(drawn.key.clone(), Kept { mask, color, layer });
+            }
+        }
+    }
+
+    fn try_paint(&self, scene: &Scene, ratio: f64) -> Result<(), JsValue> {
+        let context = &self.context;
+        context.set_transform(1.0, 0.0, 0.0, 1.0, 0.0, 0.0)?;
+        let (width, height) = (self.canvas.width(), self.canvas.height());
+        context.clear_rect(0.0, 0.0, f64::from(width), f64::from(height));
+        let Some(picture) = &self.picture else {
+            return Ok(());
+        };
+        self.image_space(scene, ratio)?;
+        context.set_image_smoothing_enabled(scene.viewport.scale < 6.0);
+        context.set_global_alpha(1.0);
+        self.draw_picture(picture, scene.image)?;
+        if scene.masks.iter().any(|drawn| drawn.spotlight) {
+            self.dim(scene, picture)?;
+        }
+        for drawn in &scene.masks {
+            self.draw_mask(scene, drawn, ratio)?;
+        }
+        context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0)?;
+        for drawn in &scene.masks {
+            self.draw_label(scene, drawn)?;
+        }
+        self.draw_drag(scene)?;
+        self.draw_pointer(scene)
+    }
+
+    fn image_space(&self, scene: &Scene, ratio: f64) -> Result<(), JsValue> {
+        let Viewport { scale, x, y } = scene.viewport;
+        self.context
+            .set_transform(scale * ratio, 0.0, 0.0, scale * ratio, x * ratio, y * ratio)
+    }
+
+    fn draw_picture(&self, picture: &HtmlImageElement, size: PointXy) -> Result<(), JsValue> {
+        self.context
+            .draw_image_with_html_image_element_and_dw_and_dh(picture, 0.0, 0.0, size.0, size.1)
+    }
+
+    fn dim(&self, scene: &Scene, picture: &HtmlImageElement) -> Result<(), JsValue> {
+        let context = &self.context;
+        context.set_fill_style_str("rgba(8, 10, 16, 0.62)");
+        context.fill_rect(0.0, 0.0, scene.image.0, scene.image.1);
+        for drawn in scene.masks.iter().filter(|drawn| drawn.spotlight) {
+            let Some(layer) = self.layer(drawn) else {
+                continue;
+            };
+            context.save();
+            context.clip_with_path_2d_and_winding(&layer.path, CanvasWindingRule::Evenodd);
+            self.draw_picture(picture, scene.image)?;
+            context.restore();
+        }
+        Ok(())
+    }
+
+    fn layer(&self, drawn: &Drawn) -> Option<&Layer> {
+        self.layers.get(&drawn.key)?.layer.as_ref()
+    }
+
+    fn draw_mask(&self, scene: &Scene, drawn: &Drawn, ratio: f64) -> Result<(), JsValue> {
+        let context = &self.context;
+        self.image_space(scene, ratio)?;
+        context.set_global_alpha(drawn.fill);
+        if drawn.live
+            && let Some(live) = &self.live
+        {
+            live.draw(context);
+            context.set_global_alpha(1.0);
+            return Ok(());
+        }
+        let Some(layer) = self.layer(drawn) else {
+            return Ok(());
+        };
+        layer.draw(context);
+        context.set_global_alpha(1.0);
+        if drawn.line <= 0.0 {
+            return Ok(());
+        }
+        let unit = 1.0 / scene.viewport.scale;
+        context.set_line_join("round");
+        context.set_stroke_style_str(HALO);
+        context.set_line_width((drawn.line + 1.6) * unit);
+        context.stroke_with_path(&layer.path);
+        if drawn.pending {
+            context.set_line_dash(&dashes(8.0 * unit, 6.0 * unit))?;
+            context.set_line_dash_offset(-scene.time / 30.0 % 14.0 * unit);
+        }
+        context.set_stroke_style_str(&drawn.color);
+        context.set_line_width(drawn.line * unit);
+        context.stroke_with_path(&layer.path);
+        context.set_line_dash(&Array::new())
+    }
+
+    fn draw_label(&self, scene: &Scene, drawn: &Drawn) -> Result<(), JsValue> {
+        let (Some(label), Some(layer)) = (&drawn.label, self.layer(drawn)) else {
+            return Ok(());
+        };
+        let context = &self.context;
+        let corner = (f64::from(layer.bounds.x0), f64::from(layer.bounds.y0));
+        let (x, y) = scene.viewport.to_stage(corner);
+        context.set_font(LABEL_FONT);
+        let width = context.measure_text(label)?.width() + 12.0;
+        let x = x.clamp(4.0, (scene.stage.0 - width - 4.0).max(4.0));
+        let y = (y - 24.0).clamp(4.0, (scene.stage.1 - 24.0).max(4.0));
+        context.begin_path();
+        context.round_rect_with_f64(x, y, width, 20.0, 6.0)?;
+        context.set_fill_style_str("rgba(15, 17, 24, 0.82)");
+        context.fill();
+        context.set_fill_style_str(&drawn.color);
+        context.begin_path();
+        context.round_rect_with_f64(x, y, 3.5, 20.0, 2.0)?;
+        context.fill();
+        context.set_fill_style_str("#ffffff");
+        context.set_text_baseline("middle");
+        context.fill_text(label, x + 7.0, y + 10.5)
+    }
+
+    fn draw_drag(&self, scene: &Scene) -> Result<(), JsValue> {
+        let Some((from, to)) = scene.drag else {
+            return Ok(());
+        };
+        let context = &self.context;
+        let (a, b) = (scene.viewport.to_stage(from), scene.viewport.to_stage(to));
+        let (x, y) = (a.0.min(b.0), a.1.min(b.1));
+        let (width, height) = ((a.0 - b.0).abs(), (a.1 - b.1).abs());
+        context.set_fill_style_str("rgba(255, 255, 255, 0.12)");
+        context.fill_rect(x, y, width, height);
+        context.set_line_width(3.0);
+        context.set_stroke_style_str(HALO);
+        context.stroke_rect(x, y, width, height);
+        context.set_line_width(1.5);
+        context.set_stroke_style_str("#ffffff");
+        context.set_line_dash(&dashes(6.0, 4.0))?;
+        context.stroke_rect(x, y, width, height);
+        context.set_line_dash(&Array::new())
+    }
+
+    fn draw_pointer(&self, scene: &Scene) -> Result<(), JsValue> {
+        let context = &self.context;
+        let lines = [(HALO, 3.0), ("#ffffff", 1.25)];
+        if let Some(((x, y), radius)) = scene.brush {
+            context.begin_path();
+            context.arc(x, y, radius.max(1.0), 0.0, TAU)?;
+            for (color, width) in lines {
+                context.set_stroke_style_str(color);
+                context.set_line_width(width);
+                context.stroke();
+            }
+        }
+        if let Some((x, y)) = scene.crosshair {
+            context.begin_path();
+            for (dx, dy) in [(1.0, 0.0), (0.0, 1.0)] {
+                for (near, far) in [(-14.0, -4.0), (4.0, 14.0)] {
+                    context.move_to(x + dx * near, y + dy * near);
+                    context.line_to(x + dx * far, y + dy * far);
+                }
+            }
+            for (color, width) in lines {
+                context.set_stroke_style_str(color);
+                context.set_line_width(width + 0.75);
+                context.stroke();
+            }
+        }
+        Ok(())
+    }
+}
+
+fn dashes(on: f64, off: f64) -> Array {
+    Array::of2(&JsValue::from_f64(on), &JsValue::from_f64(off))
+}

@@ -1,0 +1,198 @@
+use leptos::ev;
+use leptos::html;
+use leptos::prelude::*;
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{HtmlCanvasElement, HtmlImageElement, ResizeObserver};
+
+use super::gestures::Gestures;
+use super::keyboard::{canvas_key, is_control, is_typing, page_key};
+use super::painter::Painter;
+use super::toolbar::{Toolbar, ZoomControls};
+use super::view::CanvasView;
+use crate::icons::Icon;
+use crate::state::{Application, Loading, Tool, Workspace};
+
+/// The picture with its tools.
+#[component]
+pub(crate) fn Stage() -> impl IntoView {
+    let workspace = expect_context::<Workspace>();
+    let application = expect_context::<Application>();
+    let editor = workspace.editor;
+    let view = CanvasView::new();
+    let gestures = Gestures::new(view, workspace, application.notices);
+    let canvas = NodeRef::<html::Canvas>::new();
+
+    Effect::new(move |_| {
+        if let Some(canvas) = canvas.get() {
+            watch_size(&canvas, view, workspace);
+            view.painter.set_value(Painter::new(canvas));
+        }
+    });
+    Effect::new(move |_| load_picture(view, workspace, application));
+    Effect::new(move |_| {
+        view.scene(workspace);
+        view.schedule(workspace);
+    });
+    listen_for_keys(workspace, view, gestures);
+
+    let size = move || editor.image.get().map(|image| (image.width, image.height));
+    let hint = move || match editor.tool.get() {
+        Tool::Select => "Click a region to choose it. Drag to move the picture.",
+        Tool::Box => "Drag a box around something, or click it.",
+        Tool::Brush => "Paint over what you mean.",
+        Tool::Eraser => "Take paint away from the chosen region.",
+    };
+    let waiting = move || workspace.loading.get() == Loading::Pending || !view.ready.get();
+    view! {
+        <section class="stage" aria-label="Picture" data-testid="stage">
+            <canvas
+                node_ref=canvas
+                class="stage-canvas"
+                class:is-grabbing=move || view.grabbing.get()
+                data-testid="canvas"
+                data-tool=move || tool_name(editor.tool.get())
+                data-ready=move || view.ready.get().to_string()
+                data-scale=move || view.viewport.get().scale.to_string()
+                data-offset-x=move || view.viewport.get().x.to_string()
+                data-offset-y=move || view.viewport.get().y.to_string()
+                data-image-width=move || size().map(|size| size.0.to_string())
+                data-image-height=move || size().map(|size| size.1.to_string())
+                tabindex="0"
+                role="application"
+                aria-label="Picture: arrows move, Enter sets a corner or starts and ends a stroke"
+                aria-describedby="stage-hint"
+                on:pointerdown=move |event| gestures.down(&event)
+                on:pointermove=move |event| gestures.moved(&event)
+                on:pointerup=move |event| gestures.up(&event)
+                on:pointercancel=move |event| gestures.lost(&event)
+                on:pointerleave=move |_| gestures.left()
+                on:wheel=move |event| gestures.wheel(&event)
+                on:keydown=move |event: ev::KeyboardEvent| {
+                    if canvas_key(&event, workspace, view, gestures) {
+                        event.prevent_default();
+                        event.stop_propagation();
+                    }
+                }
+                on:blur=move |_| view.crosshair.set(None)
+            ></canvas>
+            <div class="stage-wait" class:is-gone=move || !waiting() aria-hidden="true">
+                <span class="spinner"></span>
+            </div>
+            <p class="stage-hint" id="stage-hint" class:is-gone=move || {
+                waiting() || editor.document.with(|document| !document.regions.is_empty())
+            }>
+                <Icon name="sparkle"/>
+                {hint}
+            </p>
+            {view! { <Toolbar view/> }.into_any()}
+            {view! { <ZoomControls view/> }.into_any()}
+        </section>
+    }
+}
+
+fn tool_name(tool: Tool) -> &'static str {
+    match tool {
+        Tool::Select => "select",
+        Tool::Box => "box",
+        Tool::Brush => "brush",
+        Tool::Eraser => "eraser",
+    }
+}
+
+struct Observer {
+    observer: ResizeObserver,
+    _callback: Closure<dyn Fn()>,
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.observer.disconnect();
+    }
+}
+
+fn watch_size(canvas: &HtmlCanvasElement, view: CanvasView, workspace: Workspace) {
+    let element = canvas.clone();
+    let measure = move || {
+        let stage = (
+            f64::from(element.client_width()),
+            f64::from(element.client_height()),
+        );
+        if view
+            .stage
+            .try_get_untracked()
+            .is_none_or(|old| old == stage)
+        {
+            return;
+        }
+        view.stage.set(stage);
+        if view.fitted.get_untracked()
+            && let Some((width, height)) = workspace.editor.size()
+        {
+            view.fit((f64::from(width), f64::from(height)));
+        }
+    };
+    measure();
+    let callback = Closure::<dyn Fn()>::new(measure);
+    if let Ok(observer) = ResizeObserver::new(callback.as_ref().unchecked_ref()) {
+        observer.observe(canvas);
+        // It lives as long as the stage's owner.
+        StoredValue::new_local(Observer {
+            observer,
+            _callback: callback,
+        });
+    }
+}
+
+fn load_picture(view: CanvasView, workspace: Workspace, application: Application) {
+    let Some(image) = workspace.editor.image.get() else {
+        return;
+    };
+    let Ok(element) = HtmlImageElement::new() else {
+        return;
+    };
+    let size = (f64::from(image.width), f64::from(image.height));
+    let loaded = element.clone();
+    let on_load = Closure::once_into_js(move || {
+        if view.ready.try_get_untracked().is_none() {
+            return;
+        }
+        view.painter.update_value(|painter| {
+            if let Some(painter) = painter {
+                painter.picture = Some(loaded);
+            }
+        });
+        view.fit(size);
+        view.ready.set(true);
+    });
+    let on_error = Closure::once_into_js(move || {
+        application
+            .notices
+            .error("The picture did not load", "Reload the page to try again.");
+    });
+    element.set_onload(Some(on_load.unchecked_ref()));
+    element.set_onerror(Some(on_error.unchecked_ref()));
+    element.set_src(&image.url);
+}
+
+fn listen_for_keys(workspace: Workspace, view: CanvasView, gestures: Gestures) {
+    Effect::new(move |_| {
+        let down = window_event_listener(ev::keydown, move |event| {
+            let plain = !event.ctrl_key() && !event.meta_key();
+            if is_typing(&event) || (plain && event.key() == " " && is_control(&event)) {
+                return;
+            }
+            if page_key(&event, workspace, view, gestures) {
+                event.prevent_default();
+            }
+        });
+        let up = window_event_listener(ev::keyup, move |event| match event.key().as_str() {
+            "h" | "H" => view.peek.set(false),
+            " " => view.grabbing.set(false),
+            _ => {}
+        });
+        on_cleanup(move || {
+            down.remove();
+            up.remove();
+        });
+    });
+}

@@ -1,0 +1,241 @@
+use leptos::prelude::*;
+
+use super::painter::{Drawn, Painter, Scene};
+use crate::editor::{PointXy, Viewport, found_color};
+use crate::state::{Tool, Workspace};
+
+const MARGIN: f64 = 20.0;
+
+/// What the canvas shows besides the chat's own state. All of it is of this visit only.
+#[derive(Clone, Copy)]
+pub(crate) struct CanvasView {
+    /// How the image lies.
+    pub(crate) viewport: RwSignal<Viewport>,
+    /// Size of the stage in CSS pixels.
+    pub(crate) stage: RwSignal<PointXy>,
+    /// Whether the image is fitted to the stage, and stays so when the stage changes its size.
+    pub(crate) fitted: RwSignal<bool>,
+    /// Where a mouse or pen hovers on the stage.
+    pub(crate) hover: RwSignal<Option<PointXy>>,
+    /// The keyboard's crosshair, in image pixels.
+    pub(crate) crosshair: RwSignal<Option<PointXy>>,
+    /// The box that is being drawn, in image pixels.
+    pub(crate) drag: RwSignal<Option<(PointXy, PointXy)>>,
+    /// Whether a stroke is running, and for which region.
+    pub(crate) stroke: RwSignal<Option<Option<String>>>,
+    /// Counts the steps of the running stroke.
+    pub(crate) strokes: RwSignal<u32>,
+    /// Whether masks are hidden while a key or button is held.
+    pub(crate) peek: RwSignal<bool>,
+    /// Whether the pointer moves the picture for now.
+    pub(crate) grabbing: RwSignal<bool>,
+    /// Whether the picture is there.
+    pub(crate) ready: RwSignal<bool>,
+    pub(super) painter: StoredValue<Option<Painter>, LocalStorage>,
+    scheduled: StoredValue<bool>,
+}
+
+impl CanvasView {
+    /// Nothing shown yet.
+    pub(super) fn new() -> Self {
+        Self {
+            viewport: RwSignal::new(Viewport::default()),
+            stage: RwSignal::new((0.0, 0.0)),
+            fitted: RwSignal::new(true),
+            hover: RwSignal::new(None),
+            crosshair: RwSignal::new(None),
+            drag: RwSignal::new(None),
+            stroke: RwSignal::new(None),
+            strokes: RwSignal::new(0),
+            peek: RwSignal::new(false),
+            grabbing: RwSignal::new(false),
+            ready: RwSignal::new(false),
+            painter: StoredValue::new_local(None),
+            scheduled: StoredValue::new(false),
+        }
+    }
+
+    /// The whole image in the middle.
+    pub(crate) fn fit(self, image: PointXy) {
+        self.fitted.set(true);
+        self.viewport.set(self.fit_viewport(image));
+    }
+
+    fn fit_viewport(self, image: PointXy) -> Viewport {
+        Viewport::fit(image, self.stage.get_untracked(), MARGIN)
+    }
+
+    /// Zooms about a stage point.
+    pub(crate) fn zoom(self, factor: f64, at: PointXy, image: PointXy) {
+        let fit = self.fit_viewport(image).scale;
+        self.look(image, |viewport| viewport.zoomed(factor, at, fit));
+    }
+
+    /// Zooms about the stage's middle.
+    pub(crate) fn zoom_middle(self, factor: f64, image: PointXy) {
+        let stage = self.stage.get_untracked();
+        self.zoom(factor, (stage.0 / 2.0, stage.1 / 2.0), image);
+    }
+
+    /// Moves the picture by CSS pixels.
+    pub(crate) fn pan(self, dx: f64, dy: f64, image: PointXy) {
+        self.look(image, |viewport| viewport.panned(dx, dy));
+    }
+
+    /// Zooms and moves with two fingers.
+    pub(super) fn pinch(self, before: [PointXy; 2], after: [PointXy; 2], image: PointXy) {
+        let fit = self.fit_viewport(image).scale;
+        self.look(image, |viewport| viewport.pinched(before, after, fit));
+    }
+
+    fn look(self, image: PointXy, change: impl FnOnce(Viewport) -> Viewport) {
+        let stage = self.stage.get_untracked();
+        self.fitted.set(false);
+        self.viewport
+            .update(|viewport| *viewport = change(*viewport).kept_in_sight(image, stage));
+    }
+
+    /// Paints with the next frame; what happens until then is in it.
+    pub(super) fn schedule(self, workspace: Workspace) {
+        if self.scheduled.get_value() {
+            return;
+        }
+        self.scheduled.set_value(true);
+        request_animation_frame(move || {
+            if self.scheduled.try_set_value(false).is_some() {
+                return;
+            }
+            let Some(scene) = untrack(|| self.scene(workspace)) else {
+                return;
+            };
+            let moving = scene.masks.iter().any(|drawn| drawn.pending) && !still();
+            self.painter.update_value(|painter| {
+                if let Some(painter) = painter {
+                    painter.paint(&scene);
+                }
+            });
+            if moving {
+                self.schedule(workspace);
+            }
+        });
+    }
+
+    /// The frame to be shown. Reading it in an effect repaints when any part of it changes.
+    pub(super) fn scene(self, workspace: Workspace) -> Option<Scene> {
+        let editor = workspace.editor;
+        self.strokes.track();
+        self.ready.track();
+        let image = editor
+            .image
+            .get()
+            .map(|i| (f64::from(i.width), f64::from(i.height)))?;
+        let viewport = self.viewport.get();
+        let tool = editor.tool.get();
+        let radius = editor.brush.get() * viewport.scale / 2.0;
+        let crosshair = self.crosshair.get();
+        let painting = matches!(tool, Tool::Brush | Tool::Eraser) && !self.grabbing.get();
+        let at_key = crosshair.map(|at| viewport.to_stage(at));
+        let brush = painting
+            .then(|| at_key.or(self.hover.get()).map(|at| (at, radius)))
+            .flatten();
+        Some(Scene {
+            viewport,
+            stage: self.stage.get(),
+            image,
+            masks: if self.peek.get() {
+                Vec::new()
+            } else {
+                self.masks(workspace)
+            },
+            drag: self.drag.get(),
+            brush,
+            crosshair: at_key,
+            time: js_sys::Date::now(),
+        })
+    }
+
+    fn masks(self, workspace: Workspace) -> Vec<Drawn> {
+        let (editor, conversation) = (workspace.editor, workspace.conversation);
+        let highlight = conversation.highlight.get();
+        let spotlit = highlight
+            .as_ref()
+            .is_some_and(|highlight| !highlight.from_canvas);
+        let hidden = editor.hidden.get();
+        let pending = editor.pending.get();
+        let selected = editor.selected.get();
+        let stroke = self.stroke.get();
+        let faint = if spotlit { 0.25 } else { 1.0 };
+        let mut masks = editor.document.with(|document| {
+            let numbered = document.regions.iter().zip(1..);
+            numbered
+                .filter(|(region, _)| !hidden.contains(&region.id))
+                .map(|(region, number)| {
+                    let chosen = selected.as_ref() == Some(&region.id);
+                    Drawn {
+                        key: region.id.clone(),
+                        mask: region.mask.clone(),
+                        color: region.color.clone(),
+                        label: (!spotlit).then(|| format!("@{number}")),
+                        fill: faint * if chosen { 0.38 } else { 0.24 },
+                        line: faint * if chosen { 2.5 } else { 1.5 },
+                        pending: pending.contains(&region.id),
+                        spotlight: false,
+                        live: matches!(&stroke, Some(Some(id)) if *id == region.id),
+                    }
+                })
+                .collect::<Vec<_>>()
+        });
+        if let Some(shown) = conversation.shown.get() {
+            conversation.messages.with(|messages| {
+                let Some(answer) = messages.iter().find(|message| message.id == shown) else {
+                    return;
+                };
+                answer.found.with(|found| {
+                    masks.extend(found.iter().enumerate().map(|(index, found)| {
+                        let lit = highlight
+                            .as_ref()
+                            .is_some_and(|h| h.message == shown && h.index == index);
+                        Drawn {
+                            key: found_key(index),
+                            mask: found.mask.clone(),
+                            color: found_color(index).to_owned(),
+                            label: None,
+                            fill: if lit { 0.45 } else { 0.3 * faint },
+                            line: if lit { 3.0 } else { 2.0 * faint },
+                            pending: false,
+                            spotlight: lit && spotlit,
+                            live: false,
+                        }
+                    }));
+                });
+            });
+        }
+        if let Some(None) = stroke {
+            masks.push(Drawn {
+                key: "stroke".to_owned(),
+                mask: std::sync::Arc::new(fclm_core::mask::Mask::new(1, 1).to_wire()),
+                color: String::new(),
+                label: None,
+                fill: 0.38,
+                line: 0.0,
+                pending: false,
+                spotlight: false,
+                live: true,
+            });
+        }
+        masks
+    }
+}
+
+/// Under which the layer of an answer's n-th mask is kept.
+pub(super) fn found_key(index: usize) -> String {
+    format!("found/{index}")
+}
+
+fn still() -> bool {
+    window()
+        .match_media("(prefers-reduced-motion: reduce)")
+        .ok()
+        .flatten()
+        .is_some_and(|query| query.matches())
+}

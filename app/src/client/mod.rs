@@ -1,0 +1,31 @@
+//! What the page asks of the server, and what it keeps in the browser.
+
+mod api;
+mod events;
+mod failure;
+mod storage;
+mod upload;
+
+pub(crate) use api::{delete, get, post, post_empty, put};
+pub(crate) use events::{RunStream, StreamEvent};
+pub(crate) use failure::Failure;
+pub(crate) use storage::{forget, recall, remember};
+pub(crate) use upload::{picture_in, upload};
+
+use std::time::Duration;
+
+use wasm_bindgen_futures::JsFuture;
+
+/// Waits; in the browser only.
+pub(crate) async fn pause(duration: Duration) {
+    let promise = js_sys::Promise::new(&mut |resolve, _| {
+        leptos::prelude::set_timeout(
+            move || {
+                // The promise's own resolver does not throw.
+                let _ = resolve.call0(&wasm_bindgen::JsValue::NULL);
+            },
+            duration,
+        );
+    });
+    let _ = JsFuture::from(promise).await;
+}

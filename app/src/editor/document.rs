@@ -1,0 +1,240 @@
+use std::sync::Arc;
+
+use fclm_core::mask::Mask;
+use fclm_core::wire::{BoxPx, MaskRle, MaskSource, Region, RegionMask};
+
+use super::PALETTE;
+
+/// A region as the page holds it. Masks are shared, so that a step of the history costs no copy.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RegionState {
+    /// Unique in its chat.
+    pub id: String,
+    /// What the user calls it.
+    pub name: String,
+    /// CSS colour `#rrggbb`.
+    pub color: String,
+    /// The mask at the image's size.
+    pub mask: Arc<MaskRle>,
+    /// The box that the user drew, where there was one.
+    pub box_px: Option<BoxPx>,
+    /// How the mask came to be.
+    pub source: MaskSource,
+    /// Estimated IoU of the mask.
+    pub score: Option<f32>,
+    /// The model's mask for the box, kept while the plain rectangle is shown.
+    pub refined: Option<(Arc<MaskRle>, f32)>,
+}
+
+impl RegionState {
+    /// A region with the plain rectangle of a box.
+    pub fn rectangle(id: String, name: String, color: String, size: (u32, u32), px: BoxPx) -> Self {
+        Self {
+            id,
+            name,
+            color,
+            mask: Arc::new(Mask::rect(size.0, size.1, px).to_wire()),
+            box_px: Some(px),
+            source: MaskSource::Rectangle,
+            score: None,
+            refined: None,
+        }
+    }
+
+    /// Takes the mask that the model made of the box.
+    pub fn refine(&mut self, found: &RegionMask) {
+        let mask = Arc::new(found.mask.clone());
+        self.refined = Some((mask.clone(), found.score));
+        self.mask = mask;
+        self.score = Some(found.score);
+        self.source = MaskSource::Box;
+    }
+
+    /// Shows the plain rectangle of the box instead of the model's mask.
+    pub fn use_rectangle(&mut self, size: (u32, u32)) {
+        let Some(px) = self.box_px else { return };
+        if let (MaskSource::Box, Some(score)) = (self.source, self.score) {
+            self.refined = Some((self.mask.clone(), score));
+        }
+        self.mask = Arc::new(Mask::rect(size.0, size.1, px).to_wire());
+        self.source = MaskSource::Rectangle;
+        self.score = None;
+    }
+
+    /// Shows the model's mask again; false when it has to be asked for first.
+    pub fn use_refined(&mut self) -> bool {
+        let Some((mask, score)) = self.refined.clone() else {
+            return false;
+        };
+        self.mask = mask;
+        self.score = Some(score);
+        self.source = MaskSource::Box;
+        true
+    }
+
+    /// As it travels.
+    pub fn to_wire(&self) -> Region {
+        Region {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            color: self.color.clone(),
+            mask: (*self.mask).clone(),
+            box_px: self.box_px,
+            source: self.source,
+            score: self.score,
+        }
+    }
+}
+
+impl From<Region> for RegionState {
+    fn from(region: Region) -> Self {
+        Self {
+            id: region.id,
+            name: region.name,
+            color: region.color,
+            mask: Arc::new(region.mask),
+            box_px: region.box_px,
+            source: region.source,
+            score: region.score,
+            refined: None,
+        }
+    }
+}
+
+/// The regions of a chat, in the order of their `@k`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Document {
+    /// The regions.
+    pub regions: Vec<RegionState>,
+}
+
+impl Document {
+    /// The region with an id.
+    pub fn get(&self, id: &str) -> Option<&RegionState> {
+        self.regions.iter().find(|region| region.id == id)
+    }
+
+    /// The region with an id, to change it.
+    pub fn get_mut(&mut self, id: &str) -> Option<&mut RegionState> {
+        self.regions.iter_mut().find(|region| region.id == id)
+    }
+
+    /// The `k` of a region's `@k`.
+    pub fn number(&self, id: &str) -> Option<usize> {
+        self.regions
+            .iter()
+            .position(|region| region.id == id)
+            .map(|index| index + 1)
+    }
+
+    /// Takes a region out and tells its number.
+    pub fn remove(&mut self, id: &str) -> Option<usize> {
+        let number = self.number(id)?;
+        self.regions.remove(number - 1);
+        Some(number)
+    }
+
+    /// The colour that is used least, in the palette's order.
+    pub fn next_color(&self) -> String {
+        let uses = |color: &str| self.regions.iter().filter(|r| r.color == color).count();
+        PALETTE
+            .iter()
+            .copied()
+            .min_by_key(|color| uses(color))
+            .unwrap_or(PALETTE[0])
+            .to_owned()
+    }
+
+    /// A name that no region has yet.
+    pub fn next_name(&self) -> String {
+        (self.regions.len() + 1..)
+            .map(|number| format!("Region {number}"))
+            .find(|name| self.regions.iter().all(|region| &region.name != name))
+            .unwrap_or_default()
+    }
+
+    /// As it travels.
+    pub fn to_wire(&self) -> Vec<Region> {
+        self.regions.iter().map(RegionState::to_wire).collect()
+    }
+
+    /// From what has travelled.
+    pub fn from_wire(regions: Vec<Region>) -> Self {
+        Self {
+            regions: regions.into_iter().map(RegionState::from).collect(),
+        }
+    }
+}
+
+/// A region id from two random numbers.
+pub fn region_id_from(high: u64, low: u64) -> String {
+    format!("r{high:016x}{low:016x}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn region(id: &str, color: &str) -> RegionState {
+        let px = [1.0, 1.0, 3.0, 3.0];
+        RegionState::rectangle(id.to_owned(), id.to_owned(), color.to_owned(), (4, 4), px)
+    }
+
+    #[test]
+    fn numbers_follow_the_order() {
+        let mut document = Document {
+            regions: vec![region("a", "#1"), region("b", "#2")],
+        };
+        assert_eq!(document.number("b"), Some(2));
+        assert_eq!(document.remove("a"), Some(1));
+        assert_eq!(document.number("b"), Some(1));
+        assert_eq!(document.remove("a"), None);
+    }
+
+    #[test]
+    fn colours_and_names_are_not_repeated() {
+        let mut document = Document::default();
+        for color in PALETTE {
+            assert_eq!(document.next_color(), color);
+            let mut next = region(color, color);
+            next.name = document.next_name();
+            document.regions.push(next);
+        }
+        document.remove(PALETTE[3]);
+        assert_eq!(document.next_color(), PALETTE[3]);
+        assert_eq!(document.next_name(), "Region 11");
+    }
+
+    #[test]
+    fn rectangle_and_mask_can_be_switched() {
+        let mut region = region("a", "#1");
+        let rectangle = region.mask.clone();
+        assert!(!region.use_refined());
+        let refined = RegionMask {
+            mask: Mask::from_fn(4, 4, |x, y| x == 2 && y == 2).to_wire(),
+            box_px: [2.0, 2.0, 3.0, 3.0],
+            score: 0.75,
+        };
+        region.refine(&refined);
+        assert_eq!((region.source, region.score), (MaskSource::Box, Some(0.75)));
+        region.use_rectangle((4, 4));
+        assert_eq!((region.source, region.score), (MaskSource::Rectangle, None));
+        assert_eq!(region.mask, rectangle);
+        assert!(region.use_refined());
+        assert_eq!(*region.mask, refined.mask);
+    }
+
+    #[test]
+    fn the_wire_round_trip_keeps_everything_it_can() {
+        let document = Document {
+            regions: vec![region("a", "#1"), region("b", "#2")],
+        };
+        assert_eq!(Document::from_wire(document.to_wire()), document);
+    }
+
+    #[test]
+    fn ids_are_what_the_server_takes() {
+        let id = region_id_from(u64::MAX, 7);
+        assert!(id.len() <= 64 && id.bytes().all(|byte| byte.is_ascii_alphanumeric()));
+    }
+}

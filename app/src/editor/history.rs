@@ -1,0 +1,157 @@
+use super::{Document, RegionState};
+
+const MAX_STEPS: usize = 200;
+
+/// Undo and redo over everything that can be done to the regions.
+#[derive(Debug, Clone, Default)]
+pub struct History {
+    past: Vec<Document>,
+    present: Document,
+    future: Vec<Document>,
+}
+
+impl History {
+    /// A history that starts at `document`.
+    pub fn new(document: Document) -> Self {
+        Self {
+            past: Vec::new(),
+            present: document,
+            future: Vec::new(),
+        }
+    }
+
+    /// What is shown now.
+    pub fn present(&self) -> &Document {
+        &self.present
+    }
+
+    /// Makes a step; one that changes nothing is none.
+    pub fn commit(&mut self, next: Document) {
+        if next == self.present {
+            return;
+        }
+        self.past.push(std::mem::replace(&mut self.present, next));
+        if self.past.len() > MAX_STEPS {
+            self.past.remove(0);
+        }
+        self.future.clear();
+    }
+
+    /// Changes a region wherever it still looks like `as_it_was`, in all steps at once: for what
+    /// arrives late and is no step of its own. False when there is no such region.
+    pub fn amend(&mut self, as_it_was: &RegionState, change: impl Fn(&mut RegionState)) -> bool {
+        let documents = self
+            .past
+            .iter_mut()
+            .chain([&mut self.present])
+            .chain(self.future.iter_mut());
+        let mut changed = false;
+        for document in documents {
+            if let Some(region) = document.get_mut(&as_it_was.id)
+                && std::sync::Arc::ptr_eq(&region.mask, &as_it_was.mask)
+            {
+                change(region);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// One step back; false when there is none.
+    pub fn undo(&mut self) -> bool {
+        let Some(before) = self.past.pop() else {
+            return false;
+        };
+        self.future
+            .push(std::mem::replace(&mut self.present, before));
+        true
+    }
+
+    /// One step forward again; false when there is none.
+    pub fn redo(&mut self) -> bool {
+        let Some(after) = self.future.pop() else {
+            return false;
+        };
+        self.past.push(std::mem::replace(&mut self.present, after));
+        true
+    }
+
+    /// Whether there is a step back.
+    pub fn can_undo(&self) -> bool {
+        !self.past.is_empty()
+    }
+
+    /// Whether there is a step forward.
+    pub fn can_redo(&self) -> bool {
+        !self.future.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn document(names: &[&str]) -> Document {
+        let regions = names
+            .iter()
+            .map(|name| {
+                let px = [0.0, 0.0, 2.0, 2.0];
+                let name = (*name).to_owned();
+                RegionState::rectangle(name.clone(), name, "#112233".to_owned(), (4, 4), px)
+            })
+            .collect();
+        Document { regions }
+    }
+
+    #[test]
+    fn steps_go_back_and_forth() {
+        let mut history = History::new(document(&[]));
+        history.commit(document(&["a"]));
+        history.commit(document(&["a", "b"]));
+        assert!(history.undo() && history.undo() && !history.undo());
+        assert_eq!(history.present().regions.len(), 0);
+        assert!(history.redo());
+        assert_eq!(history.present().regions.len(), 1);
+        history.commit(document(&["c"]));
+        assert!(!history.can_redo() && history.can_undo());
+    }
+
+    #[test]
+    fn nothing_done_is_no_step() {
+        let mut history = History::new(document(&["a"]));
+        history.commit(document(&["a"]));
+        assert!(!history.can_undo());
+    }
+
+    #[test]
+    fn the_past_is_bounded() {
+        let mut history = History::default();
+        for step in 0..MAX_STEPS + 20 {
+            history.commit(document(&[&format!("r{step}")]));
+        }
+        let mut steps = 0;
+        while history.undo() {
+            steps += 1;
+        }
+        assert_eq!(steps, MAX_STEPS);
+    }
+
+    #[test]
+    fn a_late_mask_reaches_every_step_that_still_waits_for_it() {
+        let mut history = History::new(document(&[]));
+        let drawn = document(&["a"]);
+        let waiting = drawn.regions[0].clone();
+        history.commit(drawn.clone());
+        let mut renamed = drawn;
+        renamed.regions[0].name = "mug".to_owned();
+        history.commit(renamed);
+        assert!(history.undo());
+        assert!(history.amend(&waiting, |region| region.score = Some(0.5)));
+        assert_eq!(history.present().regions[0].score, Some(0.5));
+        assert!(history.redo());
+        assert_eq!(history.present().regions[0].score, Some(0.5));
+        assert_eq!(history.present().regions[0].name, "mug");
+        let other = document(&["a"]).regions.remove(0);
+        assert!(!history.amend(&other, |region| region.score = None));
+    }
+}

@@ -1,0 +1,30 @@
+//! What the canvas edits, free of any browser type: regions, their history, strokes, outlines and
+//! the mapping between image and screen. All of it is tested on the host.
+
+mod document;
+mod history;
+mod outline;
+mod raster;
+mod run_index;
+mod viewport;
+
+pub use document::{Document, RegionState, region_id_from};
+pub use history::History;
+pub use outline::{outline, svg_path};
+pub use raster::{PixelRect, Raster};
+pub use run_index::RunIndex;
+pub use viewport::{PointXy, Viewport};
+
+/// Colours given to regions in turn: far apart, and readable on dark and light pictures.
+pub const PALETTE: [&str; 10] = [
+    "#ff5d5d", "#2f8fff", "#21b573", "#ffb020", "#a964f7", "#00b8c9", "#ff6fb5", "#8bc34a",
+    "#ff8a3d", "#6b7cff",
+];
+
+/// The largest mask that the page unpacks, in pixels; the server refuses larger images anyway.
+pub const MAX_PIXELS: u64 = 100_000_000;
+
+/// The colour of an answer's n-th mask; it starts far from the first regions' colours.
+pub fn found_color(index: usize) -> &'static str {
+    PALETTE[(index * 3 + 4) % PALETTE.len()]
+}

@@ -1,0 +1,188 @@
+use fclm_core::mask::Mask;
+
+use super::PointXy;
+
+/// A rectangle of pixels, half-open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PixelRect {
+    /// First column.
+    pub x0: u32,
+    /// First row.
+    pub y0: u32,
+    /// One past the last column.
+    pub x1: u32,
+    /// One past the last row.
+    pub y1: u32,
+}
+
+/// The bitmap under a running stroke. Each step says which pixels it may have changed, so that
+/// only those are painted again; the RLE is made once, when the stroke ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Raster {
+    width: u32,
+    height: u32,
+    data: Vec<u8>,
+}
+
+impl Raster {
+    /// An empty bitmap.
+    pub fn new(width: u32, height: u32) -> Self {
+        Self {
+            width,
+            height,
+            data: vec![0; width as usize * height as usize],
+        }
+    }
+
+    /// A mask's pixels.
+    pub fn from_mask(mask: &Mask) -> Self {
+        Self {
+            width: mask.width(),
+            height: mask.height(),
+            data: mask.data().to_vec(),
+        }
+    }
+
+    /// The pixels as a mask.
+    pub fn into_mask(self) -> Mask {
+        Mask::from_fn(self.width, self.height, |x, y| {
+            self.data[y as usize * self.width as usize + x as usize] != 0
+        })
+    }
+
+    /// Columns.
+    pub fn width(&self) -> u32 {
+        self.width
+    }
+
+    /// Rows.
+    pub fn height(&self) -> u32 {
+        self.height
+    }
+
+    /// Row-major pixels, 0 or 1.
+    pub fn data(&self) -> &[u8] {
+        &self.data
+    }
+
+    /// Sets (or, with `value` 0, clears) all pixels whose centre is within `radius` of the line
+    /// from `from` to `to`; the answer is the rectangle that this touches, if any. A stroke too
+    /// thin to meet a pixel centre still takes the pixel under its end.
+    pub fn stroke(
+        &mut self,
+        from: PointXy,
+        to: PointXy,
+        radius: f64,
+        value: u8,
+    ) -> Option<PixelRect> {
+        let rect = self.touched(from, to, radius)?;
+        let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+        let length_squared = dx * dx + dy * dy;
+        for y in rect.y0..rect.y1 {
+            let row = y as usize * self.width as usize;
+            let cy = f64::from(y) + 0.5 - from.1;
+            for x in rect.x0..rect.x1 {
+                let cx = f64::from(x) + 0.5 - from.0;
+                let along = if length_squared > 0.0 {
+                    ((cx * dx + cy * dy) / length_squared).clamp(0.0, 1.0)
+                } else {
+                    0.0
+                };
+                let (ex, ey) = (cx - along * dx, cy - along * dy);
+                if ex * ex + ey * ey <= radius * radius {
+                    self.data[row + x as usize] = value;
+                }
+            }
+        }
+        if to.0 >= 0.0 && to.1 >= 0.0 {
+            let (x, y) = (to.0 as u32, to.1 as u32);
+            if x < self.width && y < self.height {
+                self.data[y as usize * self.width as usize + x as usize] = value;
+            }
+        }
+        Some(rect)
+    }
+
+    fn touched(&self, from: PointXy, to: PointXy, radius: f64) -> Option<PixelRect> {
+        let low = |a: f64, b: f64| (a.min(b) - radius).floor().max(0.0);
+        let high = |a: f64, b: f64, end: u32| (a.max(b) + radius).ceil().min(f64::from(end));
+        let (x0, y0) = (low(from.0, to.0), low(from.1, to.1));
+        let (x1, y1) = (
+            high(from.0, to.0, self.width),
+            high(from.1, to.1, self.height),
+        );
+        (x0 < x1 && y0 < y1).then_some(PixelRect {
+            x0: x0 as u32,
+            y0: y0 as u32,
+            x1: x1 as u32,
+            y1: y1 as u32,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rows(raster: &Raster) -> Vec<String> {
+        raster
+            .data()
+            .chunks(raster.width() as usize)
+            .map(|row| {
+                row.iter()
+                    .map(|&v| if v == 1 { '#' } else { '.' })
+                    .collect()
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_dot_is_a_disc() {
+        let mut raster = Raster::new(5, 5);
+        let rect = raster.stroke((2.5, 2.5), (2.5, 2.5), 1.5, 1);
+        assert_eq!(
+            rect,
+            Some(PixelRect {
+                x0: 1,
+                y0: 1,
+                x1: 4,
+                y1: 4
+            })
+        );
+        assert_eq!(rows(&raster), [".....", ".###.", ".###.", ".###.", "....."]);
+    }
+
+    #[test]
+    fn a_line_has_no_gaps_and_the_eraser_takes_it_back() {
+        let mut raster = Raster::new(8, 3);
+        raster.stroke((0.5, 1.5), (7.5, 1.5), 0.6, 1);
+        assert_eq!(rows(&raster), ["........", "########", "........"]);
+        raster.stroke((3.5, 1.5), (4.5, 1.5), 0.6, 0);
+        assert_eq!(rows(&raster)[1], "###..###");
+    }
+
+    #[test]
+    fn a_hair_still_marks_its_pixel() {
+        let mut raster = Raster::new(3, 3);
+        raster.stroke((1.1, 1.1), (1.1, 1.1), 0.1, 1);
+        assert_eq!(rows(&raster), ["...", ".#.", "..."]);
+    }
+
+    #[test]
+    fn outside_the_image_nothing_is_touched() {
+        let mut raster = Raster::new(4, 4);
+        assert_eq!(raster.stroke((-9.0, -9.0), (-5.0, -5.0), 2.0, 1), None);
+        assert_eq!(
+            raster.stroke((f64::NAN, 0.0), (f64::NAN, 0.0), 2.0, 1),
+            None
+        );
+        assert!(raster.data().iter().all(|&v| v == 0));
+    }
+
+    #[test]
+    fn a_mask_survives_the_round_trip() {
+        let mut raster = Raster::new(7, 5);
+        raster.stroke((1.0, 1.0), (5.0, 3.0), 1.2, 1);
+        assert_eq!(Raster::from_mask(&raster.clone().into_mask()), raster);
+    }
+}

@@ -1,0 +1,75 @@
+use leptos::prelude::*;
+use leptos_router::hooks::use_params_map;
+
+use crate::canvas::Stage;
+use crate::panel::{Composer, Header, Messages, Regions};
+use crate::state::{Application, Loading, Workspace};
+
+/// A chat: the picture on the left, the conversation on the right; stacked on a phone.
+#[component]
+pub(crate) fn ChatPage() -> impl IntoView {
+    let params = use_params_map();
+    let chat_id = Memo::new(move |_| params.with(|params| params.get("chat_id")));
+    // Another chat is another workspace, not the same one with other contents.
+    move || {
+        let id = chat_id.get().unwrap_or_default();
+        view! { <Chat id/> }
+    }
+}
+
+#[component]
+fn Chat(id: String) -> impl IntoView {
+    let application = expect_context::<Application>();
+    let workspace = Workspace::new(id, application);
+    provide_context(workspace);
+    let loading = workspace.loading;
+    view! {
+        <div class="page is-workspace">
+            {view! { <Header/> }.into_any()}
+            <main class="workspace" class:is-gone=move || is_blank(loading.get())>
+                {view! { <Stage/> }.into_any()}
+                <div class="side">
+                    {view! { <Regions/> }.into_any()}
+                    {view! { <Messages/> }.into_any()}
+                    {view! { <Composer/> }.into_any()}
+                </div>
+            </main>
+            <div class="blank" class:is-gone=move || !is_blank(loading.get())>
+                {move || blank(workspace, loading.get())}
+            </div>
+        </div>
+    }
+}
+
+fn is_blank(loading: Loading) -> bool {
+    matches!(loading, Loading::Missing | Loading::Failed)
+}
+
+fn blank(workspace: Workspace, loading: Loading) -> Option<impl IntoView> {
+    let (heading, text) = match loading {
+        Loading::Missing => (
+            "This chat is not here",
+            "It may have been deleted, or it was made on another server.",
+        ),
+        Loading::Failed => (
+            "The chat could not be loaded",
+            "Your regions and drafts are kept in this browser.",
+        ),
+        Loading::Pending | Loading::Ready => return None,
+    };
+    let again = (loading == Loading::Failed).then(|| {
+        view! {
+            <button r#type="button" class="button" on:click=move |_| workspace.load()>
+                "Try again"
+            </button>
+        }
+    });
+    Some(view! {
+        <h1 data-testid="error-message">{heading}</h1>
+        <p class="muted">{text}</p>
+        {again}
+        <a class="button is-quiet" href="/">
+            "To the pictures"
+        </a>
+    })
+}

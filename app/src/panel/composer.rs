@@ -1,0 +1,197 @@
+use fclm_core::wire::Mode;
+use leptos::ev;
+use leptos::html;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, HtmlTextAreaElement};
+
+use crate::icons::Icon;
+use crate::state::{Conversation, Loading, Workspace};
+
+/// Where the next message is written.
+#[component]
+pub(crate) fn Composer() -> impl IntoView {
+    let workspace = expect_context::<Workspace>();
+    let conversation = workspace.conversation;
+    let (mode, draft) = (conversation.mode, conversation.draft);
+    let field = NodeRef::<html::Textarea>::new();
+
+    Effect::new(move |_| {
+        draft.track();
+        mode.track();
+        if workspace.loading.get() == Loading::Ready {
+            conversation.keep_draft();
+        }
+        if let Some(field) = field.get() {
+            fit_height(&field);
+        }
+    });
+
+    let has_region = move || workspace.editor.selected.with(Option::is_some);
+    let on_key = move |event: ev::KeyboardEvent| {
+        if event.key() == "Enter" && !event.shift_key() && !event.is_composing() {
+            event.prevent_default();
+            conversation.send();
+        }
+    };
+    view! {
+        <form
+            class="composer"
+            on:submit=move |event| {
+                event.prevent_default();
+                conversation.send();
+            }
+        >
+            <div class="composer-top">
+                <div class="modes" role="group" aria-label="Mode" data-testid="mode-switch">
+                    <ModeButton mode own=Mode::Ask name="Ask" icon="chat" id="mode-ask"/>
+                    <ModeButton mode own=Mode::Find name="Find" icon="search" id="mode-find"/>
+                </div>
+                <About workspace/>
+            </div>
+            <div class="composer-field">
+                <textarea
+                    node_ref=field
+                    id="draft"
+                    rows="1"
+                    aria-label="Message"
+                    data-testid="ask-input"
+                    placeholder=move || placeholder(mode.get(), has_region())
+                    prop:value=move || draft.get()
+                    on:input=move |event| draft.set(event_target_value(&event))
+                    on:keydown=on_key
+                ></textarea>
+                <SendButton conversation/>
+            </div>
+        </form>
+    }
+}
+
+#[component]
+fn About(workspace: Workspace) -> impl IntoView {
+    let conversation = workspace.conversation;
+    let targets = move || {
+        let ids = conversation.targets(conversation.mode.get(), &conversation.draft.get());
+        workspace.editor.document.with(|document| {
+            let shown = ids.iter().filter_map(|id| {
+                let region = document.get(id)?;
+                Some((
+                    document.number(id)?,
+                    region.name.clone(),
+                    region.color.clone(),
+                ))
+            });
+            shown.collect::<Vec<_>>()
+        })
+    };
+    let chip = |(number, name, color): (usize, String, String)| {
+        view! {
+            <span class="chip" style:--region=color>
+                {format!("@{number}")}
+                <span class="chip-name">{name}</span>
+            </span>
+        }
+    };
+    view! {
+        <p class="about" data-testid="about">
+            {move || {
+                let targets = targets();
+                if targets.is_empty() {
+                    let whole = match conversation.mode.get() {
+                        Mode::Find => "in the whole picture",
+                        Mode::Ask | Mode::Caption => "about the whole picture",
+                    };
+                    view! { <span class="muted">{whole}</span> }.into_any()
+                } else {
+                    targets.into_iter().map(chip).collect_view().into_any()
+                }
+            }}
+        </p>
+    }
+}
+
+#[component]
+fn SendButton(conversation: Conversation) -> impl IntoView {
+    let sending = conversation.sending;
+    let answering = Memo::new(move |_| conversation.open_answer().is_some());
+    move || {
+        if answering.get() {
+            view! {
+                <button
+                    r#type="button"
+                    class="send is-stop"
+                    aria-label="Stop the answer"
+                    title="Stop the answer"
+                    data-testid="stop-button"
+                    on:click=move |_| conversation.stop()
+                >
+                    <Icon name="stop"/>
+                </button>
+            }
+            .into_any()
+        } else {
+            view! {
+                <button
+                    r#type="submit"
+                    class="send"
+                    class:is-busy=move || sending.get()
+                    aria-label="Send (Enter)"
+                    title="Send (Enter)"
+                    data-testid="send-button"
+                    disabled=move || sending.get() || !conversation.can_send()
+                >
+                    <span class="spinner"></span>
+                    <Icon name="send"/>
+                </button>
+            }
+            .into_any()
+        }
+    }
+}
+
+#[component]
+fn ModeButton(
+    mode: RwSignal<Mode>,
+    own: Mode,
+    name: &'static str,
+    icon: &'static str,
+    id: &'static str,
+) -> impl IntoView {
+    view! {
+        <button
+            r#type="button"
+            class="mode"
+            class:is-on=move || mode.get() == own
+            aria-pressed=move || (mode.get() == own).to_string()
+            data-testid=id
+            on:click=move |_| {
+                mode.set(own);
+                let field = document().get_element_by_id("draft");
+                if let Some(field) = field.and_then(|f| f.dyn_into::<HtmlElement>().ok()) {
+                    // An element that cannot take the focus keeps it where it is.
+                    let _ = field.focus();
+                }
+            }
+        >
+            <Icon name=icon/>
+            {name}
+        </button>
+    }
+}
+
+fn placeholder(mode: Mode, has_region: bool) -> &'static str {
+    match (mode, has_region) {
+        (Mode::Ask, true) => "Ask about it, or press Enter to have it described",
+        (Mode::Ask, false) => "Mark a region, or ask about the picture",
+        (Mode::Find, _) => "What to find, e.g. the small red cylinder",
+        (Mode::Caption, _) => "Press Enter for a caption",
+    }
+}
+
+// The field grows with its text, up to the stylesheet's limit. The style object is no inline
+// style, so the page's policy lets it through.
+fn fit_height(field: &HtmlTextAreaElement) {
+    let style = HtmlElement::style(field);
+    let _ = style.set_property("height", "auto");
+    let _ = style.set_property("height", &format!("{}px", field.scroll_height()));
+}

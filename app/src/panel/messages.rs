@@ -1,0 +1,212 @@
+use fclm_core::wire::{Mode, Role};
+use leptos::html;
+use leptos::prelude::*;
+
+use super::answer::Answer;
+use crate::icons::Icon;
+use crate::state::{Application, Loading, MessageState, Workspace};
+use crate::text::{Piece, pieces};
+
+// A reader this close to the end, in CSS pixels, is taken along.
+const NEAR_END: i32 = 160;
+
+/// The conversation.
+#[component]
+pub(crate) fn Messages() -> impl IntoView {
+    let workspace = expect_context::<Workspace>();
+    let conversation = workspace.conversation;
+    let scroller = NodeRef::<html::Div>::new();
+
+    Effect::new(move |before: Option<usize>| {
+        let (count, last) = conversation
+            .messages
+            .with(|messages| (messages.len(), messages.last().cloned()));
+        if let Some(last) = last {
+            last.text.track();
+            last.found.track();
+            last.status.track();
+        }
+        if let Some(element) = scroller.get_untracked() {
+            let to_end = element.scroll_height() - element.scroll_top() - element.client_height();
+            if to_end < NEAR_END || before != Some(count) {
+                request_animation_frame(move || element.set_scroll_top(element.scroll_height()));
+            }
+        }
+        count
+    });
+
+    let empty = move || {
+        workspace.loading.get() == Loading::Ready && conversation.messages.with(Vec::is_empty)
+    };
+    view! {
+        <div
+            class="messages"
+            node_ref=scroller
+            role="log"
+            aria-label="Conversation"
+            aria-live="polite"
+            tabindex="0"
+        >
+            {move || empty().then(|| view! { <Welcome workspace/> })}
+            <For
+                each=move || conversation.messages.get()
+                key=|message| message.id.clone()
+                let:message
+            >
+                {match message.role {
+                    Role::User => view! { <Question message workspace/> }.into_any(),
+                    Role::Assistant => view! { <Answer message workspace/> }.into_any(),
+                }}
+            </For>
+        </div>
+    }
+}
+
+#[component]
+fn Question(message: MessageState, workspace: Workspace) -> impl IntoView {
+    let text = message.text.get_untracked();
+    let named = pieces(&text)
+        .iter()
+        .any(|piece| matches!(piece, Piece::Mention(_)));
+    let ids = if named {
+        Vec::new()
+    } else {
+        message.region_ids
+    };
+    let about = (!ids.is_empty()).then(|| {
+        let chips = ids
+            .into_iter()
+            .map(|id| view! { <RegionChip id workspace/> })
+            .collect_view();
+        view! { <span class="question-about">{chips}</span> }
+    });
+    let parts = pieces(&text)
+        .into_iter()
+        .map(|piece| match piece {
+            Piece::Text(text) => text.into_any(),
+            Piece::Mention(number) => view! { <Mention number workspace/> }.into_any(),
+        })
+        .collect_view();
+    let mode = match message.mode {
+        Mode::Ask => None,
+        Mode::Find => Some(view! { <Icon name="search"/> }),
+        Mode::Caption => Some(view! { <Icon name="chat"/> }),
+    };
+    view! {
+        <article class="question" data-testid="question">
+            <p>{mode} {about} {parts}</p>
+        </article>
+    }
+}
+
+/// A region named in a text, in its colour.
+#[component]
+fn Mention(number: usize, workspace: Workspace) -> impl IntoView {
+    let document = workspace.editor.document;
+    let id = move || {
+        document.with(|document| {
+            let region = document.regions.get(number.checked_sub(1)?)?;
+            Some(region.id.clone())
+        })
+    };
+    move || match id() {
+        Some(id) => view! { <RegionChip id workspace/> }.into_any(),
+        None => format!("@{number}").into_any(),
+    }
+}
+
+#[component]
+fn RegionChip(id: String, workspace: Workspace) -> impl IntoView {
+    let editor = workspace.editor;
+    let id = StoredValue::new(id);
+    let region = move || {
+        let id = id.get_value();
+        editor.document.with(|document| {
+            let region = document.get(&id)?;
+            Some((
+                document.number(&id)?,
+                region.name.clone(),
+                region.color.clone(),
+            ))
+        })
+    };
+    move || {
+        region().map(|(number, name, color)| {
+            view! {
+                <button
+                    r#type="button"
+                    class="chip"
+                    style:--region=color
+                    title=name
+                    on:click=move |_| editor.selected.set(Some(id.get_value()))
+                >
+                    {format!("@{number}")}
+                </button>
+            }
+        })
+    }
+}
+
+/// What to do first, and things to find where the picture is a sample.
+#[component]
+fn Welcome(workspace: Workspace) -> impl IntoView {
+    let samples = expect_context::<Application>().samples;
+    let suggestions = move || {
+        let title = workspace.title.get();
+        samples.with(|samples| {
+            let same = samples.iter().find(|sample| sample.title == title);
+            same.map(|sample| sample.suggestions.clone())
+                .unwrap_or_default()
+        })
+    };
+    view! {
+        <div class="welcome">
+            <h2>"What would you like to know?"</h2>
+            <ul>
+                <li>
+                    <Icon name="chat"/>
+                    <span>
+                        <strong>"Ask"</strong>
+                        "Mark something on the picture and press Enter to have it described, or type a question."
+                    </span>
+                </li>
+                <li>
+                    <Icon name="search"/>
+                    <span>
+                        <strong>"Find"</strong>
+                        "Describe something in words and see its mask."
+                    </span>
+                </li>
+            </ul>
+            <div class="suggestions">
+                {move || {
+                    suggestions()
+                        .into_iter()
+                        .map(|phrase| view! { <Suggestion phrase workspace/> })
+                        .collect_view()
+                }}
+            </div>
+        </div>
+    }
+}
+
+#[component]
+fn Suggestion(phrase: String, workspace: Workspace) -> impl IntoView {
+    let conversation = workspace.conversation;
+    let text = phrase.clone();
+    view! {
+        <button
+            r#type="button"
+            class="suggestion"
+            data-testid="suggestion"
+            on:click=move |_| {
+                conversation.mode.set(Mode::Find);
+                conversation.draft.set(text.clone());
+                conversation.send();
+            }
+        >
+            <Icon name="search"/>
+            {phrase}
+        </button>
+    }
+}

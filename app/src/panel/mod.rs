@@ -1,0 +1,15 @@
+//! What stands around the canvas: header, regions, messages, composer and notices.
+
+mod answer;
+mod badge;
+mod composer;
+mod header;
+mod messages;
+mod notices;
+mod regions;
+
+pub(crate) use composer::Composer;
+pub(crate) use header::Header;
+pub(crate) use messages::Messages;
+pub(crate) use notices::NoticeList;
+pub(crate) use regions::Regions;

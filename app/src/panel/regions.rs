@@ -1,0 +1,281 @@
+use fclm_core::wire::MaskSource;
+use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{HtmlElement, HtmlTextAreaElement, KeyboardEvent};
+
+use crate::editor::RegionState;
+use crate::icons::Icon;
+use crate::state::{Editor, Workspace};
+use crate::text::with_mention;
+
+/// The regions as a list: the canvas in words, with everything that can be done to them.
+#[component]
+pub(crate) fn Regions() -> impl IntoView {
+    let workspace = expect_context::<Workspace>();
+    let editor = workspace.editor;
+    let ids = move || {
+        editor.document.with(|document| {
+            document
+                .regions
+                .iter()
+                .map(|region| region.id.clone())
+                .collect::<Vec<_>>()
+        })
+    };
+    let empty = move || editor.document.with(|document| document.regions.is_empty());
+    view! {
+        <section class="regions" aria-label="Regions" class:is-empty=empty>
+            <div class="regions-head">
+                <h2>"Regions"</h2>
+                <button
+                    r#type="button"
+                    class="text-button"
+                    class:is-gone=empty
+                    title="The next stroke starts a new region (N)"
+                    data-testid="new-region"
+                    on:click=move |_| editor.selected.set(None)
+                >
+                    <Icon name="plus"/>
+                    "New"
+                </button>
+            </div>
+            <p class="regions-none muted" class:is-gone=move || !empty()>
+                "None yet. What you mark on the picture is listed here."
+            </p>
+            <ul class="region-list">
+                <For each=ids key=|id| id.clone() let:id>
+                    <Row id workspace/>
+                </For>
+            </ul>
+        </section>
+    }
+}
+
+#[component]
+fn Row(id: String, workspace: Workspace) -> impl IntoView {
+    let editor = workspace.editor;
+    let id = StoredValue::new(id);
+    let region = Memo::new(move |_| editor.document.with(|d| d.get(&id.get_value()).cloned()));
+    let number = Memo::new(move |_| editor.document.with(|d| d.number(&id.get_value())));
+    let selected = Memo::new(move |_| editor.selected.get() == Some(id.get_value()));
+    let hidden = Memo::new(move |_| {
+        editor
+            .hidden
+            .with(|hidden| hidden.contains(&id.get_value()))
+    });
+    let pending = move || {
+        editor
+            .pending
+            .with(|pending| pending.contains(&id.get_value()))
+    };
+    let name = move || region.with(|r| r.as_ref().map(|r| r.name.clone()).unwrap_or_default());
+    let color = move || region.with(|r| r.as_ref().map(|r| r.color.clone()).unwrap_or_default());
+    let tag = move || {
+        number
+            .get()
+            .map(|number| format!("@{number}"))
+            .unwrap_or_default()
+    };
+    view! {
+        <li
+            class="region"
+            class:is-selected=move || selected.get()
+            class:is-hidden=move || hidden.get()
+            style:--region=color
+            data-testid="region-item"
+            data-region-id=id.get_value()
+            on:click=move |_| editor.selected.set(Some(id.get_value()))
+        >
+            <input
+                r#type="color"
+                class="region-color"
+                aria-label=move || format!("Colour of {}", name())
+                title="Colour"
+                prop:value=color
+                on:change=move |event| editor.recolor(&id.get_value(), &event_target_value(&event))
+            />
+            <button
+                r#type="button"
+                class="region-tag"
+                aria-pressed=move || selected.get().to_string()
+                aria-label=move || format!("Choose {} {}", tag(), name())
+                data-testid="region-select"
+            >
+                {tag}
+            </button>
+            <input
+                class="region-name"
+                aria-label=move || format!("Name of {}", tag())
+                maxlength="80"
+                autocomplete="off"
+                spellcheck="false"
+                data-testid="region-name"
+                prop:value=name
+                on:focus=move |_| editor.selected.set(Some(id.get_value()))
+                on:change=move |event| editor.rename(&id.get_value(), &event_target_value(&event))
+                on:keydown=leave_on_enter
+            />
+            <span class="region-note">
+                {move || {
+                    if pending() {
+                        view! { <span class="spinner" role="status" aria-label="Making the mask"></span> }
+                            .into_any()
+                    } else {
+                        region.with(|region| region.as_ref().map(note)).into_any()
+                    }
+                }}
+            </span>
+            <span class="region-actions">
+                <SourceSwitch region editor/>
+                <button
+                    r#type="button"
+                    class="icon-button"
+                    aria-label=move || format!("Put {} in the text", tag())
+                    title="Put it in the text"
+                    data-testid="region-mention"
+                    on:click=move |_| {
+                        if let Some(number) = number.get_untracked() {
+                            mention(workspace, number);
+                        }
+                    }
+                >
+                    <Icon name="at"/>
+                </button>
+                <button
+                    r#type="button"
+                    class="icon-button"
+                    aria-label=move || {
+                        format!("{} {}", if hidden.get() { "Show" } else { "Hide" }, name())
+                    }
+                    title="Hide or show"
+                    data-testid="region-hide"
+                    on:click=move |_| editor.toggle_hidden(&id.get_value())
+                >
+                    {move || {
+                        let icon = if hidden.get() { "eye-off" } else { "eye" };
+                        view! { <Icon name=icon/> }
+                    }}
+                </button>
+                <button
+                    r#type="button"
+                    class="icon-button"
+                    aria-label=move || format!("Delete {}", name())
+                    title="Delete (Del)"
+                    data-testid="region-delete"
+                    on:click=move |event| {
+                        event.stop_propagation();
+                        workspace.remove_region(&id.get_value());
+                    }
+                >
+                    <Icon name="trash"/>
+                </button>
+            </span>
+        </li>
+    }
+}
+
+#[component]
+fn SourceSwitch(region: Memo<Option<RegionState>>, editor: Editor) -> impl IntoView {
+    move || {
+        let region = region.get()?;
+        region.box_px?;
+        let id = region.id;
+        let is_rectangle = region.source == MaskSource::Rectangle;
+        let (title, icon) = if is_rectangle {
+            ("Let the model make a mask of the box", "blob")
+        } else {
+            ("Use the plain rectangle", "rectangle")
+        };
+        Some(view! {
+            <button
+                r#type="button"
+                class="icon-button"
+                aria-label=title
+                title=title
+                data-testid="region-rectangle"
+                on:click=move |_| {
+                    if is_rectangle {
+                        editor.use_mask(&id);
+                    } else {
+                        editor.use_rectangle(&id);
+                    }
+                }
+            >
+                <Icon name=icon/>
+            </button>
+        })
+    }
+}
+
+fn note(region: &RegionState) -> impl IntoView + use<> {
+    let text = match (region.source, region.score) {
+        (_, Some(score)) => format!("{:.0}%", score.clamp(0.0, 1.0) * 100.0),
+        (MaskSource::Rectangle, None) => "box".to_owned(),
+        (MaskSource::Brush, None) => "brush".to_owned(),
+        _ => String::new(),
+    };
+    let title = region
+        .score
+        .map(|_| "How well the model thinks the mask fits");
+    view! {
+        <span class="muted" title=title data-testid="region-note">
+            {text}
+        </span>
+    }
+}
+
+fn mention(workspace: Workspace, number: usize) {
+    let draft = workspace.conversation.draft;
+    let field = document()
+        .get_element_by_id("draft")
+        .and_then(|element| element.dyn_into::<HtmlTextAreaElement>().ok());
+    let text = draft.get_untracked();
+    // The field counts in UTF-16 units.
+    let position = field
+        .as_ref()
+        .and_then(|field| field.selection_start().ok().flatten())
+        .map_or(text.len(), |units| byte_at(&text, units as usize));
+    let (text, _) = with_mention(&text, position, number);
+    draft.set(text);
+    if let Some(field) = field {
+        // An element that cannot take the focus keeps it where it is.
+        let _ = field.focus();
+    }
+}
+
+fn byte_at(text: &str, units: usize) -> usize {
+    let mut seen = 0;
+    for (at, character) in text.char_indices() {
+        if seen >= units {
+            return at;
+        }
+        seen += character.len_utf16();
+    }
+    text.len()
+}
+
+fn leave_on_enter(event: KeyboardEvent) {
+    if event.key() != "Enter" && event.key() != "Escape" {
+        return;
+    }
+    let field = event
+        .target()
+        .and_then(|target| target.dyn_into::<HtmlElement>().ok());
+    if let Some(field) = field {
+        // Losing the focus fires the change event, which takes the name.
+        let _ = field.blur();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn utf16_positions_become_bytes() {
+        let text = "a\u{1F600}é b";
+        for (units, bytes) in [(0, 0), (1, 1), (3, 5), (4, 7), (99, text.len())] {
+            assert_eq!(byte_at(text, units), bytes);
+        }
+    }
+}

@@ -1,0 +1,172 @@
+use std::time::Duration;
+
+use fclm_core::wire::{Chat, ChatSummary, CreateChat, ModelInfo, SampleInfo};
+use leptos::prelude::*;
+use leptos::task::spawn_local;
+use web_sys::File;
+
+use super::Notices;
+use crate::client::{self, Failure};
+use crate::shell::Boot;
+
+const MODEL_POLL: Duration = Duration::from_secs(2);
+
+/// An upload on its way.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Upload {
+    /// The file's name.
+    pub(crate) name: String,
+    /// Share sent, 0 to 1.
+    pub(crate) progress: f64,
+}
+
+/// What belongs to no chat: model, samples, recent chats, uploads, notices. It lives as long as
+/// the page, so its work needs no [`Tasks`](super::Tasks).
+#[derive(Clone, Copy)]
+pub(crate) struct Application {
+    /// Messages to the user.
+    pub(crate) notices: Notices,
+    /// The model, once it is loaded.
+    pub(crate) model: RwSignal<Option<ModelInfo>>,
+    /// The sample scenes.
+    pub(crate) samples: RwSignal<Vec<SampleInfo>>,
+    /// Chats of before; none until they are fetched.
+    pub(crate) chats: RwSignal<Option<Vec<ChatSummary>>>,
+    /// The upload on its way.
+    pub(crate) upload: RwSignal<Option<Upload>>,
+    /// The sample that is being opened.
+    pub(crate) opening: RwSignal<Option<String>>,
+    /// Where to go next.
+    pub(crate) destination: RwSignal<Option<String>>,
+}
+
+impl Application {
+    /// Starts from what the server rendered.
+    pub(crate) fn new() -> Self {
+        let boot = Boot::current();
+        let application = Self {
+            notices: Notices::new(),
+            model: RwSignal::new(boot.model),
+            samples: RwSignal::new(boot.samples),
+            chats: RwSignal::new(None),
+            upload: RwSignal::new(None),
+            opening: RwSignal::new(None),
+            destination: RwSignal::new(None),
+        };
+        Effect::new(move |_| application.fetch_missing());
+        application
+    }
+
+    fn fetch_missing(self) {
+        if self.model.with_untracked(Option::is_none) {
+            spawn_local(self.await_model());
+        }
+        if self.samples.with_untracked(Vec::is_empty) {
+            spawn_local(async move {
+                if let Ok(samples) = client::get::<Vec<SampleInfo>>("/api/v1/samples").await {
+                    self.samples.set(samples);
+                }
+            });
+        }
+    }
+
+    async fn await_model(self) {
+        loop {
+            match client::get::<ModelInfo>("/api/v1/model").await {
+                Ok(model) => return self.model.set(Some(model)),
+                Err(failure) if failure.is_passing() => client::pause(MODEL_POLL).await,
+                Err(failure) => return self.notices.fail(&failure),
+            }
+        }
+    }
+
+    /// Fetches the chats of before.
+    pub(crate) fn fetch_chats(self) {
+        spawn_local(async move {
+            match client::get::<Vec<ChatSummary>>("/api/v1/chats").await {
+                Ok(chats) => self.chats.set(Some(chats)),
+                Err(failure) => {
+                    self.chats.set(Some(Vec::new()));
+                    self.notices.fail(&failure);
+                }
+            }
+        });
+    }
+
+    /// Deletes a chat and takes it from the list.
+    pub(crate) fn delete_chat(self, id: String) {
+        spawn_local(async move {
+            match client::delete(&format!("/api/v1/chats/{id}")).await {
+                Ok(()) => {
+                    self.chats.update(|chats| {
+                        if let Some(chats) = chats {
+                            chats.retain(|chat| chat.id != id);
+                        }
+                    });
+                    for part in ["regions", "draft"] {
+                        client::forget(&format!("fclm.chat.{id}.{part}"));
+                    }
+                }
+                Err(failure) => self.notices.fail(&failure),
+            }
+        });
+    }
+
+    /// Opens a chat about a sample.
+    pub(crate) fn open_sample(self, id: String) {
+        if self.opening.with_untracked(Option::is_some) {
+            return;
+        }
+        self.opening.set(Some(id.clone()));
+        spawn_local(async move {
+            let body = CreateChat {
+                sample_id: Some(id),
+                ..CreateChat::default()
+            };
+            self.enter(client::post("/api/v1/chats", &body).await);
+            self.opening.set(None);
+        });
+    }
+
+    /// Uploads a picture and opens a chat about it.
+    pub(crate) fn open_file(self, file: File) {
+        if self.upload.with_untracked(Option::is_some) {
+            self.notices
+                .info("One at a time", "Wait until the first picture is there.");
+            return;
+        }
+        let name = file.name();
+        self.upload.set(Some(Upload {
+            name: name.clone(),
+            progress: 0.0,
+        }));
+        spawn_local(async move {
+            let progress = move |share| {
+                self.upload.update(|upload| {
+                    if let Some(upload) = upload {
+                        upload.progress = share;
+                    }
+                });
+            };
+            let chat = async {
+                let image = client::upload(&file, progress).await?;
+                let title = (!name.is_empty()).then_some(name);
+                let body = CreateChat {
+                    image_id: Some(image.id),
+                    title,
+                    sample_id: None,
+                };
+                client::post("/api/v1/chats", &body).await
+            };
+            self.enter(chat.await);
+            self.upload.set(None);
+        });
+    }
+
+    fn enter(self, chat: Result<Chat, Failure>) {
+        match chat {
+            Ok(chat) => self.destination.set(Some(format!("/c/{}", chat.id))),
+            Err(failure) => self.notices.fail(&failure),
+        }
+    }
+}

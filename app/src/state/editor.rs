@@ -1,0 +1,467 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use fclm_core::mask::Mask;
+use fclm_core::wire::{
+    BoxPx, ImageInfo, MaskSource, Point, PointLabel, PutRegions, Region, SegmentRequest,
+    SegmentResponse,
+};
+use leptos::prelude::*;
+
+use super::{Found, Notices, Tasks};
+use crate::client::{self, Failure};
+use crate::editor::{Document, History, PointXy, RegionState, region_id_from};
+
+const SAVE_DELAY: Duration = Duration::from_millis(500);
+const SAVE_RETRY: Duration = Duration::from_secs(3);
+const MASK_PATIENCE: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(40);
+
+/// What the pointer does on the canvas.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tool {
+    /// Choose regions, move the picture.
+    Select,
+    /// Draw a box, or click, around what the model should mask.
+    Box,
+    /// Paint.
+    Brush,
+    /// Take paint away.
+    Eraser,
+}
+
+/// Whether the server has the regions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SaveState {
+    /// It has.
+    Saved,
+    /// Not yet.
+    Saving,
+    /// Not yet, and the last attempt failed; they are kept in the browser.
+    Kept,
+}
+
+/// The regions of a chat, the tools that change them, and their way to the server.
+#[derive(Clone, Copy)]
+pub(crate) struct Editor {
+    /// The picture.
+    pub(crate) image: RwSignal<Option<ImageInfo>>,
+    /// The regions as they are now.
+    pub(crate) document: RwSignal<Document>,
+    /// Whether there is a step back.
+    pub(crate) can_undo: RwSignal<bool>,
+    /// Whether there is a step forward.
+    pub(crate) can_redo: RwSignal<bool>,
+    /// The chosen region.
+    pub(crate) selected: RwSignal<Option<String>>,
+    /// The tool in hand.
+    pub(crate) tool: RwSignal<Tool>,
+    /// Diameter of brush and eraser in image pixels.
+    pub(crate) brush: RwSignal<f64>,
+    /// Regions that are not drawn.
+    pub(crate) hidden: RwSignal<BTreeSet<String>>,
+    /// Regions whose mask the model is making.
+    pub(crate) pending: RwSignal<BTreeSet<String>>,
+    /// Whether the server has it all.
+    pub(crate) saved: RwSignal<SaveState>,
+    history: StoredValue<History>,
+    generation: StoredValue<u64>,
+    in_flight: StoredValue<bool>,
+    chat_id: StoredValue<String>,
+    tasks: Tasks,
+    notices: Notices,
+}
+
+impl Editor {
+    /// Without a picture yet.
+    pub(crate) fn new(chat_id: StoredValue<String>, tasks: Tasks, notices: Notices) -> Self {
+        Self {
+            image: RwSignal::new(None),
+            document: RwSignal::new(Document::default()),
+            can_undo: RwSignal::new(false),
+            can_redo: RwSignal::new(false),
+            selected: RwSignal::new(None),
+            tool: RwSignal::new(Tool::Box),
+            brush: RwSignal::new(16.0),
+            hidden: RwSignal::new(BTreeSet::new()),
+            pending: RwSignal::new(BTreeSet::new()),
+            saved: RwSignal::new(SaveState::Saved),
+            history: StoredValue::new(History::default()),
+            generation: StoredValue::new(0),
+            in_flight: StoredValue::new(false),
+            chat_id,
+            tasks,
+            notices,
+        }
+    }
+
+    /// Shows a chat's picture and regions. Regions that an earlier visit could not save come from
+    /// the browser instead, and are saved now.
+    pub(crate) fn open(self, image: ImageInfo, regions: Vec<Region>) {
+        let kept: Option<Vec<Region>> = client::recall(&self.kept_key());
+        let unsaved = kept.is_some();
+        let document = Document::from_wire(kept.unwrap_or(regions));
+        self.brush.set(
+            (f64::from(image.width.max(image.height)) / 20.0)
+                .round()
+                .max(4.0),
+        );
+        self.selected
+            .set(document.regions.last().map(|region| region.id.clone()));
+        self.image.set(Some(image));
+        self.history.set_value(History::new(document));
+        self.publish();
+        if unsaved {
+            self.save_later();
+        }
+    }
+
+    /// Width and height of the picture.
+    pub(crate) fn size(self) -> Option<(u32, u32)> {
+        self.image
+            .with_untracked(|image| image.as_ref().map(|image| (image.width, image.height)))
+    }
+
+    /// Makes a step of the history.
+    pub(crate) fn change(self, change: impl FnOnce(&mut Document)) {
+        self.history.update_value(|history| {
+            let mut next = history.present().clone();
+            change(&mut next);
+            history.commit(next);
+        });
+        self.publish();
+        self.save_later();
+    }
+
+    /// One step back.
+    pub(crate) fn undo(self) {
+        self.travel(History::undo);
+    }
+
+    /// One step forward again.
+    pub(crate) fn redo(self) {
+        self.travel(History::redo);
+    }
+
+    fn travel(self, step: impl FnOnce(&mut History) -> bool) {
+        if self.history.try_update_value(step) == Some(true) {
+            self.publish();
+            self.save_later();
+        }
+    }
+
+    fn publish(self) {
+        let (document, undo, redo) = self
+            .history
+            .with_value(|h| (h.present().clone(), h.can_undo(), h.can_redo()));
+        self.can_undo.set(undo);
+        self.can_redo.set(redo);
+        let selected = self.selected.get_untracked();
+        if selected.is_some_and(|id| document.get(&id).is_none()) {
+            self.selected
+                .set(document.regions.last().map(|region| region.id.clone()));
+        }
+        self.document.set(document);
+    }
+
+    /// A box was drawn: it is a region at once, and gets the model's mask when that is there.
+    pub(crate) fn add_box(self, px: BoxPx) {
+        self.add_rectangle(px);
+        if let Some(id) = self.selected.get_untracked() {
+            self.segment(
+                id,
+                SegmentRequest {
+                    box_px: Some(px),
+                    points: Vec::new(),
+                },
+            );
+        }
+    }
+
+    /// The picture was clicked: the model is asked what is there.
+    pub(crate) fn add_click(self, (x, y): PointXy) {
+        let Some((width, height)) = self.size() else {
+            return;
+        };
+        let reach = f64::from(width.max(height)) / 60.0;
+        let px = [
+            (x - reach).max(0.0) as f32,
+            (y - reach).max(0.0) as f32,
+            (x + reach).min(f64::from(width)) as f32,
+            (y + reach).min(f64::from(height)) as f32,
+        ];
+        self.add_rectangle(px);
+        if let Some(id) = self.selected.get_untracked() {
+            let point = Point {
+                x: x as f32,
+                y: y as f32,
+                label: PointLabel::Positive,
+            };
+            self.segment(
+                id,
+                SegmentRequest {
+                    box_px: None,
+                    points: vec![point],
+                },
+            );
+        }
+    }
+
+    fn add_rectangle(self, px: BoxPx) {
+        let Some(size) = self.size() else { return };
+        let id = new_id();
+        self.selected.set(Some(id.clone()));
+        self.change(|document| {
+            let (name, color) = (document.next_name(), document.next_color());
+            document
+                .regions
+                .push(RegionState::rectangle(id, name, color, size, px));
+        });
+    }
+
+    fn segment(self, id: String, request: SegmentRequest) {
+        let Some(image) = self.image.get_untracked() else {
+            return;
+        };
+        let Some(drawn) = self.document.with_untracked(|d| d.get(&id).cloned()) else {
+            return;
+        };
+        self.pending.update(|pending| {
+            pending.insert(id.clone());
+        });
+        let from_click = request.box_px.is_none();
+        self.tasks.spawn(async move {
+            let path = format!("/api/v1/images/{}/segment", image.id);
+            let answer = client::post::<_, SegmentResponse>(&path, &request).await;
+            self.pending.update(|pending| {
+                pending.remove(&id);
+            });
+            match answer {
+                Ok(answer) => {
+                    let Some(best) = answer.masks.first() else {
+                        return;
+                    };
+                    let changed = self.history.try_update_value(|history| {
+                        history.amend(&drawn, |region| {
+                            region.refine(best);
+                            if from_click {
+                                region.box_px = Some(best.box_px);
+                            }
+                        })
+                    });
+                    if changed == Some(true) {
+                        self.publish();
+                        self.save_later();
+                    }
+                }
+                Err(failure) => self.notices.fail(&failure),
+            }
+        });
+    }
+
+    /// Shows the plain rectangle instead of the model's mask.
+    pub(crate) fn use_rectangle(self, id: &str) {
+        let Some(size) = self.size() else { return };
+        self.change(|document| {
+            if let Some(region) = document.get_mut(id) {
+                region.use_rectangle(size);
+            }
+        });
+    }
+
+    /// Shows the model's mask of a region's box again, asking for it where it is not known.
+    pub(crate) fn use_mask(self, id: &str) {
+        let px = self
+            .document
+            .with_untracked(|d| d.get(id).and_then(|region| region.box_px));
+        let mut known = false;
+        self.change(|document| {
+            known = document.get_mut(id).is_some_and(RegionState::use_refined);
+        });
+        if let (false, Some(px)) = (known, px) {
+            self.segment(
+                id.to_owned(),
+                SegmentRequest {
+                    box_px: Some(px),
+                    points: Vec::new(),
+                },
+            );
+        }
+    }
+
+    /// Takes the bitmap that a stroke left: for the region with `id`, or as a new one. An empty
+    /// one takes its region away.
+    pub(crate) fn commit_stroke(self, id: Option<String>, mask: &Mask) {
+        let empty = mask.is_empty();
+        let wire = Arc::new(mask.to_wire());
+        match id.filter(|id| self.document.with_untracked(|d| d.get(id).is_some())) {
+            Some(id) if empty => self.remove(&id),
+            Some(id) => self.change(|document| {
+                if let Some(region) = document.get_mut(&id) {
+                    region.mask = wire;
+                    region.source = MaskSource::Brush;
+                    region.score = None;
+                    region.box_px = None;
+                    region.refined = None;
+                }
+            }),
+            None if empty => {}
+            None => self.add_mask(None, wire, MaskSource::Brush, None),
+        }
+    }
+
+    /// Makes a region of a mask that the model found.
+    pub(crate) fn adopt(self, found: &Found) {
+        let name = Some(found.phrase.clone()).filter(|phrase| !phrase.is_empty());
+        self.add_mask(
+            name,
+            found.mask.clone(),
+            MaskSource::Model,
+            Some(found.score),
+        );
+    }
+
+    fn add_mask(
+        self,
+        name: Option<String>,
+        mask: Arc<fclm_core::wire::MaskRle>,
+        source: MaskSource,
+        score: Option<f32>,
+    ) {
+        let id = new_id();
+        self.selected.set(Some(id.clone()));
+        self.change(|document| {
+            let (fresh, color) = (document.next_name(), document.next_color());
+            document.regions.push(RegionState {
+                id,
+                name: name.unwrap_or(fresh),
+                color,
+                mask,
+                box_px: None,
+                source,
+                score,
+                refined: None,
+            });
+        });
+    }
+
+    /// Takes a region away.
+    pub(crate) fn remove(self, id: &str) {
+        self.change(|document| {
+            document.remove(id);
+        });
+        self.hidden.update(|hidden| {
+            hidden.remove(id);
+        });
+    }
+
+    /// Gives a region another name; an empty one is not taken.
+    pub(crate) fn rename(self, id: &str, name: &str) {
+        let name = name.trim();
+        if name.is_empty() {
+            return;
+        }
+        self.change(|document| {
+            if let Some(region) = document.get_mut(id) {
+                region.name = name.to_owned();
+            }
+        });
+    }
+
+    /// Gives a region another colour.
+    pub(crate) fn recolor(self, id: &str, color: &str) {
+        self.change(|document| {
+            if let Some(region) = document.get_mut(id) {
+                region.color = color.to_owned();
+            }
+        });
+    }
+
+    /// Hides a region or shows it again.
+    pub(crate) fn toggle_hidden(self, id: &str) {
+        self.hidden.update(|hidden| {
+            if !hidden.remove(id) {
+                hidden.insert(id.to_owned());
+            }
+        });
+    }
+
+    /// Makes brush and eraser larger or smaller.
+    pub(crate) fn scale_brush(self, factor: f64) {
+        let longest = self.size().map_or(1000, |(w, h)| w.max(h));
+        self.brush.update(|brush| {
+            *brush = (*brush * factor).clamp(1.0, f64::from(longest) / 2.0);
+        });
+    }
+
+    /// Waits until no mask is on its way any more, and until the server has all regions.
+    pub(crate) async fn settle(self) -> Result<(), Failure> {
+        let mut waited = Duration::ZERO;
+        while !self.pending.with_untracked(BTreeSet::is_empty) && waited < MASK_PATIENCE {
+            client::pause(POLL).await;
+            waited += POLL;
+        }
+        while self.saved.get_untracked() != SaveState::Saved {
+            self.save().await?;
+        }
+        Ok(())
+    }
+
+    fn kept_key(self) -> String {
+        format!("fclm.chat.{}.regions", self.chat_id.get_value())
+    }
+
+    fn save_later(self) {
+        let generation = self.generation.get_value() + 1;
+        self.generation.set_value(generation);
+        self.saved.set(SaveState::Saving);
+        client::remember(
+            &self.kept_key(),
+            &self.document.with_untracked(Document::to_wire),
+        );
+        self.tasks.spawn(async move {
+            client::pause(SAVE_DELAY).await;
+            while self.generation.get_value() == generation
+                && self.saved.get_untracked() != SaveState::Saved
+            {
+                match self.save().await {
+                    Ok(()) => {}
+                    Err(failure) if failure.is_passing() => client::pause(SAVE_RETRY).await,
+                    Err(failure) => return self.notices.fail(&failure),
+                }
+            }
+        });
+    }
+
+    // Only one request at a time, so that an older state cannot overtake a newer one.
+    async fn save(self) -> Result<(), Failure> {
+        while self.in_flight.get_value() {
+            client::pause(POLL).await;
+        }
+        let generation = self.generation.get_value();
+        self.in_flight.set_value(true);
+        let body = PutRegions {
+            regions: self.document.with_untracked(Document::to_wire),
+        };
+        let path = format!("/api/v1/chats/{}/regions", self.chat_id.get_value());
+        let result = client::put(&path, &body).await;
+        self.in_flight.set_value(false);
+        if self.generation.get_value() != generation {
+            return result;
+        }
+        match &result {
+            Ok(()) => {
+                client::forget(&self.kept_key());
+                self.saved.set(SaveState::Saved);
+            }
+            Err(_) => self.saved.set(SaveState::Kept),
+        }
+        result
+    }
+}
+
+fn new_id() -> String {
+    let random = || (js_sys::Math::random() * (1u64 << 52) as f64) as u64;
+    region_id_from(random(), random())
+}

@@ -1,0 +1,18 @@
+//! What the page knows and does, as signals: the application around all pages, and the editor and
+//! conversation of one chat.
+
+mod application;
+mod conversation;
+mod editor;
+mod notices;
+mod tasks;
+mod theme;
+mod workspace;
+
+pub(crate) use application::Application;
+pub(crate) use conversation::{AnswerStatus, Conversation, Found, Highlight, MessageState};
+pub(crate) use editor::{Editor, SaveState, Tool};
+pub(crate) use notices::{Notice, NoticeKind, Notices};
+pub(crate) use tasks::Tasks;
+pub(crate) use theme::toggle_theme;
+pub(crate) use workspace::{Loading, Workspace};
