@@ -6,6 +6,8 @@ use burn::tensor::module::{conv2d, linear};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
+use super::linear::over_rows;
+
 /// Kernel and bias of a convolution, `[out, in / groups, height, width]` as published.
 #[derive(Module, Debug)]
 pub struct Conv {
@@ -57,7 +59,8 @@ impl Conv {
             .val()
             .reshape([channels_out, channels_in * height * width])
             .transpose();
-        linear(rows, weight, self.bias.as_ref().map(Param::val))
+        let bias = self.bias.as_ref().map(Param::val);
+        over_rows(rows, |rows| linear(rows, weight, bias))
     }
 
     /// Multiplies rows that hold one receptive field each, position-major and channel-last.
@@ -72,7 +75,8 @@ impl Conv {
             .val()
             .permute([2, 3, 1, 0])
             .reshape([height * width * channels_in, channels_out]);
-        linear(rows, weight, self.bias.as_ref().map(Param::val))
+        let bias = self.bias.as_ref().map(Param::val);
+        over_rows(rows, |rows| linear(rows, weight, bias))
     }
 
     /// The transposed convolution with a stride equal to its 2x2 kernel, without its bias.

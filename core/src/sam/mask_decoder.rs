@@ -7,6 +7,7 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{gelu, relu};
 use burn::tensor::{Device, Tensor};
 
+use super::linear::over_rows;
 use super::transformer::TwoWayTransformer;
 use super::{Conv, DecoderConfig, LayerNorm2d};
 
@@ -168,13 +169,13 @@ impl MlpHead {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.layers
-            .iter()
-            .enumerate()
-            .fold(x, |x, (index, layer)| match index {
-                0 => layer.forward(x),
-                _ => layer.forward(relu(x)),
+        over_rows(x, |rows| {
+            let layers = self.layers.iter().enumerate();
+            layers.fold(rows, |rows, (index, layer)| match index {
+                0 => layer.forward(rows),
+                _ => layer.forward(relu(rows)),
             })
+        })
     }
 }
 

@@ -9,6 +9,7 @@ use burn::tensor::module::{conv2d, linear};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::conv::same_3x3;
+use super::linear::over_rows;
 use super::vit::pad_to;
 use super::{Conv, Neck, TinyVitConfig};
 use crate::attention::{Attend, attend};
@@ -297,8 +298,11 @@ impl TinyBlock {
         let tokens = map
             .reshape([batch, channels, height * width])
             .swap_dims(1, 2);
-        let hidden = gelu(self.mlp.fc1.forward(self.mlp.norm.forward(tokens.clone())));
-        (tokens + self.mlp.fc2.forward(hidden))
+        let normed = self.mlp.norm.forward(tokens.clone());
+        let mlp = over_rows(normed, |rows| {
+            self.mlp.fc2.forward(gelu(self.mlp.fc1.forward(rows)))
+        });
+        (tokens + mlp)
             .swap_dims(1, 2)
             .reshape([batch, channels, height, width])
     }
@@ -330,7 +334,7 @@ impl TinyAttention {
                     .slice([0..heads, index..index + 1, 0..head_dim])
                     .reshape([dim])
             });
-            linear(x.clone(), weight, bias)
+            over_rows(x.clone(), |rows| linear(rows, weight, bias))
                 .reshape([batch, rows, side, columns, side, heads, head_dim])
                 .permute([0, 1, 3, 5, 2, 4, 6])
                 .reshape([batch * rows * columns, heads, cells, head_dim])
@@ -351,8 +355,8 @@ impl TinyAttention {
         .reshape([batch, rows, columns, heads, side, side, head_dim])
         .permute([0, 1, 4, 2, 5, 3, 6])
         .reshape([batch, rows * side, columns * side, dim]);
-        self.proj
-            .forward(out.slice([0..batch, 0..height, 0..width, 0..dim]))
+        let out = out.slice([0..batch, 0..height, 0..width, 0..dim]);
+        over_rows(out, |rows| self.proj.forward(rows))
     }
 }
 

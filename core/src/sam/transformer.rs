@@ -8,6 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::DecoderConfig;
+use super::linear::over_rows;
 use crate::attention::{Attend, attend};
 
 const CROSS_ATTENTION_DOWNSAMPLING: usize = 2;
@@ -153,8 +154,10 @@ impl TwoWayBlock {
         );
         let queries = self.norm2.forward(queries + attended);
 
-        let hidden = relu(self.mlp.lin1.forward(queries.clone()));
-        let queries = self.norm3.forward(queries + self.mlp.lin2.forward(hidden));
+        let mlp = over_rows(queries.clone(), |rows| {
+            self.mlp.lin2.forward(relu(self.mlp.lin1.forward(rows)))
+        });
+        let queries = self.norm3.forward(queries + mlp);
 
         let attended = self.cross_attn_image_to_token.forward(
             placed_keys,
@@ -185,15 +188,16 @@ impl DecoderAttention {
     /// - output: `[prompts, n, channels]`
     fn forward(&self, q: Tensor<3>, k: Tensor<3>, v: Tensor<3>) -> Tensor<3> {
         let [prompts, n_queries, _] = q.dims();
-        let heads = |x: Tensor<3>| {
+        let heads = |x: Tensor<3>, projection: &Linear| {
+            let x = over_rows(x, |rows| projection.forward(rows));
             let [_, n, inner] = x.dims();
             x.reshape([prompts, n, self.num_heads, inner / self.num_heads])
                 .swap_dims(1, 2)
         };
         let out = attend(
-            heads(self.q_proj.forward(q)),
-            heads(self.k_proj.forward(k)),
-            heads(self.v_proj.forward(v)),
+            heads(q, &self.q_proj),
+            heads(k, &self.k_proj),
+            heads(v, &self.v_proj),
             None,
             None,
             Attend::default(),
@@ -202,6 +206,6 @@ impl DecoderAttention {
         let out = out
             .swap_dims(1, 2)
             .reshape([prompts, n_queries, n_heads * head_dim]);
-        self.out_proj.forward(out)
+        over_rows(out, |rows| self.out_proj.forward(rows))
     }
 }

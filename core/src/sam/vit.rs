@@ -8,6 +8,7 @@ use burn::tensor::activation::gelu;
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::linear::over_rows;
 use super::{Conv, Neck, VitConfig};
 use crate::attention::{Attend, attend};
 
@@ -168,8 +169,8 @@ impl Block {
 
     fn forward(&self, x: Tensor<4>, window: &Window) -> Tensor<4> {
         let x = x.clone() + self.attn.forward(self.norm1.forward(x), window);
-        let hidden = gelu(self.mlp.lin1.forward(self.norm2.forward(x.clone())));
-        x + self.mlp.lin2.forward(hidden)
+        let mlp = over_rows(self.norm2.forward(x.clone()), |rows| self.mlp.forward(rows));
+        x + mlp
     }
 }
 
@@ -206,7 +207,7 @@ impl Attention {
             let range = index * dim..(index + 1) * dim;
             let weight = self.qkv.weight.val().slice([0..dim, range.clone()]);
             let bias = self.qkv.bias.as_ref().map(|bias| bias.val().slice([range]));
-            linear(x.clone(), weight, bias)
+            over_rows(x.clone(), |rows| linear(rows, weight, bias))
                 .reshape([batch, rows, side, columns, side, heads, head_dim])
                 .permute([0, 1, 3, 5, 2, 4, 6])
                 .reshape([batch * rows * columns, heads, side * side, head_dim])
@@ -226,7 +227,7 @@ impl Attention {
             true => out,
             false => out.slice([0..batch, 0..height, 0..width, 0..dim]),
         };
-        self.proj.forward(out)
+        over_rows(out, |rows| self.proj.forward(rows))
     }
 
     /// Appends the relative positions to queries and keys.
@@ -275,6 +276,12 @@ impl Attention {
                 .cast(k.dtype())
                 .expand([batch, heads, cells, 2 * side]);
         (q, Tensor::cat(vec![k, key_cells], 3))
+    }
+}
+
+impl Mlp {
+    fn forward(&self, rows: Tensor<2>) -> Tensor<2> {
+        self.lin2.forward(gelu(self.lin1.forward(rows)))
     }
 }
 

@@ -1,0 +1,24 @@
+//! Linear maps over rows.
+
+use burn::tensor::Tensor;
+
+/// Applies a map of rows to the last axis.
+///
+/// The product of an array of higher rank with a shared weight is recorded as one product per
+/// leading index, whose gradient is one copy of the weight for each of them.
+///
+/// # Shapes
+/// - x: `[.., in]`; `map`: `[rows, in]` to `[rows, out]`
+/// - output: `[.., out]`
+pub(super) fn over_rows<const D: usize>(
+    x: Tensor<D>,
+    map: impl FnOnce(Tensor<2>) -> Tensor<2>,
+) -> Tensor<D> {
+    let mut dims = x.dims();
+    let width = dims[D - 1];
+    let rows = dims[..D - 1].iter().product::<usize>();
+    let out = map(x.reshape([rows, width]));
+    let [_, width] = out.dims();
+    dims[D - 1] = width;
+    out.reshape(dims)
+}
