@@ -12,6 +12,8 @@
 pub mod attention;
 #[cfg(feature = "model")]
 pub mod fclm;
+#[cfg(all(test, feature = "model"))]
+mod fixtures;
 pub mod image;
 #[cfg(feature = "model")]
 pub mod loss;

@@ -7,6 +7,7 @@
 pub mod api;
 pub mod data;
 pub mod engine;
+pub mod eval;
 pub mod model_dir;
 pub mod serve;
 pub mod store;

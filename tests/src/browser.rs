@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chromiumoxide::browser::{Browser, BrowserConfig};
 use chromiumoxide::cdp::browser_protocol::dom::SetFileInputFilesParams;
+use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
 use chromiumoxide::cdp::browser_protocol::input::{
     DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
     InsertTextParams, MouseButton,
@@ -321,6 +322,19 @@ impl Tab {
             .build()
             .expect("the choice is whole");
         self.page.execute(choice).await.expect("the file is taken");
+    }
+
+    /// Gives the page another size, in CSS pixels, as on a phone.
+    ///
+    /// # Panics
+    /// If the browser refuses.
+    pub async fn resize(&self, width: u32, height: u32) {
+        let (width, height) = (i64::from(width), i64::from(height));
+        let size = SetDeviceMetricsOverrideParams::new(width, height, 1.0, true);
+        self.page
+            .execute(size)
+            .await
+            .expect("the page takes another size");
     }
 
     /// Saves what the tab shows as a PNG.

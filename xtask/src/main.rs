@@ -6,6 +6,7 @@
 //! by cargo, or named in the message that says it is missing.
 
 mod chromium;
+mod page_bytes;
 mod process;
 mod site;
 mod tests;
@@ -25,7 +26,7 @@ Usage: cargo xtask VERB [ARGUMENTS]
   build              build everything
   test  [ARGUMENTS]  build everything and run `cargo test --release --workspace ARGUMENTS`
   check              formatter, lints for the host and for wasm32, documentation
-  bench [ARGUMENTS]  build everything and run `fclm bench ARGUMENTS`";
+  bench [ARGUMENTS]  build everything, weigh the page and run `fclm bench ARGUMENTS`";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -66,6 +67,7 @@ fn run(arguments: &[String]) -> Result<()> {
         "bench" => {
             let workspace = Workspace::find()?;
             build(&workspace)?;
+            eprintln!("{}", page_bytes::table(&workspace.site())?);
             become_fclm(&workspace, "bench", rest)
         }
         "help" | "--help" | "-h" => {

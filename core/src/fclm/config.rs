@@ -1,4 +1,4 @@
-use burn::nn::{LinearConfig};
+use burn::nn::LinearConfig;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
@@ -120,6 +120,53 @@ impl FclmConfig {
             }
         }
         Ok(config)
+    }
+
+    /// The smallest model with every part, for tests: 64 px pictures, a few thousand parameters.
+    ///
+    /// # Panics
+    /// Never: the sizes fit together.
+    pub fn tiny(vocab_size: usize, image_token_id: u32) -> Self {
+        let qwen = serde_json::json!({
+            "image_token_id": image_token_id,
+            "vision_start_token_id": 0,
+            "vision_end_token_id": 0,
+            "tie_word_embeddings": true,
+            "text_config": {
+                "vocab_size": vocab_size, "hidden_size": 32, "intermediate_size": 48,
+                "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
+                "rms_norm_eps": 1e-6,
+                "rope_parameters": { "rope_theta": 10000.0, "mrope_section": [2, 1, 1] }
+            },
+            "vision_config": {
+                "depth": 2, "hidden_size": 24, "intermediate_size": 32, "num_heads": 3,
+                "out_hidden_size": 32, "patch_size": 8, "spatial_merge_size": 2,
+                "temporal_patch_size": 2, "window_size": 32, "fullatt_block_indexes": [1]
+            }
+        });
+        let sam = serde_json::json!({
+            "image_size": 64, "patch_size": 16,
+            "encoder": {
+                "kind": "vit", "depth": 2, "embed_dim": 24, "num_heads": 2,
+                "global_attn_indexes": [1], "window_size": 2, "out_chans": 16
+            },
+            "prompt": { "embed_dim": 16, "mask_in_chans": 4 },
+            "decoder": {
+                "transformer_depth": 2, "embedding_dim": 16, "mlp_dim": 24, "num_heads": 2,
+                "num_multimask_outputs": 3, "iou_head_depth": 2, "iou_head_hidden_dim": 16
+            }
+        });
+        let config = serde_json::json!({
+            "model_type": "fclm", "name": "fclm-tiny", "knows": "nothing", "stage": 0,
+            "min_pixels": 256, "max_pixels": 4096,
+            "qwen": qwen,
+            "sam": sam,
+            "region": {
+                "sam_dim": 16, "vision_dim": 32, "hidden_size": 32, "width": 16, "num_heads": 2,
+                "num_points": 2, "mask_side": 8, "position_hidden": [24, 24], "max_cells": 64
+            }
+        });
+        Self::from_json(&config.to_string()).unwrap_or_else(|error| unreachable!("{error}"))
     }
 
     /// A new model with random parameters on `device`; parameters are made when first used.

@@ -3,6 +3,8 @@
 mod answer;
 mod config;
 mod error;
+#[cfg(test)]
+mod gradient;
 mod model;
 mod names;
 pub mod prompt;

@@ -1,6 +1,8 @@
 //! Training losses: segmentation (dice and BCE), the latent consistency loss and the score loss.
 
 mod latent;
+#[cfg(test)]
+mod parity;
 mod score;
 mod segmentation;
 

@@ -8,6 +8,8 @@ mod config;
 mod deformable;
 mod extractor;
 mod local;
+#[cfg(test)]
+mod parity;
 mod pixel;
 mod position;
 mod prepare;

@@ -73,8 +73,8 @@ mod tests {
             "model-00003-of-00004.safetensors"
         );
         assert_eq!(
-            plan_shards(&specs, Precision::F16, 100)[0].file,
-            "model.safetensors"
+            plan_shards(named(), 100)[0].file,
+            "model-00001-of-00001.safetensors"
         );
     }
 }

@@ -227,7 +227,7 @@ fn draw_table(rng: &mut ChaCha8Rng) -> Table {
         TableKind::Wood => &[
             vec3(0.42, 0.27, 0.16),
             vec3(0.26, 0.155, 0.09),
-            vec3(0.55, 0.41, 0.27),
+            vec3(0.48, 0.35, 0.23),
             vec3(0.36, 0.28, 0.21),
         ],
         TableKind::Stone => &[
@@ -236,12 +236,12 @@ fn draw_table(rng: &mut ChaCha8Rng) -> Table {
             vec3(0.14, 0.15, 0.17),
         ],
         TableKind::Marble => &[
-            vec3(0.72, 0.71, 0.69),
-            vec3(0.60, 0.58, 0.54),
+            vec3(0.58, 0.575, 0.56),
+            vec3(0.50, 0.48, 0.45),
             vec3(0.16, 0.17, 0.18),
         ],
         TableKind::Cloth => &[
-            vec3(0.62, 0.58, 0.52),
+            vec3(0.50, 0.47, 0.42),
             vec3(0.38, 0.42, 0.47),
             vec3(0.45, 0.36, 0.34),
             vec3(0.36, 0.41, 0.34),

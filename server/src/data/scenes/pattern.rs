@@ -4,7 +4,7 @@ use std::f32::consts::{PI, TAU};
 
 use super::{
     solid,
-    vector::{Vec3, vec3},
+    vector::{Vec3, floor, fraction, vec3},
     vocabulary::{Pattern, Shape},
 };
 
@@ -28,15 +28,15 @@ pub(crate) fn is_second_tone(pattern: Pattern, shape: Shape, point: Vec3, normal
 fn is_stripe(shape: Shape, point: Vec3) -> bool {
     if shape == Shape::Ring {
         let (_, around) = solid::ring_angles(point);
-        return (around * (10.0 / TAU)).rem_euclid(1.0) > STRIPE_MAIN;
+        return fraction(around * (10.0 / TAU)) > STRIPE_MAIN;
     }
     // Slanted planes cut every face of every solid, horizontal ones would miss the tops.
     let along = 0.82 * point.z + 0.42 * point.x + 0.38 * point.y;
-    (along / STRIPE_PERIOD).rem_euclid(1.0) > STRIPE_MAIN
+    fraction(along / STRIPE_PERIOD) > STRIPE_MAIN
 }
 
 fn is_dark_square(shape: Shape, point: Vec3) -> bool {
-    let odd = |a: f32, b: f32| (a.floor() as i32 + b.floor() as i32) & 1 == 1;
+    let odd = |a: f32, b: f32| (floor(a) as i32 + floor(b) as i32) & 1 == 1;
     match shape {
         Shape::Sphere => {
             let around = point.y.atan2(point.x) * (10.0 / TAU);
@@ -51,7 +51,7 @@ fn is_dark_square(shape: Shape, point: Vec3) -> bool {
             let half = solid::cube_half();
             let p = (point - vec3(0.0, 0.0, half)) * 0.999 + Vec3::splat(half);
             let cell = 3.0 / (2.0 * half);
-            let sum = (p.x * cell).floor() + (p.y * cell).floor() + (p.z * cell).floor();
+            let sum = floor(p.x * cell) + floor(p.y * cell) + floor(p.z * cell);
             sum as i32 & 1 == 1
         }
         Shape::Cylinder | Shape::Cone | Shape::Pyramid => {
@@ -73,13 +73,13 @@ fn is_dot(shape: Shape, point: Vec3, normal: Vec3) -> bool {
         Shape::Sphere => {
             let p = point - vec3(0.0, 0.0, 1.0);
             let polar = p.z.clamp(-1.0, 1.0).acos();
-            let band = (polar * (6.0 / PI)).floor().min(5.0);
+            let band = floor(polar * (6.0 / PI)).min(5.0);
             let middle = (band + 0.5) * (PI / 6.0);
             dot_in_band(band, polar - middle, middle.sin(), p.y.atan2(p.x), 0.2)
         }
         Shape::Ring => {
             let (tube, around) = solid::ring_angles(point);
-            let band = (tube * (5.0 / TAU)).floor();
+            let band = floor(tube * (5.0 / TAU));
             let middle = (band + 0.5) * (TAU / 5.0);
             dot_in_band(
                 band,
@@ -90,12 +90,11 @@ fn is_dot(shape: Shape, point: Vec3, normal: Vec3) -> bool {
             )
         }
         Shape::Cylinder | Shape::Cone if normal.z.abs() < 0.9 => {
-            let radius = if shape == Shape::Cone {
-                (1.9 - point.z) * 0.5
-            } else {
-                0.72
+            let band = floor(point.z / DOT_CELL);
+            let radius = match shape {
+                Shape::Cone => (1.9 - (band + 0.5) * DOT_CELL) * 0.5,
+                _ => 0.72,
             };
-            let band = (point.z / DOT_CELL).floor();
             let offset = point.z - (band + 0.5) * DOT_CELL;
             dot_in_band(
                 band,
@@ -113,10 +112,10 @@ fn is_dot(shape: Shape, point: Vec3, normal: Vec3) -> bool {
             } else {
                 (point.x, point.z)
             };
-            let row = (b / DOT_CELL).floor();
+            let row = floor(b / DOT_CELL);
             let shift = if row as i32 & 1 == 1 { 0.0 } else { 0.5 };
-            let u = (a / DOT_CELL + shift).rem_euclid(1.0) - 0.5;
-            let v = (b / DOT_CELL).rem_euclid(1.0) - 0.5;
+            let u = fraction(a / DOT_CELL + shift) - 0.5;
+            let v = fraction(b / DOT_CELL) - 0.5;
             u * u + v * v < (DOT_RADIUS / DOT_CELL) * (DOT_RADIUS / DOT_CELL)
         }
     }
@@ -126,7 +125,7 @@ fn is_dot(shape: Shape, point: Vec3, normal: Vec3) -> bool {
 fn dot_in_band(band: f32, offset: f32, circle: f32, angle: f32, dot: f32) -> bool {
     let count = (circle * TAU / DOT_CELL).round().max(1.0);
     let shift = if band as i32 & 1 == 0 { 0.0 } else { 0.5 };
-    let cell = (angle * (count / TAU) + shift).rem_euclid(1.0) - 0.5;
+    let cell = fraction(angle * (count / TAU) + shift) - 0.5;
     let across = cell * (TAU / count) * circle;
     across * across + offset * offset < dot * dot
 }

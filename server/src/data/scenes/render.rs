@@ -7,8 +7,8 @@ use image::RgbImage;
 use super::{
     coverage::{Coverage, NO_OBJECT},
     scene::Scene,
-    shade::Shader,
-    vector::Vec3,
+    shade::{Sampling, Shader},
+    vector::{Vec3, fraction, vec3},
 };
 
 /// Four places in a pixel, on a rotated grid, that join the centre where a pixel is refined.
@@ -71,7 +71,11 @@ fn draw(scene: &Scene, coverage: &Coverage) -> RgbImage {
             let pixel = light.len();
             let id = coverage.ids[pixel];
             let hit = (id != NO_OBJECT).then(|| (id as usize, coverage.distances[pixel]));
-            let colour = exposed(shader.primary(direction, hit, turn(x, y)));
+            let sampling = Sampling {
+                turn: turn(x, y),
+                whole_lamp: true,
+            };
+            let colour = exposed(shader.primary(direction, hit, sampling));
             light.push(colour);
             bytes[pixel * 3..pixel * 3 + 3].copy_from_slice(&encoded(colour));
         }
@@ -85,7 +89,11 @@ fn draw(scene: &Scene, coverage: &Coverage) -> RgbImage {
                 .camera
                 .direction(x as f32 + u, y as f32 + v, width, height);
             let hit = shader.nearest(scene.camera.eye, direction, None);
-            sum += exposed(shader.primary(direction, hit, turn(x, y) + 5 * (k + 1)));
+            let sampling = Sampling {
+                turn: turn(x, y) + 5 * (k + 1),
+                whole_lamp: false,
+            };
+            sum += exposed(shader.primary(direction, hit, sampling));
         }
         let mean = sum * (1.0 / (REFINED.len() + 1) as f32);
         bytes[pixel * 3..pixel * 3 + 3].copy_from_slice(&encoded(mean));
@@ -120,8 +128,8 @@ fn rough_pixels(coverage: &Coverage, bytes: &[u8]) -> Vec<usize> {
 
 /// Interleaved gradient noise: neighbours take different sets of shadow rays.
 fn turn(x: u32, y: u32) -> usize {
-    let value = (0.067_110_56 * x as f32 + 0.005_837_15 * y as f32).fract() * 52.982_918;
-    (value.fract() * 16.0) as usize
+    let value = fraction(0.067_110_56 * x as f32 + 0.005_837_15 * y as f32);
+    (fraction(value * 52.982_918) * 16.0) as usize
 }
 
 /// Rolls bright light off softly below 1.
@@ -136,7 +144,7 @@ fn exposed(light: Vec3) -> Vec3 {
             KNEE + (1.0 - KNEE) * (over / (1.0 + over))
         }
     };
-    super::vector::vec3(shoulder(light.x), shoulder(light.y), shoulder(light.z))
+    vec3(shoulder(light.x), shoulder(light.y), shoulder(light.z))
 }
 
 #[inline]

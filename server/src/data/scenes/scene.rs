@@ -88,11 +88,18 @@ impl SceneObject {
     }
 
     /// Distance along a ray with unit direction to its first crossing of the surface.
-    #[inline]
+    // Most rays miss the bounding sphere; only the others are worth a call.
+    #[inline(always)]
     pub(crate) fn crossing(&self, origin: Vec3, direction: Vec3, t_min: f32) -> Option<f32> {
-        if !self.may_meet(origin, direction) {
-            return None;
+        if self.may_meet(origin, direction) {
+            self.solid_crossing(origin, direction, t_min)
+        } else {
+            None
         }
+    }
+
+    #[inline(never)]
+    fn solid_crossing(&self, origin: Vec3, direction: Vec3, t_min: f32) -> Option<f32> {
         let local_direction = self.local_direction(direction) * self.inverse_scale;
         solid::first_crossing(
             self.shape(),

@@ -3,6 +3,8 @@
 //! A primary ray gets soft shadows and, on metal, glass and lacquer, one further ray; what that
 //! one meets is shaded without any more rays than a hard shadow.
 
+use std::f32::consts::TAU;
+
 use super::{
     pattern::is_second_tone,
     scene::{Light, Scene, SceneObject},
@@ -16,7 +18,9 @@ use super::{
 const OFFSET: f32 = 2e-3;
 const GLASS_INDEX: f32 = 1.35;
 /// Places on the disc of a lamp that a soft shadow looks at.
-const SHADOW_RAYS: usize = 6;
+const SHADOW_RAYS: usize = 12;
+/// The outermost ones, which come first.
+const SETTLING_RAYS: usize = 3;
 const TURNS: usize = 16;
 
 /// A point of an object's surface.
@@ -26,6 +30,16 @@ struct Surface<'a> {
     point: Vec3,
     normal: Vec3,
     second_tone: bool,
+}
+
+/// How a ray looks at the lamps.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sampling {
+    /// Turns the rays of soft shadows, from pixel to pixel.
+    pub(crate) turn: usize,
+    /// Whether to look at all of a lamp where a few rays leave doubt; rays that are averaged with
+    /// others of their pixel need not.
+    pub(crate) whole_lamp: bool,
 }
 
 /// Shades the rays of one scene.
@@ -42,9 +56,13 @@ impl<'a> Shader<'a> {
         let mut disc = [[(0.0, 0.0); SHADOW_RAYS]; TURNS];
         for (turn, samples) in disc.iter_mut().enumerate() {
             for (k, sample) in samples.iter_mut().enumerate() {
-                let radius = ((k as f32 + 0.5) / SHADOW_RAYS as f32).sqrt();
-                let angle =
-                    k as f32 * 2.399_963 + turn as f32 * (std::f32::consts::TAU / TURNS as f32);
+                // Three rings: the settling rays, then one near the middle and one between.
+                let (radius, offset) = match k {
+                    0..SETTLING_RAYS => (0.92, k as f32 * (TAU / 3.0)),
+                    SETTLING_RAYS..7 => (0.35, (k as f32 + 0.3) * (TAU / 4.0)),
+                    _ => (0.68, (k as f32 + 0.6) * (TAU / 5.0)),
+                };
+                let angle = offset + turn as f32 * (TAU / TURNS as f32);
                 *sample = (radius * angle.cos(), radius * angle.sin());
             }
         }
@@ -63,13 +81,18 @@ impl<'a> Shader<'a> {
         }
     }
 
-    /// Light along a primary ray; `turn` varies the soft shadows' samples from pixel to pixel.
-    pub(crate) fn primary(&self, direction: Vec3, hit: Option<(usize, f32)>, turn: usize) -> Vec3 {
+    /// Light along a primary ray.
+    pub(crate) fn primary(
+        &self,
+        direction: Vec3,
+        hit: Option<(usize, f32)>,
+        sampling: Sampling,
+    ) -> Vec3 {
         let eye = self.scene.camera.eye;
         match hit {
-            Some((index, t)) => self.object(index, eye + direction * t, direction, turn),
+            Some((index, t)) => self.object(index, eye + direction * t, direction, sampling),
             None => match self.scene.table.crossing(eye, direction) {
-                Some((t, normal)) => self.table(eye + direction * t, normal, direction, turn),
+                Some((t, normal)) => self.table(eye + direction * t, normal, direction, sampling),
                 None => self.scene.background.colour(direction),
             },
         }
@@ -109,19 +132,20 @@ impl<'a> Shader<'a> {
         }
     }
 
-    fn object(&self, index: usize, point: Vec3, direction: Vec3, turn: usize) -> Vec3 {
+    fn object(&self, index: usize, point: Vec3, direction: Vec3, sampling: Sampling) -> Vec3 {
         let surface = self.surface(index, point);
         match surface.object.attributes.material {
             Material::Rubber => {
                 let albedo = surface.albedo();
-                self.diffuse(&surface, albedo, turn) + self.gloss(&surface, direction, 14.0, 0.035)
+                self.diffuse(&surface, albedo, sampling)
+                    + self.gloss(&surface, direction, 14.0, 0.035)
             }
-            Material::Metal => self.metal(&surface, direction, turn),
-            Material::Glass => self.glass(&surface, direction, turn),
+            Material::Metal => self.metal(&surface, direction, sampling),
+            Material::Glass => self.glass(&surface, direction, sampling),
         }
     }
 
-    fn metal(&self, surface: &Surface<'_>, direction: Vec3, turn: usize) -> Vec3 {
+    fn metal(&self, surface: &Surface<'_>, direction: Vec3, sampling: Sampling) -> Vec3 {
         let grazing = 1.0 - (-direction.dot(surface.normal)).max(0.0);
         let sheen = grazing.powi(5);
         let mirrored = self.secondary(
@@ -131,22 +155,26 @@ impl<'a> Shader<'a> {
         );
         if surface.second_tone {
             // Enamel over the metal: painted, but still shiny.
-            let paint = self.diffuse(surface, surface.albedo(), turn);
+            let paint = self.diffuse(surface, surface.albedo(), sampling);
             return paint * 0.85
                 + mirrored * (0.08 + 0.5 * sheen)
                 + self.gloss(surface, direction, 120.0, 0.5);
         }
         let tint = metal_tint(surface.object.attributes.colour);
         let tint = tint.lerp(Vec3::splat(1.0), 0.6 * sheen);
-        let body = self.diffuse(surface, main_colour(surface.object.attributes.colour), turn);
-        mirrored.tinted(tint) * 0.95
-            + body * 0.30
+        let body = self.diffuse(
+            surface,
+            main_colour(surface.object.attributes.colour),
+            sampling,
+        );
+        mirrored.tinted(tint)
+            + body * 0.18
             + self
                 .gloss(surface, direction, 90.0, 0.9)
                 .tinted(tint.lerp(Vec3::splat(1.0), 0.35))
     }
 
-    fn glass(&self, surface: &Surface<'_>, direction: Vec3, turn: usize) -> Vec3 {
+    fn glass(&self, surface: &Surface<'_>, direction: Vec3, sampling: Sampling) -> Vec3 {
         let attributes = surface.object.attributes;
         let cosine = (-direction.dot(surface.normal)).max(0.0);
         let fresnel = 0.045 + 0.80 * (1.0 - cosine).powi(5);
@@ -158,7 +186,7 @@ impl<'a> Shader<'a> {
         let shine = mirrored * fresnel + self.gloss(surface, direction, 220.0, 1.6);
 
         if surface.second_tone {
-            let paint = self.diffuse(surface, surface.albedo(), turn);
+            let paint = self.diffuse(surface, surface.albedo(), sampling);
             return paint * 0.9 + shine;
         }
         let inside = direction
@@ -184,7 +212,7 @@ impl<'a> Shader<'a> {
         let body = main_colour(attributes.colour)
             .lerp(tint, 0.3)
             .tinted(self.scene.ambient)
-            * 0.42
+            * 0.65
             + self.scene.lights[0].radiance.tinted(tint) * (0.05 * (1.0 - cosine));
         // Light gathered on the far side from the lamp, as a lens does.
         let lens = smooth_step(0.3, 0.95, inside.dot(self.scene.lights[0].towards));
@@ -192,7 +220,7 @@ impl<'a> Shader<'a> {
         through * (1.0 - fresnel) * 0.85 + body + gathered + shine
     }
 
-    fn table(&self, point: Vec3, normal: Vec3, direction: Vec3, turn: usize) -> Vec3 {
+    fn table(&self, point: Vec3, normal: Vec3, direction: Vec3, sampling: Sampling) -> Vec3 {
         let table = &self.scene.table;
         let albedo = table.albedo(point);
         let above = point + normal * OFFSET;
@@ -202,7 +230,7 @@ impl<'a> Shader<'a> {
             if facing > 0.0 {
                 light += lamp
                     .radiance
-                    .tinted(self.soft_shadow(above, which, None, turn))
+                    .tinted(self.soft_shadow(above, which, None, sampling))
                     * facing;
             }
         }
@@ -217,7 +245,7 @@ impl<'a> Shader<'a> {
             None => self
                 .scene
                 .background
-                .reflected(mirrored, &self.scene.lights),
+                .reflected(above, mirrored, &self.scene.lights),
         };
         lit * (1.0 - fresnel) + seen * fresnel
     }
@@ -231,7 +259,7 @@ impl<'a> Shader<'a> {
             return self
                 .scene
                 .background
-                .reflected(direction, &self.scene.lights);
+                .reflected(origin, direction, &self.scene.lights);
         };
         let point = origin + direction * t;
         let mut light = self.scene.ambient * self.openness(point, normal, None);
@@ -259,10 +287,10 @@ impl<'a> Shader<'a> {
             Material::Rubber => lit,
             Material::Metal => {
                 let mirrored = direction.reflected(surface.normal);
-                let room = self
-                    .scene
-                    .background
-                    .reflected(mirrored, &self.scene.lights);
+                let room =
+                    self.scene
+                        .background
+                        .reflected(surface.point, mirrored, &self.scene.lights);
                 room.tinted(metal_tint(attributes.colour)) * 0.8 + lit * 0.35
             }
             Material::Glass => {
@@ -272,14 +300,14 @@ impl<'a> Shader<'a> {
         }
     }
 
-    fn diffuse(&self, surface: &Surface<'_>, albedo: Vec3, turn: usize) -> Vec3 {
+    fn diffuse(&self, surface: &Surface<'_>, albedo: Vec3, sampling: Sampling) -> Vec3 {
         let mut light = self.ambient(surface);
         let above = surface.point + surface.normal * OFFSET;
         for (which, lamp) in self.scene.lights.iter().enumerate() {
             let facing = lamp.towards.dot(surface.normal);
             if facing > 0.0 {
                 // A ring can shade itself; the other solids are convex.
-                let shadow = self.soft_shadow(above, which, Some(surface), turn);
+                let shadow = self.soft_shadow(above, which, Some(surface), sampling);
                 light += lamp.radiance.tinted(shadow) * facing;
             }
         }
@@ -347,7 +375,7 @@ impl<'a> Shader<'a> {
         origin: Vec3,
         which: usize,
         own: Option<&Surface<'_>>,
-        turn: usize,
+        sampling: Sampling,
     ) -> Vec3 {
         let lamp = &self.scene.lights[which];
         let mut near = 0u32;
@@ -370,7 +398,13 @@ impl<'a> Shader<'a> {
         }
         let (a, b) = self.across[which];
         let mut sum = Vec3::ZERO;
-        for &(u, v) in &self.disc[turn % TURNS] {
+        let mut first = Vec3::ZERO;
+        let mut agree = true;
+        for (taken, &(u, v)) in self.disc[sampling.turn % TURNS].iter().enumerate() {
+            // Deep in the light or in the shadow the first few rays settle it.
+            if taken == SETTLING_RAYS && (agree || !sampling.whole_lamp) {
+                return sum * (1.0 / SETTLING_RAYS as f32);
+            }
             let towards =
                 (lamp.towards + a * (u * lamp.softness) + b * (v * lamp.softness)).normalized();
             let mut light = Vec3::splat(1.0);
@@ -379,6 +413,10 @@ impl<'a> Shader<'a> {
                     light = light.tinted(object.shadow_tint());
                 }
             }
+            if taken == 0 {
+                first = light;
+            }
+            agree &= light == first;
             sum += light;
         }
         sum * (1.0 / SHADOW_RAYS as f32)
@@ -434,7 +472,7 @@ fn metal_tint(colour: Colour) -> Vec3 {
         Colour::Gray => vec3(0.80, 0.80, 0.82),
         _ => {
             let peak = main.x.max(main.y).max(main.z);
-            (main * (0.92 / peak)).lerp(Vec3::splat(0.9), 0.06)
+            (main * (0.92 / peak)).lerp(Vec3::splat(0.9), 0.03)
         }
     }
 }

@@ -16,8 +16,8 @@ const PYRAMID_HALF: f32 = 0.92;
 const PYRAMID_HEIGHT: f32 = 1.65;
 
 /// Marching stops this close to the surface of the ring.
-const MARCH_EPSILON: f32 = 5e-4;
-const MARCH_STEPS: usize = 64;
+const MARCH_EPSILON: f32 = 1.5e-3;
+const MARCH_STEPS: usize = 48;
 
 /// Height of the centre of the bounding sphere, and its radius.
 pub(crate) fn bounding_sphere(shape: Shape) -> (f32, f32) {
@@ -293,6 +293,13 @@ fn ring_crossing(origin: Vec3, direction: Vec3, t_min: f32) -> Option<f32> {
     let end = far.min(top);
     let mut t = near.max(bottom).max(t_min);
     if t > end {
+        return None;
+    }
+    let in_hole = |t: f32| {
+        let (x, y) = (origin.x + t * direction.x, origin.y + t * direction.y);
+        x * x + y * y < (RING_MAJOR - RING_MINOR) * (RING_MAJOR - RING_MINOR)
+    };
+    if in_hole(t) && in_hole(end) {
         return None;
     }
     let inverse_length = 1.0 / direction.length();

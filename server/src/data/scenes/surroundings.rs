@@ -2,10 +2,12 @@
 
 use super::{
     scene::{Background, Light, Table, TableKind},
-    vector::{Vec3, vec3},
+    vector::{Vec3, floor, fraction, vec3},
 };
 
 const THICKNESS: f32 = 0.28;
+/// How far the room's panels are from the table.
+const PANEL_DISTANCE: f32 = 2.6;
 
 impl Table {
     #[inline]
@@ -80,12 +82,12 @@ impl Table {
         let seed = self.seed;
         match self.kind {
             TableKind::Wood => {
-                let plank = (y / 0.85).floor();
+                let plank = floor(y / 0.85);
                 let tone = 0.88 + 0.24 * lattice(plank as i32, 7, seed);
                 let shift = 40.0 * lattice(plank as i32, 3, seed);
                 let wave = noise(x * 0.5 + shift, y * 2.5, seed);
                 let grain = noise(x * 0.9 + shift, y * 16.0 + wave * 5.0, seed ^ 1);
-                let gap = ((y / 0.85).rem_euclid(1.0) - 0.5).abs();
+                let gap = (fraction(y / 0.85) - 0.5).abs();
                 let seam = if gap > 0.485 { 0.62 } else { 1.0 };
                 self.colour * (tone * (0.80 + 0.30 * grain) * seam)
             }
@@ -118,19 +120,29 @@ impl Background {
         self.floor.lerp(self.wall, up) * side
     }
 
-    /// The room with its lamps, as mirrors show it.
+    /// The room with its lamps and panels, as mirrors show it.
+    ///
+    /// The panels stand around the table at a finite distance, so that even a flat mirror shows
+    /// some of their edges.
     #[inline]
-    pub(crate) fn reflected(&self, direction: Vec3, lights: &[Light]) -> Vec3 {
-        let mut colour = self.colour(direction) * (0.75 + 0.55 * direction.z.max(0.0));
+    pub(crate) fn reflected(&self, origin: Vec3, direction: Vec3, lights: &[Light]) -> Vec3 {
+        let mut colour = self.colour(direction);
         for light in lights {
             let glow = smooth_step(0.955, 0.985, direction.dot(light.towards));
             colour += light.radiance * (3.2 * glow);
         }
-        // A bright strip, as of a window, gives every mirror something to show.
-        let strip = direction.x * 0.8 + direction.y * 0.6;
-        let high = smooth_step(0.05, 0.15, direction.z) * smooth_step(0.75, 0.65, direction.z);
-        let wide = smooth_step(0.50, 0.58, strip) * smooth_step(0.92, 0.84, strip);
-        colour + Vec3::splat(0.75 * high * wide)
+        if direction.z < 0.0 {
+            return colour * 0.8;
+        }
+        let seen = (origin + direction * PANEL_DISTANCE).normalized();
+        let across = (seen.x * seen.x + seen.y * seen.y).sqrt().max(1e-4);
+        let cosine = (0.8 * seen.x + 0.6 * seen.y) / across;
+        // The cosine of seven times the angle: seven bright panels with dark gaps.
+        let square = cosine * cosine;
+        let seven = cosine * (((64.0 * square - 112.0) * square + 56.0) * square - 7.0);
+        let panel = smooth_step(-0.35, 0.35, seven) * smooth_step(0.95, 0.80, seen.z);
+        let level = 0.32 + 0.95 * panel * smooth_step(0.0, 0.22, seen.z);
+        colour * level + Vec3::splat(0.30 * panel * smooth_step(0.02, 0.30, seen.z))
     }
 }
 
@@ -153,7 +165,7 @@ fn lattice(x: i32, y: i32, seed: u32) -> f32 {
 /// Smooth noise in [0, 1) with features of unit size.
 #[inline]
 fn noise(x: f32, y: f32, seed: u32) -> f32 {
-    let (fx, fy) = (x.floor(), y.floor());
+    let (fx, fy) = (floor(x), floor(y));
     let (ix, iy) = (fx as i32, fy as i32);
     let (u, v) = (x - fx, y - fy);
     let (u, v) = (u * u * (3.0 - 2.0 * u), v * v * (3.0 - 2.0 * v));

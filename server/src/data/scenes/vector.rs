@@ -114,3 +114,18 @@ impl Neg for Vec3 {
         vec3(-self.x, -self.y, -self.z)
     }
 }
+
+/// Largest whole number not above `value`, which must fit an `i32`.
+///
+/// `f32::floor` is a library call on the baseline of x86-64; textures take it for every pixel.
+#[inline]
+pub(crate) fn floor(value: f32) -> f32 {
+    let whole = value as i32 as f32;
+    if whole > value { whole - 1.0 } else { whole }
+}
+
+/// What [`floor`] leaves, in [0, 1).
+#[inline]
+pub(crate) fn fraction(value: f32) -> f32 {
+    value - floor(value)
+}

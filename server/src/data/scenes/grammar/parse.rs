@@ -82,7 +82,7 @@ pub fn parse_phrase(text: &str) -> Filter {
 
 /// Compares what a text says first with what an object is.
 pub fn check_description(text: &str, object: &Attributes) -> DescriptionCheck {
-    fn mention<T: PartialEq>(said: Option<T>, actual: T) -> Mention {
+    fn mention<T: PartialEq + Copy>(said: Option<T>, actual: T) -> Mention {
         match said {
             Some(said) if said == actual => Mention::Right,
             Some(_) => Mention::Wrong,

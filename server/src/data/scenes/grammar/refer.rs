@@ -44,12 +44,14 @@ pub struct Referring {
     pub reference: Reference,
 }
 
+/// A way to single an object out.
+type Way = fn(&View, usize, &mut ChaCha8Rng) -> Option<Reference>;
+
 /// A short expression for one object.
 ///
 /// Often it names a relation although attributes would do, so that relations are learnt.
 pub fn refer_short(view: &View, object: usize, rng: &mut ChaCha8Rng) -> Option<Referring> {
-    let ways: [fn(&View, usize, &mut ChaCha8Rng) -> Option<Reference>; 5] =
-        [by_attributes, by_relation, by_side, by_rank, by_part];
+    const WAYS: [Way; 5] = [by_attributes, by_relation, by_side, by_rank, by_part];
     let draw: f32 = rng.random();
     let first = match draw {
         _ if draw < 0.42 => 1,
@@ -60,7 +62,7 @@ pub fn refer_short(view: &View, object: usize, rng: &mut ChaCha8Rng) -> Option<R
     };
     let reference = [first, 0, 1, 2, 3, 4]
         .into_iter()
-        .find_map(|way| ways[way](view, object, rng))?;
+        .find_map(|way| WAYS[way](view, object, rng))?;
     let text = definite(&reference, rng);
     Some(Referring {
         text,
