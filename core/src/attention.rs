@@ -1,12 +1,15 @@
 //! The one place that computes attention, so that a change of kernel touches one file.
 //!
-//! On Flex, and wherever gradients are recorded, attention is matmul, softmax, matmul; elsewhere
-//! burn's attention is called, which picks a fused kernel of the device.
+//! Wherever gradients are recorded, and for small problems on Flex, attention is matmul, softmax,
+//! matmul; elsewhere burn's attention is called, which picks a fused or tiled kernel.
 
 use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType, Device, Int, Tensor};
+
+/// The most scores that Flex holds at once where it could tile them instead: 16 MB.
+const MOST_SCORES: usize = 1 << 22;
 
 /// How scores are scaled and which keys a query may see without an explicit mask.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -42,15 +45,17 @@ pub fn attend(
     bias: Option<Tensor<4>>,
     options: Attend,
 ) -> Tensor<4> {
-    let [_, heads, ..] = q.dims();
-    let [_, kv_heads, ..] = k.dims();
+    let [batch, heads, queries, _] = q.dims();
+    let [_, kv_heads, keys, _] = k.dims();
     assert_eq!(
         heads % kv_heads,
         0,
         "{kv_heads} key/value heads do not divide {heads} heads"
     );
 
-    if composes(&q.device()) {
+    let device = q.device();
+    let scores = batch * heads * queries * keys;
+    if device.is_autodiff() || (composes(&device) && scores <= MOST_SCORES) {
         return composed(q, k, v, mask, bias, options);
     }
     let groups = heads / kv_heads;
@@ -139,8 +144,8 @@ pub fn causal_mask(queries: usize, keys: usize, device: &Device) -> Tensor<4, Bo
     columns.greater(rows)
 }
 
-/// Whether attention on `device` is put together from single operations. Fused kernels have no
-/// gradient, and Flex's matmul and softmax are faster than its fused attention.
+/// Whether attention on `device` is put together from single operations: fused kernels have no
+/// gradient, and Flex's need the heads of keys and values repeated.
 fn composes(device: &Device) -> bool {
     device.is_autodiff() || *device == Device::flex()
 }
@@ -341,6 +346,23 @@ mod tests {
             let b = input.grad(&theirs).expect("the input has a gradient");
             close(a, b);
         }
+    }
+
+    #[test]
+    fn many_scores_follow_the_textbook_too() {
+        let device = Device::flex();
+        let q = random([1, 4, 1100, 8], &device);
+        let k = random([1, 2, 1200, 8], &device);
+        let v = random([1, 2, 1200, 8], &device);
+        let shared = SharedMask::new(None, 1100, 1200, DType::F32, &device);
+        let expected = textbook(
+            q.clone(),
+            k.clone(),
+            v.clone(),
+            Some(causal_mask(1100, 1200, &device)),
+            None,
+        );
+        close(shared.attend(q, k, v, None), expected);
     }
 
     #[test]

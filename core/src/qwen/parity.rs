@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
 use serde_json::Value;
 
@@ -23,9 +24,12 @@ struct Fixture {
 
 impl Fixture {
     fn read() -> Self {
+        Self::read_on(Device::flex())
+    }
+
+    fn read_on(device: Device) -> Self {
         let folder = fixtures().join("qwen");
         let config = QwenConfig::from_json(&text(&folder.join("config.json"))).unwrap();
-        let device = Device::flex();
         let qwen = config.init(&device);
         let qwen = load(
             qwen,
@@ -326,6 +330,28 @@ fn fixture_prompts_have_the_published_forced_logits() {
             logits.squeeze_dim(0),
             reference,
         );
+    }
+}
+
+#[test]
+fn recorded_passes_over_fixture_prompts_agree_and_reach_every_weight() {
+    let fixture = Fixture::read_on(Device::flex().autodiff());
+    for picture in fixture.pictures() {
+        let positions = fixture.positions_tensor(&fixture.positions(&picture).0);
+        let hidden = fixture
+            .qwen
+            .forward(fixture.prompt(&picture), positions, None, None);
+        let logits = fixture.qwen.logits(hidden).squeeze_dim::<2>(0);
+        let reference = fixture.floats::<2>(&picture, "logits");
+        assert_close(
+            &format!("{picture}.logits, recorded"),
+            logits.clone(),
+            reference,
+        );
+        let grads = (logits.clone() * logits).sum().backward();
+        let grads = GradientsParams::from_grads(grads, &fixture.qwen);
+        let weights = tensor_specs(&fixture.qwen, &NameMap::new());
+        assert_eq!(grads.len(), weights.len());
     }
 }
 

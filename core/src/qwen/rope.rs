@@ -95,12 +95,23 @@ impl Rotation {
     }
 
     /// Rotates `[B, L, H, D]`.
-    ///
-    /// The half turn `(a, b) -> (-b, a)` is a product with a matrix of 0, 1 and -1: exact, and
-    /// in a recorded graph much cheaper than two slices, whose gradients are padded with zeros.
     pub(super) fn apply(&self, x: Tensor<4>) -> Tensor<4> {
-        let turned = linear(x.clone(), self.half_turn.clone(), None);
+        let turned = self.half_turned(x.clone());
         x * self.cos.clone() + turned * self.sin.clone()
+    }
+
+    /// `(a, b) -> (-b, a)` for the halves of every head.
+    ///
+    /// In a recorded graph this is a product with a matrix of 0, 1 and -1, which is exact and
+    /// much cheaper than two slices, whose gradients are padded with zeros.
+    fn half_turned(&self, x: Tensor<4>) -> Tensor<4> {
+        if x.is_autodiff() {
+            return linear(x, self.half_turn.clone(), None);
+        }
+        let half = x.dims()[3] / 2;
+        let first = x.clone().narrow(3, 0, half);
+        let second = x.narrow(3, half, half);
+        Tensor::cat(vec![-second, first], 3)
     }
 
     /// Splits the projected last axis into `heads` and rotates: `[B, L, H * D]` to `[B, L, H, D]`.
@@ -123,13 +134,18 @@ mod tests {
 
     #[test]
     fn rotates_halves_by_the_axis_of_each_frequency() {
-        let device = Device::flex();
+        for device in [Device::flex(), Device::flex().autodiff()] {
+            rotates_on(&device);
+        }
+    }
+
+    fn rotates_on(device: &Device) {
         let rope = TextRope {
             rope_theta: 100.0,
             mrope_section: [1, 1, 0],
         };
-        let positions = Tensor::<3, Int>::from_data([[[3]], [[5]], [[9]]], &device);
-        let x = Tensor::<4>::from_data([[[[1.0, 2.0, 3.0, 4.0]]]], &device);
+        let positions = Tensor::<3, Int>::from_data([[[3]], [[5]], [[9]]], device);
+        let x = Tensor::<4>::from_data([[[[1.0, 2.0, 3.0, 4.0]]]], device);
         let out = Rotation::text(positions, &rope, 4, DType::F32).apply(x);
         let (first, second) = (3f32, 5f32 / 10.0);
         let expected = [
