@@ -412,7 +412,7 @@ mod tests {
                 Windows { count: 1, len: 2 }
             ]
         );
-        let mut tokens = plan.tokens.clone();
+        let mut tokens = plan.tokens;
         tokens.sort_unstable();
         assert_eq!(tokens, (0..30).collect::<Vec<_>>());
     }
