@@ -27,7 +27,10 @@ pub use vision::{
 /// Rewrites from module paths to checkpoint names, for the modules whose published name is a
 /// number.
 pub fn names() -> &'static [(&'static str, &'static str)] {
-    &[("merger.expand", "merger.mlp.0"), ("merger.project", "merger.mlp.2")]
+    &[
+        ("merger.expand", "merger.mlp.0"),
+        ("merger.project", "merger.mlp.2"),
+    ]
 }
 
 #[cfg(test)]
