@@ -7,6 +7,10 @@ use super::{TinyVit, Vit};
 
 /// Turns a preprocessed image into its embedding.
 #[derive(Module, Debug)]
+#[allow(
+    clippy::large_enum_variant,
+    reason = "a model has one encoder, and a box is no module"
+)]
 pub enum ImageEncoder {
     /// The plain vision transformer.
     Vit(Vit),

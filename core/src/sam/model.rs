@@ -46,3 +46,109 @@ pub fn ignored_names() -> &'static [&'static str] {
         "*.num_batches_tracked",
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::{Device, Distribution, Tensor};
+
+    use super::super::{
+        DecoderConfig, EncoderConfig, ImageEncoder, PromptConfig, SamConfig, TinyVitConfig,
+        VitConfig,
+    };
+
+    fn config(encoder: EncoderConfig) -> SamConfig {
+        SamConfig {
+            image_size: 96,
+            patch_size: 16,
+            encoder,
+            prompt: PromptConfig {
+                embed_dim: 16,
+                mask_in_chans: 8,
+            },
+            decoder: DecoderConfig {
+                transformer_depth: 2,
+                embedding_dim: 16,
+                mlp_dim: 24,
+                num_heads: 2,
+                num_multimask_outputs: 3,
+                iou_head_depth: 3,
+                iou_head_hidden_dim: 8,
+            },
+        }
+    }
+
+    fn vit(use_rel_pos: bool) -> SamConfig {
+        config(EncoderConfig::Vit(VitConfig {
+            depth: 2,
+            embed_dim: 12,
+            num_heads: 2,
+            global_attn_indexes: vec![1],
+            window_size: 4,
+            out_chans: 16,
+            mlp_ratio: 2,
+            use_rel_pos,
+        }))
+    }
+
+    fn tiny_vit() -> SamConfig {
+        config(EncoderConfig::TinyVit(TinyVitConfig {
+            embed_dims: vec![8, 8, 8, 320],
+            depths: vec![1, 1, 1, 1],
+            num_heads: vec![1, 2, 2, 4],
+            window_sizes: vec![7, 5, 3, 3],
+            mlp_ratio: 1,
+            mbconv_expand_ratio: 2,
+            out_chans: 16,
+        }))
+    }
+
+    #[test]
+    fn encoders_keep_the_shape_that_the_configuration_says() {
+        let device = Device::flex();
+        for config in [vit(true), vit(false), tiny_vit()] {
+            let images = Tensor::random([2, 3, 96, 96], Distribution::Default, &device);
+            let embedding = config.init(&device).image_encoder.forward(images);
+            assert_eq!(embedding.dims(), [2, 16, config.grid(), config.grid()]);
+        }
+    }
+
+    #[test]
+    fn buffers_stay_out_of_the_gradient() {
+        let device = Device::flex().autodiff();
+        for config in [vit(true), tiny_vit()] {
+            let sam = config.init(&device);
+            let images = Tensor::random([1, 3, 96, 96], Distribution::Default, &device);
+            let points = Tensor::random([1, 2, 2], Distribution::Uniform(0.0, 96.0), &device);
+            let labels = Tensor::ones([1, 2], &device);
+            let masks = Tensor::random([1, 1, 24, 24], Distribution::Default, &device);
+            let decoded = sam.mask_decoder.forward(
+                sam.image_encoder.forward(images),
+                sam.prompt_encoder.dense_pe(),
+                sam.prompt_encoder.sparse(Some((points, labels)), None),
+                sam.prompt_encoder.dense_from_mask(masks),
+            );
+            let grads = (decoded.low_res.powi_scalar(2).sum() + decoded.iou.sum()).backward();
+
+            let prompts = &sam.prompt_encoder;
+            let kernel = prompts.mask_downscaling.conv1.weight.val();
+            assert!(kernel.grad(&grads).is_some());
+            let matrix = prompts.pe_layer.positional_encoding_gaussian_matrix.val();
+            assert!(matrix.grad(&grads).is_none());
+            match &sam.image_encoder {
+                ImageEncoder::Vit(vit) => {
+                    for block in &vit.blocks {
+                        let table = block.attn.rel_pos_h.as_ref().unwrap().val();
+                        assert!(table.grad(&grads).is_some());
+                    }
+                }
+                ImageEncoder::TinyVit(tiny) => {
+                    let first = &tiny.patch_embed.conv1;
+                    assert!(first.c.weight.val().grad(&grads).is_some());
+                    assert!(first.bn.weight.val().grad(&grads).is_some());
+                    assert!(first.bn.running_mean.val().grad(&grads).is_none());
+                    assert!(first.bn.running_var.val().grad(&grads).is_none());
+                }
+            }
+        }
+    }
+}
