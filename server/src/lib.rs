@@ -5,9 +5,11 @@
 //! the file system; the model itself is [`fclm_core`].
 
 pub mod api;
+pub mod bench;
 pub mod data;
 pub mod engine;
 pub mod eval;
 pub mod model_dir;
 pub mod serve;
 pub mod store;
+pub mod train;

@@ -1,0 +1,107 @@
+//! How long the model takes for what a person waits for: encoding, the first token, a whole
+//! answer, a mask; and what memory it holds.
+
+mod report;
+
+pub use report::{BenchReport, Timing};
+
+use std::time::{Duration, Instant};
+
+use fclm_core::mask::Mask;
+use fclm_core::wire::{Mode, RunEvent, SegmentRequest};
+
+use crate::data::scenes::{Seeds, sample};
+use crate::engine::{Backend, BackendError, FclmBackend, Prompt, PromptRegion};
+
+/// Scenes that are measured; the first is a warm-up and does not count.
+const SCENES: u64 = 11;
+/// Seed of those scenes in the public stream.
+const SEED: u64 = 20_261;
+/// Most steps of one answer.
+const MAX_STEPS: usize = 512;
+
+/// Measures a loaded model on rendered scenes.
+///
+/// # Errors
+/// Where the model or its device fails.
+pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
+    let mut report = BenchReport::new(backend.info());
+    for index in 0..SCENES {
+        let scene = sample(Seeds::public(SEED), index);
+        let Some(object) = scene.annotations.descriptions.first() else { continue };
+        let mask: &Mask = &scene.masks[object.object];
+        let counts = index > 0;
+
+        let (features, time) = timed(|| backend.encode_image(&scene.image))?;
+        report.push(counts, "encode image (both encoders)", time);
+        let (region, time) = timed(|| backend.encode_region(&features, &scene.image, mask))?;
+        report.push(counts, "encode region (crop and extractor)", time);
+
+        let ask = |text| Prompt {
+            image_key: index,
+            features: &features,
+            mode: Mode::Ask,
+            text,
+            regions: vec![PromptRegion { number: 1, key: index, tokens: region.clone() }],
+        };
+        let started = Instant::now();
+        let mut answer = backend.begin(ask(""), None)?;
+        report.push(counts, "describe: prompt to first token", started.elapsed());
+        run(backend, &mut answer)?;
+        let whole = started.elapsed();
+        report.push(counts, "describe: whole answer", whole);
+        let written = backend.counts(&answer).written;
+        report.push(counts, "describe: one token", whole / written.max(1));
+        let session = backend.end(answer);
+
+        let started = Instant::now();
+        let answer = backend.begin(ask("What colour is it?"), Some(session))?;
+        report.push(counts, "second question: prompt to first token", started.elapsed());
+        drop(answer);
+
+        if let Some(refer) = scene.annotations.refs.first() {
+            let started = Instant::now();
+            let prompt = Prompt {
+                image_key: index,
+                features: &features,
+                mode: Mode::Find,
+                text: &refer.text,
+                regions: Vec::new(),
+            };
+            let mut answer = backend.begin(prompt, None)?;
+            run(backend, &mut answer)?;
+            report.push(counts, "find: expression to mask", started.elapsed());
+        }
+        if let Some(box_px) = mask.bounds() {
+            let request = SegmentRequest { box_px: Some(box_px), points: Vec::new() };
+            // A box for which nothing stands out is an answer too, and takes as long.
+            let started = Instant::now();
+            let _ = backend.segment(&features, &request);
+            report.push(counts, "box to mask", started.elapsed());
+        }
+    }
+    report.finish();
+    Ok(report)
+}
+
+fn timed<T>(
+    work: impl FnOnce() -> Result<T, BackendError>,
+) -> Result<(T, Duration), BackendError> {
+    let started = Instant::now();
+    work().map(|value| (value, started.elapsed()))
+}
+
+fn run(
+    backend: &FclmBackend,
+    answer: &mut <FclmBackend as Backend>::Answer,
+) -> Result<Vec<RunEvent>, BackendError> {
+    let mut events = Vec::new();
+    for _ in 0..MAX_STEPS {
+        let step = backend.step(answer)?;
+        events.extend(step.events);
+        if step.finish.is_some() {
+            break;
+        }
+    }
+    Ok(events)
+}

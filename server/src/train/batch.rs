@@ -1,0 +1,300 @@
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+
+use fclm_core::fclm::FclmConfig;
+use fclm_core::qwen::GridThw;
+use fclm_core::region::{PreparedRegion, RegionBatch};
+
+use super::layout::{Packed, Slot};
+
+/// A mask to be drawn: which scene of the batch, what shape, and what it should look like at the
+/// decoder's resolution.
+#[derive(Debug, Clone)]
+pub(super) struct MaskTarget {
+    pub(super) scene: usize,
+    /// Input of the position branch.
+    pub(super) shape: Vec<f32>,
+    /// Coverage in `[0, 1]` of each low-resolution pixel, `side * side`.
+    pub(super) coverage: Vec<f32>,
+}
+
+/// One prompt of SAM's own task.
+#[derive(Debug, Clone)]
+pub(super) struct PromptTarget {
+    pub(super) scene: usize,
+    /// A box or one point, in SAM input pixels.
+    pub(super) prompt: Prompt,
+    pub(super) coverage: Vec<f32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Prompt {
+    Box([f32; 4]),
+    Point([f32; 2]),
+}
+
+/// A scene ready for the device.
+#[derive(Debug, Clone)]
+pub(super) struct HostScene {
+    pub(super) qwen_pixels: Vec<f32>,
+    pub(super) sam_pixels: Vec<f32>,
+    pub(super) packed: Packed,
+    pub(super) regions: Vec<PreparedRegion>,
+    /// Targets of the described regions, in their order.
+    pub(super) described: Vec<MaskTarget>,
+    /// Further `<pos>` targets.
+    pub(super) extra: Vec<MaskTarget>,
+    /// One target for each `[SEG]` of the packed turns.
+    pub(super) grounds: Vec<MaskTarget>,
+    pub(super) prompts: Vec<PromptTarget>,
+}
+
+/// Masks with their scenes on the device.
+#[derive(Debug, Clone)]
+pub(super) struct DeviceMasks {
+    /// `[masks]`
+    pub(super) scene: Tensor<1, Int>,
+    /// `[masks, shape_len]`
+    pub(super) shape: Tensor<2>,
+    /// `[masks, side, side]`
+    pub(super) coverage: Tensor<3>,
+}
+
+/// A worker's share of one step, on its device.
+#[derive(Debug, Clone)]
+pub(super) struct Batch {
+    pub(super) grid: GridThw,
+    pub(super) merged: [usize; 2],
+    pub(super) qwen_pixels: Tensor<3>,
+    /// Scenes first, then the crops of the described regions.
+    pub(super) sam_pixels: Tensor<4>,
+    pub(super) ids: Tensor<2, Int>,
+    /// Row of the table [embedded ids; picture tokens; masks; poses] for each place.
+    pub(super) rows: Tensor<1, Int>,
+    pub(super) positions: Tensor<3, Int>,
+    pub(super) hidden: Tensor<4, Bool>,
+    pub(super) target_rows: Tensor<1, Int>,
+    pub(super) target_ids: Tensor<1, Int>,
+    pub(super) regions: RegionBatch,
+    pub(super) region_scene: Tensor<1, Int>,
+    /// Described regions, then the extra ones: what `<pos>` must draw.
+    pub(super) reconstructions: DeviceMasks,
+    /// What `[SEG]` must draw; none where no turn asks for a mask.
+    pub(super) grounds: Option<DeviceMasks>,
+    pub(super) ground_rows: Tensor<1, Int>,
+    pub(super) boxes: Option<(Tensor<2>, DeviceMasks)>,
+    pub(super) points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
+}
+
+impl Batch {
+    /// Moves scenes to the device.
+    ///
+    /// # Panics
+    /// Panics where there is no scene, or a scene describes no region.
+    pub(super) fn new(
+        scenes: &[HostScene],
+        grid: GridThw,
+        config: &FclmConfig,
+        device: &Device,
+    ) -> Self {
+        let count = scenes.len();
+        let merge = config.qwen.vision.spatial_merge_size;
+        let merged = [grid.h / merge, grid.w / merge];
+        let side = config.sam.image_size;
+        let patches = grid.h * grid.w;
+        let patch_len = scenes[0].qwen_pixels.len() / patches;
+        let qwen_pixels: Vec<f32> = scenes.iter().flat_map(|s| s.qwen_pixels.iter().copied()).collect();
+
+        let regions: Vec<&PreparedRegion> = scenes.iter().flat_map(|s| &s.regions).collect();
+        let mut sam_pixels: Vec<f32> =
+            scenes.iter().flat_map(|s| s.sam_pixels.iter().copied()).collect();
+        regions.iter().for_each(|region| sam_pixels.extend_from_slice(&region.crop_pixels));
+        let sam_count = count + regions.len();
+
+        let sequence = Sequence::new(scenes, merged, device);
+        let region_scene =
+            scenes.iter().enumerate().flat_map(|(i, s)| s.regions.iter().map(move |_| i as i32));
+        let region_scene: Vec<i32> = region_scene.collect();
+        let reconstructions: Vec<&MaskTarget> =
+            scenes.iter().flat_map(|s| &s.described).chain(scenes.iter().flat_map(|s| &s.extra)).collect();
+        let grounds: Vec<&MaskTarget> = scenes.iter().flat_map(|s| &s.grounds).collect();
+
+        Self {
+            grid,
+            merged,
+            qwen_pixels: Tensor::from_data(
+                TensorData::new(qwen_pixels, [count, patches, patch_len]),
+                device,
+            ),
+            sam_pixels: Tensor::from_data(
+                TensorData::new(sam_pixels, [sam_count, 3, side, side]),
+                device,
+            ),
+            ids: sequence.ids,
+            rows: sequence.rows,
+            positions: sequence.positions,
+            hidden: sequence.hidden,
+            target_rows: sequence.target_rows,
+            target_ids: sequence.target_ids,
+            regions: RegionBatch::new(&regions, side, device),
+            region_scene: indices(region_scene, device),
+            reconstructions: DeviceMasks::new(&reconstructions, device),
+            grounds: (!grounds.is_empty()).then(|| DeviceMasks::new(&grounds, device)),
+            ground_rows: sequence.ground_rows,
+            boxes: boxes(scenes, device),
+            points: points(scenes, device),
+        }
+    }
+}
+
+impl DeviceMasks {
+    fn new(masks: &[&MaskTarget], device: &Device) -> Self {
+        let count = masks.len();
+        let shape_len = masks.first().map_or(0, |mask| mask.shape.len());
+        let shape: Vec<f32> = masks.iter().flat_map(|mask| mask.shape.iter().copied()).collect();
+        Self {
+            scene: indices(masks.iter().map(|mask| mask.scene as i32).collect(), device),
+            shape: Tensor::from_data(TensorData::new(shape, [count, shape_len]), device),
+            coverage: coverage(masks.iter().map(|mask| mask.coverage.as_slice()), device),
+        }
+    }
+}
+
+struct Sequence {
+    ids: Tensor<2, Int>,
+    rows: Tensor<1, Int>,
+    positions: Tensor<3, Int>,
+    hidden: Tensor<4, Bool>,
+    target_rows: Tensor<1, Int>,
+    target_ids: Tensor<1, Int>,
+    ground_rows: Tensor<1, Int>,
+}
+
+impl Sequence {
+    /// Pads the scenes' sequences to one length. Padding sees only itself, so that no row of the
+    /// attention is empty.
+    fn new(scenes: &[HostScene], merged: [usize; 2], device: &Device) -> Self {
+        let count = scenes.len();
+        let length = scenes.iter().map(|scene| scene.packed.slots.len()).max().unwrap_or(0);
+        let cells = merged[0] * merged[1];
+        let region_count: usize = scenes.iter().map(|scene| scene.regions.len()).sum();
+        let image_base = count * length;
+        let mask_base = image_base + count * cells;
+        let pos_base = mask_base + region_count;
+
+        let mut ids = vec![0_i32; count * length];
+        let mut rows: Vec<i32> = (0..(count * length) as i32).collect();
+        let mut positions = vec![0_i32; 3 * count * length];
+        let mut hidden = vec![true; count * length * length];
+        let mut target_rows = Vec::new();
+        let mut target_ids = Vec::new();
+        let mut ground_rows = Vec::new();
+        let mut first_region = 0;
+        for (scene, host) in scenes.iter().enumerate() {
+            let packed = &host.packed;
+            let base = scene * length;
+            for (place, slot) in packed.slots.iter().enumerate() {
+                match *slot {
+                    Slot::Token(id) => ids[base + place] = id as i32,
+                    Slot::Image(cell) => {
+                        rows[base + place] = (image_base + scene * cells + cell) as i32;
+                    }
+                    Slot::Mask(region) => {
+                        rows[base + place] = (mask_base + first_region + region) as i32;
+                    }
+                    Slot::Pos(region) => {
+                        rows[base + place] = (pos_base + first_region + region) as i32;
+                    }
+                }
+                for axis in 0..3 {
+                    positions[axis * count * length + base + place] = packed.positions[place][axis];
+                }
+                for key in 0..=place {
+                    hidden[(base + place) * length + key] = packed.is_hidden(place, key);
+                }
+            }
+            for place in packed.slots.len()..length {
+                hidden[(base + place) * length + place] = false;
+            }
+            for &(place, id) in &packed.targets {
+                target_rows.push((base + place) as i32);
+                target_ids.push(id as i32);
+            }
+            ground_rows.extend(packed.grounds.iter().map(|&(place, _)| (base + place) as i32));
+            first_region += host.regions.len();
+        }
+        Self {
+            ids: Tensor::from_data(TensorData::new(ids, [count, length]), device),
+            rows: indices(rows, device),
+            positions: Tensor::from_data(TensorData::new(positions, [3, count, length]), device),
+            hidden: Tensor::from_data(TensorData::new(hidden, [count, 1, length, length]), device),
+            target_rows: indices(target_rows, device),
+            target_ids: indices(target_ids, device),
+            ground_rows: indices(ground_rows, device),
+        }
+    }
+}
+
+fn boxes(scenes: &[HostScene], device: &Device) -> Option<(Tensor<2>, DeviceMasks)> {
+    let mut corners = Vec::new();
+    let mut targets = Vec::new();
+    for target in scenes.iter().flat_map(|scene| &scene.prompts) {
+        if let Prompt::Box(box_px) = target.prompt {
+            corners.extend(box_px);
+            targets.push(target);
+        }
+    }
+    let count = targets.len();
+    (count > 0).then(|| {
+        (
+            Tensor::from_data(TensorData::new(corners, [count, 4]), device),
+            prompt_masks(&targets, device),
+        )
+    })
+}
+
+fn points(
+    scenes: &[HostScene],
+    device: &Device,
+) -> Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)> {
+    let mut coordinates = Vec::new();
+    let mut targets = Vec::new();
+    for target in scenes.iter().flat_map(|scene| &scene.prompts) {
+        if let Prompt::Point(point) = target.prompt {
+            coordinates.extend(point);
+            targets.push(target);
+        }
+    }
+    let count = targets.len();
+    (count > 0).then(|| {
+        (
+            Tensor::from_data(TensorData::new(coordinates, [count, 1, 2]), device),
+            Tensor::from_data(TensorData::new(vec![1_i32; count], [count, 1]), device),
+            prompt_masks(&targets, device),
+        )
+    })
+}
+
+fn prompt_masks(targets: &[&PromptTarget], device: &Device) -> DeviceMasks {
+    let count = targets.len();
+    DeviceMasks {
+        scene: indices(targets.iter().map(|target| target.scene as i32).collect(), device),
+        shape: Tensor::zeros([count, 1], device),
+        coverage: coverage(targets.iter().map(|target| target.coverage.as_slice()), device),
+    }
+}
+
+fn coverage<'a>(masks: impl Iterator<Item = &'a [f32]>, device: &Device) -> Tensor<3> {
+    let mut values = Vec::new();
+    let mut count = 0;
+    for mask in masks {
+        values.extend_from_slice(mask);
+        count += 1;
+    }
+    let side = (values.len() / count.max(1)).isqrt();
+    Tensor::from_data(TensorData::new(values, [count, side, side]), device)
+}
+
+fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let count = values.len();
+    Tensor::from_data(TensorData::new(values, [count]), device)
+}

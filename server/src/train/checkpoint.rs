@@ -1,0 +1,137 @@
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::adamw::AdamW;
+use super::error::TrainError;
+use super::parameters::ParameterTable;
+
+const STATE: &str = "state.json";
+
+/// Where a run stands; beside it, the flat vectors of parameters and moments.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Steps done.
+    pub step: u64,
+    /// Scenes drawn so far; the next one has this index.
+    pub scenes: u64,
+    /// Region turns learned from.
+    pub turns: u64,
+    /// Seconds of training, over all pieces.
+    pub seconds: f64,
+    /// Updates of the optimiser.
+    pub updates: u64,
+    /// File name of the vectors.
+    pub vectors: String,
+    /// Module path and shape of each parameter, in order.
+    pub parameters: Vec<(String, Vec<usize>)>,
+}
+
+impl Checkpoint {
+    /// Writes a checkpoint; a crash at any moment leaves the one before usable.
+    ///
+    /// # Errors
+    /// Where a file cannot be written.
+    pub fn save(
+        mut self,
+        folder: &Path,
+        parameters: &[f32],
+        optimizer: &AdamW,
+    ) -> Result<(), TrainError> {
+        fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
+        self.vectors = format!("step-{:08}.f32", self.step);
+        let path = folder.join(&self.vectors);
+        write_atomically(&path, |file| {
+            for vector in [parameters, &optimizer.first, &optimizer.second] {
+                for chunk in vector.chunks(1 << 16) {
+                    let bytes: Vec<u8> = chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    file.write_all(&bytes)?;
+                }
+            }
+            Ok(())
+        })?;
+        let text = serde_json::to_vec_pretty(&self).map_err(|error| TrainError::Checkpoint {
+            path: folder.join(STATE),
+            reason: error.to_string(),
+        })?;
+        write_atomically(&folder.join(STATE), |file| file.write_all(&text))?;
+        self.remove_older(folder)
+    }
+
+    /// Reads the newest checkpoint; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// Where it cannot be read or belongs to another model.
+    pub fn load(
+        folder: &Path,
+        table: &ParameterTable,
+    ) -> Result<Option<(Self, Vec<f32>, [Vec<f32>; 2])>, TrainError> {
+        let path = folder.join(STATE);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = fs::read(&path).map_err(TrainError::io(&path))?;
+        let broken = |path: &Path, reason: String| TrainError::Checkpoint {
+            path: path.to_owned(),
+            reason,
+        };
+        let checkpoint: Self =
+            serde_json::from_slice(&text).map_err(|error| broken(&path, error.to_string()))?;
+        if checkpoint.parameters != listing(table) {
+            return Err(broken(
+                &path,
+                "the checkpoint's parameters are not those of the recipe's model".to_owned(),
+            ));
+        }
+        let path = folder.join(&checkpoint.vectors);
+        let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
+        let len = table.len();
+        if bytes.len() != 3 * len * size_of::<f32>() {
+            return Err(broken(&path, format!("{} bytes are not {len} x 3 numbers", bytes.len())));
+        }
+        let mut values = bytes
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|bytes| f32::from_le_bytes(*bytes));
+        let mut take = || -> Vec<f32> { values.by_ref().take(len).collect() };
+        let parameters = take();
+        let moments = [take(), take()];
+        Ok(Some((checkpoint, parameters, moments)))
+    }
+
+    fn remove_older(&self, folder: &Path) -> Result<(), TrainError> {
+        for entry in fs::read_dir(folder).map_err(TrainError::io(folder))? {
+            let path = entry.map_err(TrainError::io(folder))?.path();
+            let is_vectors = path.extension().is_some_and(|extension| extension == "f32");
+            if is_vectors && path.file_name() != Some(self.vectors.as_ref()) {
+                fs::remove_file(&path).map_err(TrainError::io(&path))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Module path and shape of each parameter.
+pub(super) fn listing(table: &ParameterTable) -> Vec<(String, Vec<usize>)> {
+    table
+        .parameters
+        .iter()
+        .map(|parameter| (parameter.path.clone(), parameter.shape.clone()))
+        .collect()
+}
+
+/// Writes beside `path`, reaches the disk, then takes its name.
+fn write_atomically(
+    path: &Path,
+    write: impl FnOnce(&mut fs::File) -> std::io::Result<()>,
+) -> Result<(), TrainError> {
+    let temporary: PathBuf = path.with_extension("partial");
+    let mut file = fs::File::create(&temporary).map_err(TrainError::io(&temporary))?;
+    write(&mut file)
+        .and_then(|()| file.sync_all())
+        .map_err(TrainError::io(&temporary))?;
+    fs::rename(&temporary, path).map_err(TrainError::io(path))
+}

@@ -1,0 +1,209 @@
+use fclm_core::fclm::prompt::{self, Piece};
+use fclm_core::fclm::{FclmError, FclmTokenizer};
+
+/// What a turn trains.
+#[derive(Debug, Clone, PartialEq)]
+pub enum TurnKind {
+    /// Text about a described region, by its number among the scene's described regions.
+    Describe {
+        /// Which of the scene's described regions.
+        region: usize,
+    },
+    /// Masks for an expression; one mask per `[SEG]` of the answer, by object index.
+    Find {
+        /// Objects to segment, in the order of the answer's `[SEG]`; several objects share one
+        /// mask where the answer has one `[SEG]` for all.
+        targets: Vec<Vec<usize>>,
+    },
+}
+
+/// One question and answer behind a scene's shared picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// What it trains.
+    pub kind: TurnKind,
+    /// What the person says, with region places.
+    pub question: String,
+    /// What the model must answer.
+    pub answer: String,
+}
+
+/// One token of a packed sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slot {
+    /// A token of text.
+    Token(u32),
+    /// Cell of the picture.
+    Image(usize),
+    /// `<mask>` of a described region.
+    Mask(usize),
+    /// `<pos>` of a described region.
+    Pos(usize),
+}
+
+/// A scene's conversations behind one picture, packed into one sequence: every conversation sees
+/// the picture and itself, no other conversation.
+#[derive(Debug, Clone)]
+pub(super) struct Packed {
+    pub(super) slots: Vec<Slot>,
+    /// M-RoPE positions.
+    pub(super) positions: Vec<[i32; 3]>,
+    /// 0 for the shared beginning, then the conversation's number from 1.
+    pub(super) segments: Vec<u16>,
+    /// Places whose next token is learned, with that token.
+    pub(super) targets: Vec<(usize, u32)>,
+    /// Places that predict `[SEG]`, with the objects whose union they must segment.
+    pub(super) grounds: Vec<(usize, Vec<usize>)>,
+}
+
+/// Texts that surround the turns, tokenised once.
+#[derive(Debug, Clone)]
+pub(super) struct Packer {
+    before_image: Vec<u32>,
+    after_image: Vec<u32>,
+    before_answer: Vec<u32>,
+    after_answer: Vec<u32>,
+    before_next: Vec<u32>,
+    tokenizer: FclmTokenizer,
+}
+
+const QUESTION: &str = "\u{1}";
+const ANSWER: &str = "\u{2}";
+const NEXT: &str = "\u{3}";
+
+impl Packer {
+    /// Cuts the chat template at the picture, the question and the answer.
+    pub(super) fn new(template: &str, tokenizer: &FclmTokenizer) -> Result<Self, FclmError> {
+        let messages = [
+            prompt::ChatMessage::user(format!("{}{QUESTION}", prompt::IMAGE_PLACE)),
+            prompt::ChatMessage::assistant(ANSWER),
+            prompt::ChatMessage::user(NEXT),
+        ];
+        let text = prompt::render(template, &messages)?;
+        let broken = || FclmError::Template("picture, question or answer got lost".to_owned());
+        let (head, rest) = text.split_once(QUESTION).ok_or_else(broken)?;
+        let (middle, rest) = rest.split_once(ANSWER).ok_or_else(broken)?;
+        let (between, _) = rest.split_once(NEXT).ok_or_else(broken)?;
+        let mut before_image = None;
+        let mut after_image = Vec::new();
+        for piece in prompt::pieces(head, tokenizer)? {
+            match piece {
+                Piece::Text(ids) if before_image.is_none() => before_image = Some(ids),
+                Piece::Text(ids) => after_image = ids,
+                Piece::Image | Piece::Region => {}
+            }
+        }
+        let between = tokenizer.encode(between)?;
+        let stop = between
+            .iter()
+            .position(|&id| id == tokenizer.special().im_end)
+            .ok_or_else(broken)?;
+        Ok(Self {
+            before_image: before_image.ok_or_else(broken)?,
+            after_image,
+            before_answer: tokenizer.encode(middle)?,
+            after_answer: between[..=stop].to_vec(),
+            before_next: between[stop + 1..].to_vec(),
+            tokenizer: tokenizer.clone(),
+        })
+    }
+
+    /// Packs a scene's conversations; `grid` is the raster of the picture's merged tokens.
+    pub(super) fn pack(
+        &self,
+        conversations: &[Vec<Turn>],
+        [height, width]: [usize; 2],
+    ) -> Result<Packed, FclmError> {
+        let mut packed = Packed {
+            slots: Vec::new(),
+            positions: Vec::new(),
+            segments: Vec::new(),
+            targets: Vec::new(),
+            grounds: Vec::new(),
+        };
+        let mut position = 0;
+        for &id in &self.before_image {
+            packed.push(Slot::Token(id), [position; 3], 0);
+            position += 1;
+        }
+        for cell in 0..height * width {
+            let (row, column) = ((cell / width) as i32, (cell % width) as i32);
+            packed.push(Slot::Image(cell), [position, position + row, position + column], 0);
+        }
+        position += height.max(width) as i32;
+        for &id in &self.after_image {
+            packed.push(Slot::Token(id), [position; 3], 0);
+            position += 1;
+        }
+        for (number, turns) in conversations.iter().enumerate() {
+            let mut position = position;
+            for (index, turn) in turns.iter().enumerate() {
+                let segment = number as u16 + 1;
+                if index > 0 {
+                    for &id in &self.before_next {
+                        packed.push(Slot::Token(id), [position; 3], segment);
+                        position += 1;
+                    }
+                }
+                position = self.pack_turn(&mut packed, turn, segment, position)?;
+            }
+        }
+        Ok(packed)
+    }
+
+    fn pack_turn(
+        &self,
+        packed: &mut Packed,
+        turn: &Turn,
+        segment: u16,
+        mut position: i32,
+    ) -> Result<i32, FclmError> {
+        let mut push = |packed: &mut Packed, slot| {
+            packed.push(slot, [position; 3], segment);
+            position += 1;
+        };
+        for piece in prompt::pieces(&turn.question, &self.tokenizer)? {
+            match (piece, &turn.kind) {
+                (Piece::Text(ids), _) => {
+                    ids.iter().for_each(|&id| push(packed, Slot::Token(id)));
+                }
+                (Piece::Region, TurnKind::Describe { region }) => {
+                    push(packed, Slot::Mask(*region));
+                    push(packed, Slot::Pos(*region));
+                }
+                (Piece::Region | Piece::Image, _) => {}
+            }
+        }
+        self.before_answer.iter().for_each(|&id| push(packed, Slot::Token(id)));
+
+        let seg = self.tokenizer.special().seg;
+        let mut masks = match &turn.kind {
+            TurnKind::Find { targets } => targets.iter(),
+            TurnKind::Describe { .. } => [].iter(),
+        };
+        let answer = self.tokenizer.encode(&turn.answer)?;
+        for &id in answer.iter().chain(&self.after_answer) {
+            let predicting = packed.slots.len() - 1;
+            packed.targets.push((predicting, id));
+            if id == seg {
+                let objects = masks.next().cloned().unwrap_or_default();
+                packed.grounds.push((predicting, objects));
+            }
+            push(packed, Slot::Token(id));
+        }
+        Ok(position)
+    }
+}
+
+impl Packed {
+    fn push(&mut self, slot: Slot, position: [i32; 3], segment: u16) {
+        self.slots.push(slot);
+        self.positions.push(position);
+        self.segments.push(segment);
+    }
+
+    /// Whether place `query` must not see place `key`.
+    pub(super) fn is_hidden(&self, query: usize, key: usize) -> bool {
+        key > query || (self.segments[key] != 0 && self.segments[key] != self.segments[query])
+    }
+}

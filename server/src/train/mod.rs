@@ -1,0 +1,25 @@
+//! Training: recipes, the stream of samples, the two-stage step, workers and checkpoints.
+
+mod adamw;
+mod batch;
+mod checkpoint;
+mod error;
+mod layout;
+mod log;
+mod parameters;
+mod recipe;
+mod run;
+mod sample;
+mod schedule;
+mod step;
+mod tokenizer;
+mod worker;
+
+pub use adamw::AdamW;
+pub use checkpoint::Checkpoint;
+pub use error::TrainError;
+pub use layout::{Turn, TurnKind};
+pub use parameters::ParameterTable;
+pub use recipe::Recipe;
+pub use run::{TrainOptions, train};
+pub use tokenizer::train_tokenizer;

@@ -1,0 +1,152 @@
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
+
+/// One parameter's place in the flat vector of all parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Parameter {
+    /// Module path, for example `qwen.model.layers.0.mlp.up_proj.weight`.
+    pub path: String,
+    /// Its shape.
+    pub shape: Vec<usize>,
+    /// Where it begins.
+    pub offset: usize,
+}
+
+impl Parameter {
+    /// Numbers it holds.
+    pub fn len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// All float parameters of a module in the order in which it visits them.
+///
+/// Optimiser, workers and checkpoints speak of one flat `f32` vector, so that averaging gradients,
+/// clipping their global norm and saving them need no walk over the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterTable {
+    /// The parameters.
+    pub parameters: Vec<Parameter>,
+}
+
+impl ParameterTable {
+    /// Lists a module's parameters.
+    pub fn of<M: Module>(module: &M) -> Self {
+        let mut lister = Lister { path: Vec::new(), parameters: Vec::new(), offset: 0 };
+        module.visit(&mut lister);
+        Self { parameters: lister.parameters }
+    }
+
+    /// Numbers in all.
+    pub fn len(&self) -> usize {
+        self.parameters.last().map_or(0, |last| last.offset + last.len())
+    }
+
+    /// Whether there is no parameter.
+    pub fn is_empty(&self) -> bool {
+        self.parameters.is_empty()
+    }
+
+    /// Copies the parameters out.
+    pub fn values<M: Module>(&self, module: &M) -> Vec<f32> {
+        let mut reader = Reader { out: Vec::with_capacity(self.len()) };
+        module.visit(&mut reader);
+        reader.out
+    }
+
+    /// Copies the gradients out; parameters without one get zeros.
+    pub fn gradients<M: Module>(&self, module: &M, gradients: &Gradients) -> Vec<f32> {
+        let mut reader = GradientReader { out: Vec::with_capacity(self.len()), gradients };
+        module.visit(&mut reader);
+        reader.out
+    }
+
+    /// A module with these parameters on `device`, as new leaves of the autodiff graph.
+    ///
+    /// # Panics
+    /// Panics where `values` has another length than the table.
+    pub fn with_values<M: Module>(&self, module: M, values: &[f32], device: &Device) -> M {
+        assert_eq!(values.len(), self.len(), "one value for each parameter");
+        module.map(&mut Writer { values, offset: 0, device })
+    }
+}
+
+struct Lister {
+    path: Vec<String>,
+    parameters: Vec<Parameter>,
+    offset: usize,
+}
+
+impl ModuleVisitor for Lister {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        let shape = param.lazy_shape().as_slice().to_vec();
+        let parameter = Parameter { path: self.path.join("."), shape, offset: self.offset };
+        self.offset += parameter.len();
+        self.parameters.push(parameter);
+    }
+}
+
+struct Reader {
+    out: Vec<f32>,
+}
+
+impl ModuleVisitor for Reader {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        extend(&mut self.out, param.val().into_data());
+    }
+}
+
+struct GradientReader<'a> {
+    out: Vec<f32>,
+    gradients: &'a Gradients,
+}
+
+impl ModuleVisitor for GradientReader<'_> {
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        match param.val().grad(self.gradients) {
+            Some(gradient) => extend(&mut self.out, gradient.into_data()),
+            None => {
+                let count = self.out.len() + param.lazy_shape().num_elements();
+                self.out.resize(count, 0.0);
+            }
+        }
+    }
+}
+
+fn extend(out: &mut Vec<f32>, data: TensorData) {
+    match data.as_slice::<f32>() {
+        Ok(values) => out.extend_from_slice(values),
+        Err(_) => out.extend(data.iter::<f32>()),
+    }
+}
+
+struct Writer<'a> {
+    values: &'a [f32],
+    offset: usize,
+    device: &'a Device,
+}
+
+impl ModuleMapper for Writer<'_> {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let shape = param.lazy_shape();
+        let count = shape.num_elements();
+        let values = self.values[self.offset..self.offset + count].to_vec();
+        self.offset += count;
+        let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
+        let (id, _, mapper) = param.consume();
+        Param::from_mapped_value(id, tensor.require_grad(), mapper)
+    }
+}

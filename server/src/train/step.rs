@@ -1,0 +1,300 @@
+use burn::tensor::{Int, Tensor, activation};
+
+use fclm_core::fclm::{ConsistencyConfig, Fclm, LatentSpace, SelfReconstruction};
+use fclm_core::loss::{self, segmentation_loss};
+use fclm_core::region::RegionTokens;
+use fclm_core::sam::Decoded;
+
+use super::batch::{Batch, DeviceMasks};
+
+/// Which stage a step belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TrainStage {
+    One,
+    Two,
+}
+
+/// Names of the numbers in [`StepOutput::terms`], in order.
+pub(super) const TERMS: [&str; 9] = [
+    "loss", "ce", "seg", "consist", "prompt", "score", "token_acc", "find_iou", "pos_iou",
+];
+
+/// A step's loss, and the terms that make it up, for the log.
+#[derive(Debug)]
+pub(super) struct StepOutput {
+    pub(super) loss: Tensor<1>,
+    /// `[TERMS.len()]`
+    pub(super) terms: Tensor<1>,
+}
+
+/// What does not change from step to step.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct LossRecipe {
+    pub(super) consistency: ConsistencyConfig,
+    pub(super) score_weight: f64,
+}
+
+/// `L = L_ce + L_seg + L_consist`, and SAM's own task beside it in stage 1.
+pub(super) fn step(model: &Fclm, batch: Batch, stage: TrainStage, recipe: LossRecipe) -> StepOutput {
+    let scenes = batch.qwen_pixels.dims()[0];
+    let vision = model.qwen.encode_images(batch.qwen_pixels, batch.grid);
+    let maps = model.sam.image_encoder.forward(batch.sam_pixels);
+    let crops = maps.dims()[0] - scenes;
+    let images = maps.clone().narrow(0, 0, scenes);
+    let crops = maps.narrow(0, scenes, crops);
+
+    let tokens = model.extract_regions(
+        crops,
+        images.clone().select(0, batch.region_scene.clone()),
+        vision.clone().select(0, batch.region_scene),
+        batch.merged,
+        batch.regions,
+    );
+    let hidden = read(model, vision, &tokens, batch.ids, batch.rows, batch.positions, batch.hidden);
+    let (ce, accuracy) = cross_entropy(model, hidden.clone(), batch.target_rows, batch.target_ids);
+
+    let zero = || Tensor::<1>::zeros([1], &ce.device());
+    let (described, _) = (tokens.pos.dims()[0], ());
+    let seg_hidden = batch.grounds.is_some().then(|| hidden.select(0, batch.ground_rows));
+    let reconstruct = match stage {
+        TrainStage::One => reconstruction_tokens(model, &tokens, &batch.reconstructions, recipe),
+        TrainStage::Two => None,
+    };
+
+    // `[SEG]` and `<pos>` go through the decoder together, each as one sparse token.
+    let mut sparse = Vec::new();
+    let mut scene_of = Vec::new();
+    let mut coverage = Vec::new();
+    let mut ground_count = 0;
+    let mut latent = zero();
+    if let (Some(seg), Some(masks)) = (seg_hidden, &batch.grounds) {
+        ground_count = seg.dims()[0];
+        let projected = model.seg_projection.forward(seg.clone());
+        if stage == TrainStage::Two {
+            if let Some(kind) = recipe.consistency.latent {
+                let pos = model.region.position.forward(masks.shape.clone());
+                latent = match recipe.consistency.space {
+                    LatentSpace::Prompt => {
+                        loss::latent_loss(projected.clone(), model.seg_projection.forward(pos), kind)
+                    }
+                    LatentSpace::Language => loss::latent_loss(seg, pos, kind),
+                };
+            }
+        }
+        sparse.push(projected);
+        scene_of.push(masks.scene.clone());
+        coverage.push(masks.coverage.clone());
+    }
+    if let Some(reconstruct) = reconstruct {
+        sparse.push(reconstruct.tokens);
+        scene_of.push(reconstruct.scene);
+        coverage.push(reconstruct.coverage);
+    }
+    debug_assert!(described > 0, "a step describes at least one region");
+
+    let mut seg_loss = zero();
+    let mut self_loss = zero();
+    let mut score = zero();
+    let mut find_iou = zero();
+    let mut pos_iou = zero();
+    if !sparse.is_empty() {
+        let embeddings = images.clone().select(0, Tensor::cat(scene_of, 0));
+        let Decoded { low_res, iou: scores } =
+            model.decode_tokens(Tensor::cat(sparse, 0), embeddings).single();
+        let [masks, _, height, width] = low_res.dims();
+        let logits = low_res.reshape([masks, height, width]);
+        let coverage: Tensor<3> = Tensor::cat(coverage, 0);
+        let actual = iou(logits.clone(), coverage.clone());
+        score = loss::score_loss(scores.reshape([masks]), actual.clone());
+        if ground_count > 0 {
+            seg_loss = segmentation_loss(
+                logits.clone().narrow(0, 0, ground_count),
+                coverage.clone().narrow(0, 0, ground_count),
+            );
+            find_iou = actual.clone().narrow(0, 0, ground_count).mean();
+        }
+        let rest = masks - ground_count;
+        if rest > 0 {
+            self_loss = segmentation_loss(
+                logits.narrow(0, ground_count, rest),
+                coverage.narrow(0, ground_count, rest),
+            );
+            pos_iou = actual.narrow(0, ground_count, rest).mean();
+        }
+    }
+    let (prompt, prompt_score) = match stage {
+        TrainStage::One => prompt_task(model, &images, batch.boxes, batch.points),
+        TrainStage::Two => (zero(), zero()),
+    };
+
+    let consist = self_loss + latent;
+    let score = score + prompt_score;
+    let loss = ce.clone()
+        + seg_loss.clone()
+        + consist.clone()
+        + prompt.clone()
+        + score.clone().mul_scalar(recipe.score_weight);
+    let terms = Tensor::cat(
+        vec![loss.clone(), ce, seg_loss, consist, prompt, score, accuracy, find_iou, pos_iou],
+        0,
+    )
+    .detach();
+    StepOutput { loss, terms }
+}
+
+/// Hidden states of all places, `[scenes * length, hidden_size]`.
+fn read(
+    model: &Fclm,
+    vision: Tensor<3>,
+    tokens: &RegionTokens,
+    ids: Tensor<2, Int>,
+    rows: Tensor<1, Int>,
+    positions: Tensor<3, Int>,
+    hidden: Tensor<4, burn::tensor::Bool>,
+) -> Tensor<2> {
+    let [scenes, length] = ids.dims();
+    let [_, cells, width] = vision.dims();
+    let table = Tensor::cat(
+        vec![
+            model.qwen.embed(ids).reshape([scenes * length, width]),
+            vision.reshape([scenes * cells, width]),
+            tokens.mask.clone(),
+            tokens.pos.clone(),
+        ],
+        0,
+    );
+    let embeds = table.select(0, rows).reshape([scenes, length, width]);
+    model
+        .qwen
+        .forward(embeds, positions, Some(hidden), None)
+        .reshape([scenes * length, width])
+}
+
+/// Mean cross-entropy of the answers' tokens, and the share of them that is most likely.
+fn cross_entropy(
+    model: &Fclm,
+    hidden: Tensor<2>,
+    rows: Tensor<1, Int>,
+    ids: Tensor<1, Int>,
+) -> (Tensor<1>, Tensor<1>) {
+    let [count] = ids.dims();
+    let logits = model.qwen.logits(hidden.select(0, rows).unsqueeze::<3>());
+    let [_, _, vocab] = logits.dims();
+    let logits = logits.reshape([count, vocab]);
+    let accuracy = logits
+        .clone()
+        .detach()
+        .argmax(1)
+        .reshape([count])
+        .equal(ids.clone())
+        .float()
+        .mean();
+    let log_probability = activation::log_softmax(logits, 1).gather(1, ids.reshape([count, 1]));
+    (log_probability.mean().neg(), accuracy)
+}
+
+struct Reconstruction {
+    tokens: Tensor<2>,
+    scene: Tensor<1, Int>,
+    coverage: Tensor<3>,
+}
+
+/// What must draw its own mask back (the paper's equation 4), after `seg_projection`.
+fn reconstruction_tokens(
+    model: &Fclm,
+    tokens: &RegionTokens,
+    masks: &DeviceMasks,
+    recipe: LossRecipe,
+) -> Option<Reconstruction> {
+    let described = tokens.mask.dims()[0];
+    let of_mask = || Reconstruction {
+        tokens: model.seg_projection.forward(tokens.mask.clone()),
+        scene: masks.scene.clone().narrow(0, 0, described),
+        coverage: masks.coverage.clone().narrow(0, 0, described),
+    };
+    let of_pos = || Reconstruction {
+        tokens: model
+            .seg_projection
+            .forward(model.region.position.forward(masks.shape.clone())),
+        scene: masks.scene.clone(),
+        coverage: masks.coverage.clone(),
+    };
+    match recipe.consistency.self_reconstruction {
+        SelfReconstruction::None => None,
+        SelfReconstruction::Pos => Some(of_pos()),
+        SelfReconstruction::Mask => Some(of_mask()),
+        SelfReconstruction::Both => {
+            let (mask, pos) = (of_mask(), of_pos());
+            Some(Reconstruction {
+                tokens: Tensor::cat(vec![mask.tokens, pos.tokens], 0),
+                scene: Tensor::cat(vec![mask.scene, pos.scene], 0),
+                coverage: Tensor::cat(vec![mask.coverage, pos.coverage], 0),
+            })
+        }
+    }
+}
+
+/// SAM's own task: boxes and points as prompts, the best of the three masks is learned, and all
+/// three scores. Returns the mask loss and the score loss.
+fn prompt_task(
+    model: &Fclm,
+    images: &Tensor<4>,
+    boxes: Option<(Tensor<2>, DeviceMasks)>,
+    points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
+) -> (Tensor<1>, Tensor<1>) {
+    let mut sparse = Vec::new();
+    let mut scene = Vec::new();
+    let mut coverage = Vec::new();
+    if let Some((boxes, masks)) = boxes {
+        sparse.push(model.sam.prompt_encoder.sparse(None, Some(boxes)));
+        scene.push(masks.scene);
+        coverage.push(masks.coverage);
+    }
+    if let Some((points, labels, masks)) = points {
+        sparse.push(model.sam.prompt_encoder.sparse(Some((points, labels)), None));
+        scene.push(masks.scene);
+        coverage.push(masks.coverage);
+    }
+    if sparse.is_empty() {
+        let zero = Tensor::zeros([1], &images.device());
+        return (zero.clone(), zero);
+    }
+    let sparse: Tensor<3> = Tensor::cat(sparse, 0);
+    let [prompts, _, _] = sparse.dims();
+    let Decoded { low_res, iou: scores } = model
+        .sam
+        .mask_decoder
+        .forward(
+            images.clone().select(0, Tensor::cat(scene, 0)),
+            model.sam.prompt_encoder.dense_pe(),
+            sparse,
+            model.sam.prompt_encoder.dense_no_mask(prompts),
+        )
+        .multi();
+    let [_, candidates, height, width] = low_res.dims();
+    let coverage: Tensor<3> = Tensor::cat(coverage, 0);
+    let every = coverage
+        .clone()
+        .unsqueeze_dim::<4>(1)
+        .expand([prompts, candidates, height, width])
+        .reshape([prompts * candidates, height, width]);
+    let flat = low_res.clone().reshape([prompts * candidates, height, width]);
+    let actual = iou(flat, every);
+    let score = loss::score_loss(scores.reshape([prompts * candidates]), actual.clone());
+    // Only the mask that fits best learns, so that the three may mean different things.
+    let best = actual.reshape([prompts, candidates]).argmax(1);
+    let best = best.reshape([prompts, 1, 1, 1]).expand([prompts, 1, height, width]);
+    let chosen = low_res.gather(1, best).reshape([prompts, height, width]);
+    (segmentation_loss(chosen, coverage), score)
+}
+
+/// IoU of thresholded masks, `[masks]`, without gradient. An empty pair counts as 1.
+fn iou(logits: Tensor<3>, coverage: Tensor<3>) -> Tensor<1> {
+    let [masks, height, width] = logits.dims();
+    let binary = |mask: Tensor<3, burn::tensor::Bool>| mask.float().reshape([masks, height * width]);
+    let predicted = binary(logits.detach().greater_scalar(0.0));
+    let wanted = binary(coverage.greater_scalar(0.5));
+    let both = (predicted.clone() * wanted.clone()).sum_dim(1);
+    let either = (predicted + wanted).sum_dim(1) - both.clone();
+    (both.add_scalar(1e-3) / either.add_scalar(1e-3)).reshape([masks])
+}

@@ -1,0 +1,141 @@
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+
+use burn::tensor::Device;
+
+use fclm_core::fclm::Fclm;
+use fclm_core::qwen::GridThw;
+
+use super::batch::Batch;
+use super::error::TrainError;
+use super::parameters::ParameterTable;
+use super::recipe::Recipe;
+use super::sample::Sampler;
+use super::step::{LossRecipe, TERMS, TrainStage, step};
+
+/// What a worker is to do in one step.
+#[derive(Debug, Clone)]
+pub(super) struct Task {
+    pub(super) parameters: Arc<Vec<f32>>,
+    pub(super) stage: TrainStage,
+    /// Index of the worker's first scene.
+    pub(super) first_scene: u64,
+    pub(super) scenes: usize,
+    pub(super) detailed_share: f64,
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    pub(super) gradients: Vec<f32>,
+    pub(super) terms: [f32; TERMS.len()],
+    /// Region turns learned from.
+    pub(super) turns: usize,
+}
+
+/// A thread that owns a copy of the model and computes gradients.
+///
+/// Elementwise operations, norms and softmax run on one core in the CPU backend, so two workers
+/// with half the batch each use two cores better than one worker with all of it. Each has a thread
+/// pool of one thread: matrix products then stay on the worker's own core.
+#[derive(Debug)]
+pub(super) struct Worker {
+    tasks: Sender<Task>,
+    outcomes: Receiver<Result<Outcome, TrainError>>,
+    handle: Option<JoinHandle<()>>,
+}
+
+impl Worker {
+    pub(super) fn spawn(
+        number: usize,
+        model: Fclm,
+        table: ParameterTable,
+        recipe: &Recipe,
+        sampler: Sampler,
+        device: Device,
+    ) -> Result<Self, TrainError> {
+        let (tasks, inbox) = channel::<Task>();
+        let (outbox, outcomes) = channel();
+        let recipe = recipe.clone();
+        let pool = rayon::ThreadPoolBuilder::new()
+            .num_threads(1)
+            .thread_name(move |_| format!("train-{number}"))
+            .build()
+            .map_err(|error| TrainError::Worker(error.to_string()))?;
+        let handle = std::thread::Builder::new()
+            .name(format!("train-{number}-feed"))
+            .spawn(move || {
+                pool.install(move || {
+                    let mut model = model;
+                    while let Ok(task) = inbox.recv() {
+                        let (next, outcome) = compute(model, &task, &table, &recipe, &sampler, &device);
+                        model = next;
+                        if outbox.send(outcome).is_err() {
+                            break;
+                        }
+                    }
+                });
+            })
+            .map_err(|error| TrainError::Worker(error.to_string()))?;
+        Ok(Self { tasks, outcomes, handle: Some(handle) })
+    }
+
+    pub(super) fn start(&self, task: Task) -> Result<(), TrainError> {
+        self.tasks
+            .send(task)
+            .map_err(|_| TrainError::Worker("its thread has ended".to_owned()))
+    }
+
+    pub(super) fn finish(&self) -> Result<Outcome, TrainError> {
+        self.outcomes
+            .recv()
+            .map_err(|_| TrainError::Worker("its thread has ended".to_owned()))?
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        let (closed, _) = channel();
+        self.tasks = closed;
+        if let Some(handle) = self.handle.take() {
+            // A worker that panicked has said so on its channel already.
+            let _ = handle.join();
+        }
+    }
+}
+
+fn compute(
+    model: Fclm,
+    task: &Task,
+    table: &ParameterTable,
+    recipe: &Recipe,
+    sampler: &Sampler,
+    device: &Device,
+) -> (Fclm, Result<Outcome, TrainError>) {
+    let model = table.with_values(model, &task.parameters, device);
+    let scenes: Result<Vec<_>, TrainError> = (0..task.scenes)
+        .map(|scene| {
+            sampler.scene(task.first_scene + scene as u64, scene, task.detailed_share)
+        })
+        .collect();
+    let scenes = match scenes {
+        Ok(scenes) => scenes,
+        Err(error) => return (model, Err(error)),
+    };
+    let turns = scenes.iter().map(|scene| scene.described.len() + scene.grounds.len()).sum();
+    let grid: GridThw = sampler.grid();
+    let batch = Batch::new(&scenes, grid, &recipe.model, device);
+    let losses = LossRecipe {
+        consistency: recipe.consistency,
+        score_weight: recipe.score_weight,
+    };
+    let output = step(&model, batch, task.stage, losses);
+    let mut terms = [0.0; TERMS.len()];
+    for (term, value) in terms.iter_mut().zip(output.terms.into_data().iter::<f32>()) {
+        *term = value;
+    }
+    let gradients = output.loss.backward();
+    let gradients = table.gradients(&model, &gradients);
+    (model, Ok(Outcome { gradients, terms, turns }))
+}
