@@ -16,6 +16,8 @@ pub mod fclm;
 mod fixtures;
 pub mod image;
 #[cfg(feature = "model")]
+mod linear;
+#[cfg(feature = "model")]
 pub mod loss;
 pub mod mask;
 #[cfg(feature = "model")]

@@ -39,7 +39,7 @@ pub(super) fn rms_norm(norm: &RmsNorm, x: Tensor<3>) -> Tensor<3> {
 }
 
 /// `silu(gate) * up`.
-pub(super) fn gated(gate: Tensor<3>, up: Tensor<3>) -> Tensor<3> {
+pub(super) fn gated<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
     let open = sigmoid(gate.clone());
     gate * open * up
 }

@@ -1,10 +1,10 @@
 //! Rotary embeddings that rotate the first half of a head against the second.
 
 use burn::nn::Linear;
-use burn::tensor::module::linear;
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
 use super::{GridThw, TextRope};
+use crate::linear::over_rows;
 
 /// Cosines and sines of every position, computed once and shared by all layers.
 #[derive(Debug, Clone)]
@@ -106,7 +106,7 @@ impl Rotation {
     /// much cheaper than two slices, whose gradients are padded with zeros.
     fn half_turned(&self, x: Tensor<4>) -> Tensor<4> {
         if x.is_autodiff() {
-            return linear(x, self.half_turn.clone(), None);
+            return over_rows(x, |rows| rows.matmul(self.half_turn.clone()));
         }
         let half = x.dims()[3] / 2;
         let first = x.clone().narrow(3, 0, half);
@@ -118,7 +118,8 @@ impl Rotation {
     pub(super) fn project(&self, projection: &Linear, x: Tensor<3>, heads: usize) -> Tensor<4> {
         let [batch, len, _] = x.dims();
         let head_dim = self.half_turn.dims()[0];
-        self.apply(projection.forward(x).reshape([batch, len, heads, head_dim]))
+        let projected = over_rows(x, |rows| projection.forward(rows));
+        self.apply(projected.reshape([batch, len, heads, head_dim]))
     }
 }
 

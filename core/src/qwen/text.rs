@@ -10,6 +10,7 @@ use super::rope::Rotation;
 use super::vision::GatedMlp;
 use super::{TextConfig, TextRope};
 use crate::attention::SharedMask;
+use crate::linear::over_rows;
 
 /// Embeddings, decoder layers and the final norm.
 ///
@@ -166,7 +167,7 @@ impl SelfAttention {
         let k = rotation
             .project(&self.k_proj, x.clone(), self.kv_heads)
             .swap_dims(1, 2);
-        let v = self.v_proj.forward(x);
+        let v = over_rows(x, |rows| self.v_proj.forward(rows));
         let v = v
             .reshape([batch, len, self.kv_heads, width / self.heads])
             .swap_dims(1, 2);
@@ -175,7 +176,8 @@ impl SelfAttention {
             None => [k, v],
         };
         let mixed = mask.attend(q, k, v, None);
-        self.o_proj
-            .forward(mixed.swap_dims(1, 2).reshape([batch, len, width]))
+        over_rows(mixed.swap_dims(1, 2).reshape([batch, len, width]), |rows| {
+            self.o_proj.forward(rows)
+        })
     }
 }

@@ -10,6 +10,7 @@ use super::layers::{gated, linear, rms_norm, rms_norm_layer};
 use super::rope::Rotation;
 use super::{GridThw, VisionConfig};
 use crate::attention::{Attend, attend};
+use crate::linear::over_rows;
 
 /// The tower's norms all use this epsilon; no configuration names it.
 const NORM_EPSILON: f64 = 1e-6;
@@ -209,11 +210,8 @@ impl PatchEmbed {
         let weight = self.proj.weight.val();
         let [width, ..] = weight.dims();
         let [.., patch_dim] = patches.dims();
-        project(
-            patches,
-            weight.reshape([width, patch_dim]).transpose(),
-            None,
-        )
+        let weight = weight.reshape([width, patch_dim]).transpose();
+        over_rows(patches, |rows| project(rows, weight, None))
     }
 }
 
@@ -257,13 +255,13 @@ impl VisionAttention {
             1 => outputs.remove(0),
             _ => Tensor::cat(outputs, 1),
         };
-        self.proj.forward(mixed)
+        over_rows(mixed, |rows| self.proj.forward(rows))
     }
 
     fn queries_keys_values(&self, x: Tensor<3>) -> [Tensor<3>; 3] {
         let [.., width] = x.dims();
         if !x.is_autodiff() {
-            let qkv = self.qkv.forward(x);
+            let qkv = over_rows(x, |rows| self.qkv.forward(rows));
             return [0, 1, 2].map(|part| qkv.clone().narrow(2, part * width, width));
         }
         // The gradient of a slice is padded with zeros to the whole: cheap for weights, not for
@@ -273,7 +271,7 @@ impl VisionAttention {
         [0, 1, 2].map(|part| {
             let weight = weight.clone().narrow(1, part * width, width);
             let bias = bias.clone().map(|bias| bias.narrow(0, part * width, width));
-            project(x.clone(), weight, bias)
+            over_rows(x.clone(), |rows| project(rows, weight, bias))
         })
     }
 }
@@ -292,8 +290,10 @@ impl GatedMlp {
     ///
     /// - input and output: `[B, L, width]`
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let gate = self.gate_proj.forward(x.clone());
-        self.down_proj.forward(gated(gate, self.up_proj.forward(x)))
+        over_rows(x, |rows| {
+            let gate = self.gate_proj.forward(rows.clone());
+            self.down_proj.forward(gated(gate, self.up_proj.forward(rows)))
+        })
     }
 }
 
@@ -301,7 +301,7 @@ impl PatchMerger {
     fn forward(&self, x: Tensor<3>, square: usize) -> Tensor<3> {
         let [frames, patches, width] = x.dims();
         let x = rms_norm(&self.ln_q, x).reshape([frames, patches / square, square * width]);
-        self.project.forward(gelu(self.expand.forward(x)))
+        over_rows(x, |rows| self.project.forward(gelu(self.expand.forward(rows))))
     }
 }
 

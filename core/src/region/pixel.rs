@@ -4,6 +4,7 @@ use burn::tensor::{Bool, Device, Tensor};
 
 use super::config::RegionConfig;
 use crate::attention::{Attend, attend};
+use crate::linear::over_rows;
 
 /// Step 2, pixel enhancement: pre-norm cross-attention from the region's vector to the foreground
 /// cells of the whole image's SAM map, with a residual.
@@ -53,8 +54,8 @@ impl PixelEnhancement {
         let query = self.q_proj.forward(self.norm.forward(region.clone()));
         let attended = attend(
             heads(query.reshape([regions, 1, width])),
-            heads(self.k_proj.forward(features.clone())),
-            heads(self.v_proj.forward(features)),
+            heads(over_rows(features.clone(), |rows| self.k_proj.forward(rows))),
+            heads(over_rows(features, |rows| self.v_proj.forward(rows))),
             Some(hidden.reshape([regions, 1, 1, cells])),
             None,
             Attend::default(),

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::config::RegionConfig;
 use super::deformable::deformable_attention;
+use crate::linear::over_rows;
 
 /// Step 3, semantic guidance: deformable attention around the region's centre over the Qwen ViT's
 /// tokens, a residual, then an MLP to the LLM's width, which gives `<mask>`.
@@ -85,9 +86,7 @@ impl SemanticGuidance {
         let head_dim = dim / heads;
         let query = self.norm.forward(region.clone());
 
-        let value = self
-            .value_proj
-            .forward(vision)
+        let value = over_rows(vision, |rows| self.value_proj.forward(rows))
             .swap_dims(1, 2)
             .reshape([regions, heads, head_dim, height, width]);
         let scale = Tensor::<1>::from_floats([1.0 / width as f32, 1.0 / height as f32], &region.device());

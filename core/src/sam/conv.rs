@@ -6,7 +6,7 @@ use burn::tensor::module::{conv2d, linear};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Device, Tensor};
 
-use super::linear::over_rows;
+use crate::linear::over_rows;
 
 /// Kernel and bias of a convolution, `[out, in / groups, height, width]` as published.
 #[derive(Module, Debug)]

@@ -7,7 +7,7 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{gelu, relu};
 use burn::tensor::{Device, Tensor};
 
-use super::linear::over_rows;
+use crate::linear::over_rows;
 use super::transformer::TwoWayTransformer;
 use super::{Conv, DecoderConfig, LayerNorm2d};
 

@@ -12,7 +12,7 @@
 mod config;
 mod conv;
 mod image_encoder;
-mod linear;
+
 mod mask_decoder;
 mod model;
 mod neck;

@@ -9,7 +9,7 @@ use burn::tensor::module::{conv2d, linear};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::conv::same_3x3;
-use super::linear::over_rows;
+use crate::linear::over_rows;
 use super::vit::pad_to;
 use super::{Conv, Neck, TinyVitConfig};
 use crate::attention::{Attend, attend};

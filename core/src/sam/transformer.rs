@@ -8,7 +8,7 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::DecoderConfig;
-use super::linear::over_rows;
+use crate::linear::over_rows;
 use crate::attention::{Attend, attend};
 
 const CROSS_ATTENTION_DOWNSAMPLING: usize = 2;

@@ -8,7 +8,7 @@ use burn::tensor::activation::gelu;
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use super::linear::over_rows;
+use crate::linear::over_rows;
 use super::{Conv, Neck, VitConfig};
 use crate::attention::{Attend, attend};
 

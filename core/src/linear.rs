@@ -10,7 +10,7 @@ use burn::tensor::Tensor;
 /// # Shapes
 /// - x: `[.., in]`; `map`: `[rows, in]` to `[rows, out]`
 /// - output: `[.., out]`
-pub(super) fn over_rows<const D: usize>(
+pub(crate) fn over_rows<const D: usize>(
     x: Tensor<D>,
     map: impl FnOnce(Tensor<2>) -> Tensor<2>,
 ) -> Tensor<D> {
