@@ -6,15 +6,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-/// Exit code for bad input.
-const BAD_INPUT: u8 = 2;
-
 fn main() -> ExitCode {
-    match cli::Cli::parse().run() {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("fclm: {error:#}");
-            ExitCode::from(BAD_INPUT)
-        }
+    match cli::Cli::try_parse() {
+        Ok(cli) => cli.run().unwrap_or_else(|error| cli::refuse(&format!("{error:#}"))),
+        Err(error) => cli::explain(&error),
     }
 }

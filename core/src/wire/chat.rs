@@ -2,6 +2,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{FinishReason, FoundRegion, ImageInfo, Region, RunState};
 
+/// Longest text of a message, in characters.
+pub const MAX_TEXT: usize = 4000;
+
 /// What the user wants of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -103,11 +103,34 @@ fn sniff(bytes: &[u8]) -> Result<ImageFormat, AppError> {
     }
 }
 
+/// Decodes a JPEG, PNG or WebP into an upright picture without transparency.
+///
+/// # Errors
+/// Where the bytes are none of the three, are broken, or are over a limit.
+pub fn decode_picture(bytes: &[u8], limits: &ImageLimits) -> Result<RgbImage, AppError> {
+    decode_as(bytes, sniff(bytes)?, limits)
+}
+
 fn reencode(
     bytes: &[u8],
     format: ImageFormat,
     limits: &ImageLimits,
 ) -> Result<EncodedImage, AppError> {
+    let pixels = decode_as(bytes, format, limits)?;
+    let (width, height) = pixels.dimensions();
+    let (bytes, format) = match format {
+        ImageFormat::Jpeg => (encode_jpeg(&pixels), StoredFormat::Jpeg),
+        _ => (encode_png(&pixels), StoredFormat::Png),
+    };
+    let bytes = bytes.map_err(|error| AppError::Internal(Box::new(error)))?;
+    Ok(EncodedImage { bytes, format, width, height })
+}
+
+fn decode_as(
+    bytes: &[u8],
+    format: ImageFormat,
+    limits: &ImageLimits,
+) -> Result<RgbImage, AppError> {
     let failed = |error: ImageError| match error {
         ImageError::Limits(_) => AppError::TooLarge {
             message: "Opening the picture takes more memory than is allowed.".to_owned(),
@@ -128,14 +151,7 @@ fn reencode(
     let orientation = decoder.orientation().map_err(failed)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     picture.apply_orientation(orientation);
-    let pixels = opaque(picture);
-    let (width, height) = pixels.dimensions();
-    let (bytes, format) = match format {
-        ImageFormat::Jpeg => (encode_jpeg(&pixels), StoredFormat::Jpeg),
-        _ => (encode_png(&pixels), StoredFormat::Png),
-    };
-    let bytes = bytes.map_err(|error| AppError::Internal(Box::new(error)))?;
-    Ok(EncodedImage { bytes, format, width, height })
+    Ok(opaque(picture))
 }
 
 fn check_size((width, height): (u32, u32), limits: &ImageLimits) -> Result<(), AppError> {

@@ -1,5 +1,5 @@
 use axum::{Json, extract::State, http::StatusCode};
-use fclm_core::wire::{Message, Mode, PostMessage, PostedMessage, Region, Role, RunState};
+use fclm_core::wire::{MAX_TEXT, Message, Mode, PostMessage, PostedMessage, Region, Role, RunState};
 use tokio::sync::mpsc;
 
 use super::{
@@ -13,8 +13,6 @@ use crate::{
     store::{NewRun, new_id, now},
 };
 
-/// Longest text of a message, in characters.
-const MAX_TEXT: usize = 4000;
 /// How the interface names a region in a text.
 const REGION_OPEN: &str = "<region:";
 

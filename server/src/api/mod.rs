@@ -25,7 +25,7 @@ mod trace;
 use std::{sync::Arc, time::Duration};
 
 pub use self::{
-    decode::ImageLimits,
+    decode::{ImageLimits, decode_picture},
     error::{AppError, ErrorBody},
     router::{openapi, router},
     site::{Site, SiteError},

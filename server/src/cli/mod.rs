@@ -2,11 +2,29 @@
 //!
 //! Whatever goes wrong is one sentence on standard error and exit code 2.
 
+mod bench;
+mod data;
+mod describe;
+mod eval;
+mod init;
+mod inspect;
+mod model;
+mod segment;
 mod serve;
+mod train;
 
-use std::process::ExitCode;
+use std::{
+    fmt::Display,
+    io::{self, ErrorKind, Write},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
+use clap::{Parser, Subcommand, error::ErrorKind as UsageError};
+
+/// Exit code for bad input.
+const BAD_INPUT: u8 = 2;
+/// Longest sentence; what is longer repeats what the person typed.
+const SENTENCE: usize = 380;
 
 /// Region chat: describe regions of a picture, find what a text describes, and serve both.
 #[derive(Debug, Parser)]
@@ -20,6 +38,22 @@ pub(crate) struct Cli {
 enum Command {
     /// Serve the page and the HTTP interface on this computer.
     Serve(serve::Serve),
+    /// Answer a question about a region of a picture.
+    Describe(describe::Describe),
+    /// Find what a text describes in a picture, and write its mask.
+    Segment(segment::Segment),
+    /// Show what is in a model directory.
+    Inspect(inspect::Inspect),
+    /// Join a published Qwen2.5-VL folder and a SAM checkpoint into a model directory.
+    Init(init::Init),
+    /// Train a model.
+    Train(train::Train),
+    /// Measure a model on a folder of scenes.
+    Eval(eval::Eval),
+    /// Make data sets.
+    Data(data::Data),
+    /// Time what a person waits for.
+    Bench(bench::Bench),
 }
 
 impl Cli {
@@ -27,6 +61,119 @@ impl Cli {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         match self.command {
             Command::Serve(command) => command.run(),
+            Command::Describe(command) => command.run(),
+            Command::Segment(command) => command.run(),
+            Command::Inspect(command) => command.run(),
+            Command::Init(command) => command.run(),
+            Command::Train(command) => command.run(),
+            Command::Eval(command) => command.run(),
+            Command::Data(command) => command.run(),
+            Command::Bench(command) => command.run(),
+        }
+    }
+}
+
+/// Says in one sentence what is wrong.
+pub(crate) fn refuse(reason: &str) -> ExitCode {
+    eprintln!("fclm: {}", sentence(reason));
+    ExitCode::from(BAD_INPUT)
+}
+
+/// Answers a command line that asks for help, or that cannot be understood.
+pub(crate) fn explain(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        UsageError::DisplayHelp | UsageError::DisplayVersion => {
+            // A reader that has left needs no answer.
+            let _ = error.print();
+            ExitCode::SUCCESS
+        }
+        UsageError::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = error.print();
+            ExitCode::from(BAD_INPUT)
+        }
+        _ => {
+            let text = error.to_string();
+            let reason = text.split("\n\nUsage:").next().unwrap_or(&text);
+            let reason = reason.split("\n\nFor more information").next().unwrap_or(reason);
+            refuse(&reason.trim_start_matches("error: ").replace("\n\n", "; "))
+        }
+    }
+}
+
+/// Brings a message of any shape onto one line of bounded length.
+fn sentence(reason: &str) -> String {
+    let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(SENTENCE) {
+        Some((end, _)) => format!("{}...", &line[..end]),
+        None => line,
+    }
+}
+
+/// Writes a line to standard output.
+fn print(text: impl Display) -> anyhow::Result<()> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        // A reader that has left has seen what it wanted to.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        done => Ok(done?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn messages_become_one_line() {
+        assert_eq!(sentence("a\n  b\n\nc "), "a b c");
+        assert!(sentence(&"word ".repeat(200)).len() < 400);
+    }
+
+    #[test]
+    fn what_is_missing_or_unknown_is_an_error() {
+        for wrong in [
+            &["fclm", "descirbe"][..],
+            &["fclm", "inspect"],
+            &["fclm", "describe", "a.png"],
+            &["fclm", "describe", "a.png", "--box", "1,1,9,9", "--mask", "m.png"],
+            &["fclm", "describe", "a.png", "--box="],
+            &["fclm", "describe", "a.png", "--box=1,1,20"],
+            &["fclm", "describe", "a.png", "--box=1,1,20,20,30"],
+            &["fclm", "describe", "a.png", "--box=a,b,c,d"],
+            &["fclm", "segment", "a.png", "the cube"],
+            &["fclm", "data", "scenes", "--count", "3", "--out", "d", "--size", "12"],
+            &["fclm", "eval", "--task", "rec", "--data", "d"],
+            &["fclm", "train"],
+            &["fclm", "train", "--recipe", "nano", "--minutes", "-1"],
+        ] {
+            assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_manual_says_is_understood() {
+        for right in [
+            &["fclm", "describe", "a.png", "--box", "1,1.5,9,9"][..],
+            &["fclm", "describe", "a.png", "--box", "-3,-1,9,9", "--question", "What?"],
+            &["fclm", "describe", "a.png", "--mask", "m.png", "--model", "dir"],
+            &["fclm", "segment", "a.png", "the cube", "--out", "m.png", "--json"],
+            &["fclm", "inspect", "dir"],
+            &["fclm", "init", "--qwen", "q", "--sam", "s.pth", "--out", "o", "--seed", "3"],
+            &["fclm", "data", "scenes", "--seed", "1", "--count", "3", "--out", "d"],
+            &["fclm", "data", "scenes", "--count", "3", "--out", "d", "--size", "320x240"],
+            &["fclm", "train", "--recipe", "nano", "--resume", "--minutes", "350"],
+            &["fclm", "eval", "--task", "caption-find", "--data", "d", "--limit", "9", "--json"],
+            &["fclm", "serve", "--listen", "127.0.0.1:3000"],
+        ] {
+            if let Err(error) = Cli::try_parse_from(right) {
+                panic!("{right:?}: {error}");
+            }
         }
     }
 }

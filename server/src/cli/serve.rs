@@ -8,16 +8,17 @@ use anyhow::Context;
 use clap::{Args, ValueEnum};
 use fclm_server::{
     engine::{Engine, EngineOptions, FclmBackend},
-    serve::{ServeOptions, find_data_dir, find_model, find_site, serve},
+    serve::{ServeOptions, find_data_dir, find_site, serve},
 };
 use tracing_subscriber::EnvFilter;
+
+use super::model::ModelArg;
 
 /// Options of `fclm serve`.
 #[derive(Debug, Args)]
 pub(crate) struct Serve {
-    /// The model directory; nano where it is not given.
-    #[arg(long, value_name = "DIR")]
-    model: Option<PathBuf>,
+    #[command(flatten)]
+    model: ModelArg,
     /// Where chats and pictures are kept.
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
@@ -40,9 +41,7 @@ enum LogFormat {
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let model = self.model.or_else(find_model).context(
-            "there is no model: give one by --model, for example one that `fclm init` has joined",
-        )?;
+        let model = self.model.path()?;
         let data_dir = self.data_dir.or_else(find_data_dir).context(
             "there is no place for what users make: give one by --data-dir",
         )?;

@@ -29,8 +29,8 @@ const GROUNDED_PIXELS: usize = 1 << 25;
 /// Answers with these end too; published tokenizers have more than one end.
 const OTHER_END: &str = "<|endoftext|>";
 
-/// A model with everything that is needed to ask it.
-#[derive(Debug)]
+/// A model with everything that is needed to ask it. Clones share its tensors.
+#[derive(Debug, Clone)]
 pub struct LoadedModel {
     /// The model.
     pub model: Fclm,
@@ -51,7 +51,7 @@ pub struct LoadedModel {
 /// A prompt is the picture and one question. The picture comes first, so its keys and values
 /// serve every question of a chat; earlier questions stay out, because the model answers best
 /// what it was mostly trained on, a first question.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct FclmBackend {
     loaded: LoadedModel,
     /// `[1, vocab]`: minus infinity for ids without a token.
@@ -98,6 +98,11 @@ impl FclmBackend {
             ends.push(other);
         }
         Self { loaded, forbidden, ends }
+    }
+
+    /// What it asks.
+    pub(crate) fn loaded(&self) -> &LoadedModel {
+        &self.loaded
     }
 
     /// The parts of a prompt: template, picture, regions, question.
@@ -200,6 +205,14 @@ impl FclmBackend {
         }
         answer.masks.clear();
         Ok(found)
+    }
+}
+
+impl FclmAnswer {
+    /// `[1, hidden_size]`: what the next token is predicted from, and a mask decoded from if that
+    /// token is `[SEG]`.
+    pub(crate) fn hidden(&self) -> Tensor<2> {
+        self.state.hidden.clone()
     }
 }
 
@@ -333,7 +346,7 @@ impl Backend for FclmBackend {
 }
 
 /// Mask, box and score of each decoded mask in order; none where no pixel is set.
-fn scored_masks(
+pub(crate) fn scored_masks(
     decoded: ScoredLogits,
     features: &ImageFeatures,
 ) -> Result<Vec<Option<(Mask, [f32; 4], f32)>>, BackendError> {

@@ -3,7 +3,7 @@
 //! Answers that are being written take turns token by token, so a long one does not hold up a
 //! short one. What a picture and a region cost is kept by content, and the keys and values of a
 //! conversation by its chat, so that a second question about the same picture computes only its
-//! own tokens. Nothing outside this module ever calls the model.
+//! own tokens. While serving, nothing outside this module calls the model.
 
 mod backend;
 mod cache;
@@ -12,6 +12,7 @@ mod load;
 mod queue;
 mod worker;
 
+pub(crate) use self::fclm::scored_masks;
 pub use self::{
     backend::{Backend, BackendError, Prompt, PromptRegion, Step, TokenCounts},
     fclm::{FclmAnswer, FclmBackend, LoadedModel},

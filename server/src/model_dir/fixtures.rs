@@ -5,12 +5,29 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(super) fn fixture(path: &str) -> PathBuf {
+use super::{InitOptions, init};
+
+pub(crate) fn fixture(path: &str) -> PathBuf {
     let root = std::env::var_os("FCLM_FIXTURES").map_or_else(
         || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures")),
         PathBuf::from,
     );
     root.join(path)
+}
+
+/// A small random model that is joined from the reference checkpoints, in `folder`.
+pub(crate) fn tiny_model(folder: &Path) -> PathBuf {
+    let out = folder.join("tiny-model");
+    init(&InitOptions {
+        qwen: fixture("qwen"),
+        sam: fixture("sam/sam_vit.pth"),
+        out: out.clone(),
+        seed: 7,
+        name: None,
+        max_pixels: Some(64 * 28 * 28),
+    })
+    .unwrap();
+    out
 }
 
 /// Copies the Qwen folder, so that a test can change it.

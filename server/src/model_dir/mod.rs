@@ -11,7 +11,7 @@
 
 mod error;
 #[cfg(test)]
-mod fixtures;
+pub(crate) mod fixtures;
 mod hash;
 mod init;
 mod inspect;
