@@ -72,7 +72,12 @@ impl Api {
         let (words, counters) = Words::counted();
         let server = start_server(data.path(), words, engine, change).await;
         let client = Client::new(&format!("http://{}", server.addr()));
-        Self { client, counters, data, server }
+        Self {
+            client,
+            counters,
+            data,
+            server,
+        }
     }
 
     /// Ends the server in good order and gives back its data directory.
@@ -99,7 +104,9 @@ pub async fn start_server<B: Backend + Send>(
     let mut options = ServeOptions::new(data.to_path_buf());
     options.addr.set_port(0);
     change(&mut options);
-    let server = Server::start(options, engine).await.expect("the server starts");
+    let server = Server::start(options, engine)
+        .await
+        .expect("the server starts");
     assert!(matches!(server.loaded().await, LoadState::Ready(_)));
     server
 }
@@ -109,7 +116,9 @@ pub fn png(shade: u8) -> Vec<u8> {
     let picture =
         image::RgbImage::from_fn(WIDTH, HEIGHT, |x, y| image::Rgb([x as u8, y as u8, shade]));
     let mut bytes = Vec::new();
-    picture.write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png).expect("PNG encodes");
+    picture
+        .write_to(&mut Cursor::new(&mut bytes), image::ImageFormat::Png)
+        .expect("PNG encodes");
     bytes
 }
 
@@ -142,7 +151,10 @@ pub fn ask(text: &str) -> PostMessage {
 impl Client {
     /// Speaks to the server at `base`, for example `http://127.0.0.1:3000`.
     pub fn new(base: &str) -> Self {
-        Self { base: base.to_owned(), http: reqwest::Client::new() }
+        Self {
+            base: base.to_owned(),
+            http: reqwest::Client::new(),
+        }
     }
 
     /// A request to a path.
@@ -152,7 +164,10 @@ impl Client {
 
     /// The answer to a GET.
     pub async fn get(&self, path: &str) -> Response {
-        self.request(reqwest::Method::GET, path).send().await.expect("the server answers")
+        self.request(reqwest::Method::GET, path)
+            .send()
+            .await
+            .expect("the server answers")
     }
 
     /// The answer to a POST of JSON.
@@ -169,7 +184,9 @@ impl Client {
 
     /// The answer to an upload of bytes.
     pub async fn upload(&self, bytes: Vec<u8>) -> Response {
-        let request = self.request(reqwest::Method::POST, "/api/v1/images").body(bytes);
+        let request = self
+            .request(reqwest::Method::POST, "/api/v1/images")
+            .body(bytes);
         request.send().await.expect("the server answers")
     }
 
@@ -181,23 +198,35 @@ impl Client {
     /// A new chat about a new picture.
     pub async fn chat(&self) -> Chat {
         let image_id = Some(self.upload_picture(7).await.id);
-        let body = CreateChat { image_id, ..CreateChat::default() };
+        let body = CreateChat {
+            image_id,
+            ..CreateChat::default()
+        };
         read(self.post("/api/v1/chats", &body).await, StatusCode::CREATED).await
     }
 
     /// A chat, whole.
     pub async fn show(&self, chat_id: &str) -> Chat {
-        read(self.get(&format!("/api/v1/chats/{chat_id}")).await, StatusCode::OK).await
+        read(
+            self.get(&format!("/api/v1/chats/{chat_id}")).await,
+            StatusCode::OK,
+        )
+        .await
     }
 
     /// The answer to a posted message.
     pub async fn post_message(&self, chat_id: &str, message: &PostMessage) -> Response {
-        self.post(&format!("/api/v1/chats/{chat_id}/messages"), message).await
+        self.post(&format!("/api/v1/chats/{chat_id}/messages"), message)
+            .await
     }
 
     /// Asks, and expects to be heard.
     pub async fn ask(&self, chat_id: &str, message: &PostMessage) -> PostedMessage {
-        read(self.post_message(chat_id, message).await, StatusCode::ACCEPTED).await
+        read(
+            self.post_message(chat_id, message).await,
+            StatusCode::ACCEPTED,
+        )
+        .await
     }
 
     /// All events of a run after `seen`, waiting for its end.
@@ -215,8 +244,10 @@ impl Client {
     /// # Panics
     /// If the stream is not what it should be.
     pub async fn follow(&self, run_id: &str, seen: u64) -> EventStream {
-        let mut request =
-            self.request(reqwest::Method::GET, &format!("/api/v1/runs/{run_id}/events"));
+        let mut request = self.request(
+            reqwest::Method::GET,
+            &format!("/api/v1/runs/{run_id}/events"),
+        );
         if seen > 0 {
             request = request.header("last-event-id", seen);
         }
@@ -225,7 +256,10 @@ impl Client {
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
-        EventStream { body: Box::pin(response.bytes_stream()), text: String::new() }
+        EventStream {
+            body: Box::pin(response.bytes_stream()),
+            text: String::new(),
+        }
     }
 }
 
@@ -253,7 +287,8 @@ impl EventStream {
                 }
             }
             let chunk = self.body.next().await?.ok()?;
-            self.text.push_str(std::str::from_utf8(&chunk).expect("events are UTF-8"));
+            self.text
+                .push_str(std::str::from_utf8(&chunk).expect("events are UTF-8"));
         }
     }
 }
@@ -261,13 +296,18 @@ impl EventStream {
 /// None for comments.
 fn parse(block: &str) -> Option<Numbered> {
     let field = |name: &str| {
-        block.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+        block
+            .lines()
+            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
     };
     let name = field("event")?;
     let data: Value = serde_json::from_str(field("data")?).expect("data are JSON");
     let event = serde_json::from_value(serde_json::json!({ "event": name, "data": data }));
     let id = field("id")?.parse().expect("ids are numbers");
-    Some(Numbered { id, event: event.expect("events are those of the interface") })
+    Some(Numbered {
+        id,
+        event: event.expect("events are those of the interface"),
+    })
 }
 
 /// The JSON of an answer with that status.
@@ -286,11 +326,19 @@ pub async fn read<T: DeserializeOwned>(response: Response, status: StatusCode) -
 /// # Panics
 /// If it is something else.
 pub async fn refused(response: Response, code: ErrorCode) -> ApiError {
-    let header = response.headers().get("x-request-id").cloned().expect("a request id");
+    let header = response
+        .headers()
+        .get("x-request-id")
+        .cloned()
+        .expect("a request id");
     let status = StatusCode::from_u16(code.status()).expect("a status");
     let ErrorBody { error } = read(response, status).await;
     assert_eq!(error.code, code, "{}", error.message);
-    assert!(error.message.len() > 10 && error.message.ends_with('.'), "{}", error.message);
+    assert!(
+        error.message.len() > 10 && error.message.ends_with('.'),
+        "{}",
+        error.message
+    );
     assert_eq!(error.request_id.as_deref(), header.to_str().ok());
     error
 }

@@ -59,7 +59,11 @@ fn number_after(text: &str, word: &str) -> Option<usize> {
 }
 
 fn quarter([width, height]: [u32; 2]) -> Mask {
-    Mask::rect(width, height, [0.0, 0.0, width as f32 / 2.0, height as f32 / 2.0])
+    Mask::rect(
+        width,
+        height,
+        [0.0, 0.0, width as f32 / 2.0, height as f32 / 2.0],
+    )
 }
 
 impl Backend for Words {
@@ -105,7 +109,11 @@ impl Backend for Words {
             None => quarter(*size),
         };
         let box_px = mask.bounds().expect("boxes of tests cover a pixel");
-        Ok(vec![RegionMask { mask: mask.to_wire(), box_px, score: 0.9 }])
+        Ok(vec![RegionMask {
+            mask: mask.to_wire(),
+            box_px,
+            score: 0.9,
+        }])
     }
 
     fn begin(
@@ -113,7 +121,9 @@ impl Backend for Words {
         prompt: Prompt<'_, [u32; 2], u64>,
         session: Option<()>,
     ) -> Result<WordsAnswer, BackendError> {
-        let cached = session.map_or(0, |()| self.counters.kept.fetch_add(1, Ordering::Relaxed) + 1);
+        let cached = session.map_or(0, |()| {
+            self.counters.kept.fetch_add(1, Ordering::Relaxed) + 1
+        });
         Ok(WordsAnswer {
             size: *prompt.features,
             mode: prompt.mode,
@@ -121,7 +131,11 @@ impl Backend for Words {
             count: number_after(prompt.text, "count").unwrap_or(3),
             delay: Duration::from_millis(number_after(prompt.text, "delay").unwrap_or(0) as u64),
             written: 0,
-            counts: TokenCounts { prompt: 10, cached: cached as u32, written: 0 },
+            counts: TokenCounts {
+                prompt: 10,
+                cached: cached as u32,
+                written: 0,
+            },
         })
     }
 
@@ -140,14 +154,23 @@ impl Backend for Words {
                 mask: mask.to_wire(),
             };
             let finish = Some(FinishReason::Stop);
-            return Ok(Step { events: vec![RunEvent::Region(found)], finish });
+            return Ok(Step {
+                events: vec![RunEvent::Region(found)],
+                finish,
+            });
         }
         if answer.written == answer.count {
-            return Ok(Step { events: Vec::new(), finish: Some(FinishReason::Stop) });
+            return Ok(Step {
+                events: Vec::new(),
+                finish: Some(FinishReason::Stop),
+            });
         }
         let delta = format!("word{} ", answer.written);
         answer.written += 1;
-        Ok(Step { events: vec![RunEvent::Text { delta }], finish: None })
+        Ok(Step {
+            events: vec![RunEvent::Text { delta }],
+            finish: None,
+        })
     }
 
     fn counts(&self, answer: &WordsAnswer) -> TokenCounts {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fclm_core::wire::{
-    ChatSummary, CreateChat, ErrorCode, FinishReason, ModelInfo, Mode, PostMessage, RunEvent,
+    ChatSummary, CreateChat, ErrorCode, FinishReason, Mode, ModelInfo, PostMessage, RunEvent,
     RunState, SegmentRequest, SegmentResponse,
 };
 use fclm_server::engine::EngineOptions;
@@ -33,8 +33,18 @@ fn finish_of(events: &[Numbered]) -> Option<FinishReason> {
 /// Waits until the run's answer has that state.
 async fn wait_for(client: &Client, chat_id: &str, state: RunState) {
     let started = Instant::now();
-    while client.show(chat_id).await.messages.last().and_then(|m| m.run_state) != Some(state) {
-        assert!(started.elapsed() < Duration::from_secs(20), "the answer is never {state:?}");
+    while client
+        .show(chat_id)
+        .await
+        .messages
+        .last()
+        .and_then(|m| m.run_state)
+        != Some(state)
+    {
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "the answer is never {state:?}"
+        );
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
@@ -54,7 +64,12 @@ async fn a_question_about_a_region_is_answered_and_kept() {
     let events = client.events(&posted.run_id, 0).await;
     assert_eq!(text_of(&events), words(5));
     assert_eq!(finish_of(&events), Some(FinishReason::Stop));
-    assert!(events.iter().enumerate().all(|(index, event)| event.id == index as u64 + 1));
+    assert!(
+        events
+            .iter()
+            .enumerate()
+            .all(|(index, event)| event.id == index as u64 + 1)
+    );
     assert!(matches!(events[events.len() - 2].event, RunEvent::Usage(_)));
 
     let kept = client.show(&chat.id).await;
@@ -89,7 +104,10 @@ async fn a_search_returns_masks() {
     let api = Api::start().await;
     let client = &api.client;
     let chat = client.chat().await;
-    let message = PostMessage { mode: Mode::Find, ..ask("the corner") };
+    let message = PostMessage {
+        mode: Mode::Find,
+        ..ask("the corner")
+    };
     let posted = client.ask(&chat.id, &message).await;
     let events = client.events(&posted.run_id, 0).await;
     let found = events.iter().find_map(|numbered| match &numbered.event {
@@ -105,9 +123,13 @@ async fn a_search_returns_masks() {
 async fn boxes_become_masks() {
     let api = Api::start().await;
     let image = api.client.upload_picture(1).await;
-    let request = SegmentRequest { box_px: Some([2.0, 2.0, 10.0, 8.0]), points: Vec::new() };
+    let request = SegmentRequest {
+        box_px: Some([2.0, 2.0, 10.0, 8.0]),
+        points: Vec::new(),
+    };
     let path = format!("/api/v1/images/{}/segment", image.id);
-    let answer: SegmentResponse = read(api.client.post(&path, &request).await, StatusCode::OK).await;
+    let answer: SegmentResponse =
+        read(api.client.post(&path, &request).await, StatusCode::OK).await;
     assert_eq!(answer.masks[0].box_px, [2.0, 2.0, 10.0, 8.0]);
 }
 
@@ -119,12 +141,27 @@ async fn pictures_are_served_with_care() {
     let headers = answer.headers().clone();
     assert_eq!(headers["content-type"], "image/png");
     assert_eq!(headers["x-content-type-options"], "nosniff");
-    assert_eq!(headers["cache-control"], "private, max-age=31536000, immutable");
-    assert!(headers["content-security-policy"].to_str().expect("text").contains("'none'"));
+    assert_eq!(
+        headers["cache-control"],
+        "private, max-age=31536000, immutable"
+    );
+    assert!(
+        headers["content-security-policy"]
+            .to_str()
+            .expect("text")
+            .contains("'none'")
+    );
     assert_eq!(headers["cross-origin-resource-policy"], "same-origin");
     let bytes = answer.bytes().await.expect("a body");
-    let pixels = image::load_from_memory(&bytes).expect("a picture").into_rgb8();
-    assert_eq!(pixels, image::load_from_memory(&png(9)).expect("a picture").into_rgb8());
+    let pixels = image::load_from_memory(&bytes)
+        .expect("a picture")
+        .into_rgb8();
+    assert_eq!(
+        pixels,
+        image::load_from_memory(&png(9))
+            .expect("a picture")
+            .into_rgb8()
+    );
 }
 
 #[tokio::test]
@@ -133,9 +170,16 @@ async fn chats_are_listed_and_deleted_with_their_picture() {
     let client = &api.client;
     let first = client.chat().await;
     let image_id = Some(client.upload_picture(1).await.id);
-    let body = CreateChat { image_id, title: Some("Table".to_owned()), ..CreateChat::default() };
-    let second: fclm_core::wire::Chat =
-        read(client.post("/api/v1/chats", &body).await, StatusCode::CREATED).await;
+    let body = CreateChat {
+        image_id,
+        title: Some("Table".to_owned()),
+        ..CreateChat::default()
+    };
+    let second: fclm_core::wire::Chat = read(
+        client.post("/api/v1/chats", &body).await,
+        StatusCode::CREATED,
+    )
+    .await;
     let posted = client.ask(&first.id, &ask("hello")).await;
     client.events(&posted.run_id, 0).await;
     let list: Vec<ChatSummary> = read(client.get("/api/v1/chats").await, StatusCode::OK).await;
@@ -144,7 +188,11 @@ async fn chats_are_listed_and_deleted_with_their_picture() {
     assert_eq!(list[1].title, "Table");
 
     let path = format!("/api/v1/chats/{}", first.id);
-    let deleted = client.request(Method::DELETE, &path).send().await.expect("an answer");
+    let deleted = client
+        .request(Method::DELETE, &path)
+        .send()
+        .await
+        .expect("an answer");
     assert_eq!(deleted.status(), StatusCode::NO_CONTENT);
     refused(client.get(&path).await, ErrorCode::NotFound).await;
     refused(client.get(&first.image.url).await, ErrorCode::NotFound).await;
@@ -170,16 +218,28 @@ async fn a_reader_that_comes_back_misses_nothing() {
     events.extend(client.events(&posted.run_id, seen).await);
     assert_eq!(text_of(&events), words(40));
     assert_eq!(finish_of(&events), Some(FinishReason::Stop));
-    assert!(events.iter().enumerate().all(|(index, event)| event.id == index as u64 + 1));
+    assert!(
+        events
+            .iter()
+            .enumerate()
+            .all(|(index, event)| event.id == index as u64 + 1)
+    );
 
     // From the store it is the same, event by event.
     wait_for(client, &chat.id, RunState::Done).await;
     assert_eq!(client.events(&posted.run_id, 0).await, events);
     let path = format!("/api/v1/runs/{}/events", posted.run_id);
     let last = events.len();
-    let over = client.request(Method::GET, &path).header("last-event-id", last);
-    assert_eq!(over.send().await.expect("an answer").status(), StatusCode::NO_CONTENT);
-    let odd = client.request(Method::GET, &path).header("last-event-id", "x");
+    let over = client
+        .request(Method::GET, &path)
+        .header("last-event-id", last);
+    assert_eq!(
+        over.send().await.expect("an answer").status(),
+        StatusCode::NO_CONTENT
+    );
+    let odd = client
+        .request(Method::GET, &path)
+        .header("last-event-id", "x");
     refused(odd.send().await.expect("an answer"), ErrorCode::BadRequest).await;
 }
 
@@ -203,31 +263,54 @@ async fn a_run_is_stopped_on_request_only() {
     while text_of(&events).is_empty() {
         events.push(stream.next().await.expect("the run goes on"));
     }
-    refused(client.post_message(&chat.id, &ask("me too")).await, ErrorCode::Conflict).await;
+    refused(
+        client.post_message(&chat.id, &ask("me too")).await,
+        ErrorCode::Conflict,
+    )
+    .await;
     let stop = format!("/api/v1/runs/{}/stop", posted.run_id);
-    assert_eq!(client.post(&stop, &()).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        client.post(&stop, &()).await.status(),
+        StatusCode::NO_CONTENT
+    );
     while let Some(event) = stream.next().await {
         events.push(event);
     }
     assert_eq!(finish_of(&events), Some(FinishReason::Cancelled));
     wait_for(client, &chat.id, RunState::Stopped).await;
-    assert_eq!(client.show(&chat.id).await.messages[1].text, text_of(&events));
-    assert_eq!(client.post(&stop, &()).await.status(), StatusCode::NO_CONTENT);
+    assert_eq!(
+        client.show(&chat.id).await.messages[1].text,
+        text_of(&events)
+    );
+    assert_eq!(
+        client.post(&stop, &()).await.status(),
+        StatusCode::NO_CONTENT
+    );
     let posted = client.ask(&chat.id, &ask("again")).await;
     assert_eq!(text_of(&client.events(&posted.run_id, 0).await), words(3));
 }
 
 #[tokio::test]
 async fn a_full_queue_says_when_to_come_back() {
-    let options = EngineOptions { queue: 1, active: 1, ..EngineOptions::default() };
+    let options = EngineOptions {
+        queue: 1,
+        active: 1,
+        ..EngineOptions::default()
+    };
     let api = Api::with(options, |_| {}).await;
     let client = &api.client;
-    let (running, waiting, turned_away) =
-        (client.chat().await, client.chat().await, client.chat().await);
+    let (running, waiting, turned_away) = (
+        client.chat().await,
+        client.chat().await,
+        client.chat().await,
+    );
     let long = ask("count 100000 delay 5");
     let first = client.ask(&running.id, &long).await;
     let mut stream = client.follow(&first.run_id, 0).await;
-    while !matches!(stream.next().await.expect("it goes on").event, RunEvent::Text { .. }) {}
+    while !matches!(
+        stream.next().await.expect("it goes on").event,
+        RunEvent::Text { .. }
+    ) {}
     let second = client.ask(&waiting.id, &ask("hello")).await;
     let answer = client.post_message(&turned_away.id, &ask("hello")).await;
     let seconds: u64 = answer.headers()["retry-after"]
@@ -241,12 +324,20 @@ async fn a_full_queue_says_when_to_come_back() {
 
     let mut queued = client.follow(&second.run_id, 0).await;
     let place = queued.next().await.expect("a place").event;
-    assert!(matches!(place, RunEvent::Queue { position: 1, .. }), "{place:?}");
+    assert!(
+        matches!(place, RunEvent::Queue { position: 1, .. }),
+        "{place:?}"
+    );
     // Clicks are answered while answers are written, and what waits can be stopped.
-    let request = SegmentRequest { box_px: Some([0.0, 0.0, 4.0, 4.0]), points: Vec::new() };
+    let request = SegmentRequest {
+        box_px: Some([0.0, 0.0, 4.0, 4.0]),
+        points: Vec::new(),
+    };
     let path = format!("/api/v1/images/{}/segment", running.image.id);
     assert_eq!(client.post(&path, &request).await.status(), StatusCode::OK);
-    client.post(&format!("/api/v1/runs/{}/stop", first.run_id), &()).await;
+    client
+        .post(&format!("/api/v1/runs/{}/stop", first.run_id), &())
+        .await;
     assert_eq!(text_of(&client.events(&second.run_id, 0).await), words(3));
 }
 
@@ -259,10 +350,14 @@ async fn answers_take_turns() {
     let short = client.ask(&quick.id, &ask("count 5")).await;
     assert_eq!(text_of(&client.events(&short.run_id, 0).await), words(5));
     assert_eq!(
-        client.show(&slow.id).await.messages[1].run_state.map(|state| state == RunState::Done),
+        client.show(&slow.id).await.messages[1]
+            .run_state
+            .map(|state| state == RunState::Done),
         Some(false)
     );
-    client.post(&format!("/api/v1/runs/{}/stop", long.run_id), &()).await;
+    client
+        .post(&format!("/api/v1/runs/{}/stop", long.run_id), &())
+        .await;
 }
 
 #[tokio::test]
@@ -294,7 +389,15 @@ async fn the_server_describes_itself() {
     let description: serde_json::Value =
         read(client.get("/api/openapi.json").await, StatusCode::OK).await;
     assert!(description["paths"]["/api/v1/chats/{id}/messages"]["post"].is_object());
-    assert_eq!(client.get("/api/v1/samples").await.text().await.expect("a body"), "[]");
+    assert_eq!(
+        client
+            .get("/api/v1/samples")
+            .await
+            .text()
+            .await
+            .expect("a body"),
+        "[]"
+    );
 }
 
 #[tokio::test]
@@ -311,13 +414,19 @@ async fn going_down_finishes_what_is_being_written() {
     }
     assert_eq!(finish_of(&rest), Some(FinishReason::Stop));
     let server = Killable::start(data.path());
-    assert_eq!(server.client.show(&chat.id).await.messages[1].text, words(30));
+    assert_eq!(
+        server.client.show(&chat.id).await.messages[1].text,
+        words(30)
+    );
 }
 
 #[tokio::test]
 async fn going_down_ends_what_takes_too_long() {
     let options = EngineOptions::default();
-    let api = Api::with(options, |options| options.grace = Duration::from_millis(200)).await;
+    let api = Api::with(options, |options| {
+        options.grace = Duration::from_millis(200)
+    })
+    .await;
     let chat = api.client.chat().await;
     api.client.ask(&chat.id, &ask("count 100000 delay 5")).await;
     let data = api.shut_down().await;
@@ -342,7 +451,9 @@ impl Killable {
             .expect("the server starts");
         let mut address = String::new();
         let output = child.stdout.take().expect("it is piped");
-        BufReader::new(output).read_line(&mut address).expect("an address");
+        BufReader::new(output)
+            .read_line(&mut address)
+            .expect("an address");
         let client = Client::new(address.trim());
         Self { child, client }
     }
@@ -368,10 +479,13 @@ async fn a_killed_server_loses_no_finished_message() {
     let server = Killable::start(data.path());
     let client = &server.client;
     let chat = client.chat().await;
-    let done = client.ask(&chat.id, &PostMessage {
-        regions: vec![region("r1")],
-        ..ask("@1 count 200")
-    });
+    let done = client.ask(
+        &chat.id,
+        &PostMessage {
+            regions: vec![region("r1")],
+            ..ask("@1 count 200")
+        },
+    );
     let done = done.await;
     assert_eq!(text_of(&client.events(&done.run_id, 0).await), words(200));
     let posted = client.ask(&chat.id, &ask("count 100000 delay 1")).await;
@@ -390,12 +504,18 @@ async fn a_killed_server_loses_no_finished_message() {
     assert_eq!(kept.messages[1].run_state, Some(RunState::Done));
     let broken = &kept.messages[3];
     assert_eq!(broken.run_state, Some(RunState::Failed));
-    assert!(broken.text.starts_with(&text_of(&events)), "what was shown is kept");
+    assert!(
+        broken.text.starts_with(&text_of(&events)),
+        "what was shown is kept"
+    );
     // The reader that was cut off comes back and hears the end.
     let seen = events.last().expect("some were read").id;
     let rest = client.events(&posted.run_id, seen).await;
     assert_eq!(text_of(&events) + &text_of(&rest), broken.text);
-    assert!(matches!(rest.last().map(|last| &last.event), Some(RunEvent::Error(_))));
+    assert!(matches!(
+        rest.last().map(|last| &last.event),
+        Some(RunEvent::Error(_))
+    ));
     assert_eq!(client.get(&chat.image.url).await.status(), StatusCode::OK);
     let posted = client.ask(&chat.id, &ask("again")).await;
     assert_eq!(text_of(&client.events(&posted.run_id, 0).await), words(3));

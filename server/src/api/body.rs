@@ -55,7 +55,8 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, AppError> {
         let path = Path::<String>::from_request_parts(parts, state).await;
-        path.map(|Path(id)| Self(id)).map_err(|_| AppError::NotFound("address"))
+        path.map(|Path(id)| Self(id))
+            .map_err(|_| AppError::NotFound("address"))
     }
 }
 
@@ -95,7 +96,10 @@ pub(super) async fn in_time<T>(
     arriving: impl Future<Output = Result<T, AppError>>,
 ) -> Result<T, AppError> {
     let too_slow = |_| {
-        AppError::BadRequest(format!("The body took more than {} seconds.", ARRIVAL.as_secs()))
+        AppError::BadRequest(format!(
+            "The body took more than {} seconds.",
+            ARRIVAL.as_secs()
+        ))
     };
     timeout(ARRIVAL, arriving).await.map_err(too_slow)?
 }
@@ -109,7 +113,11 @@ pub(super) struct Gathering {
 
 impl Gathering {
     pub(super) fn new(limit: usize) -> Self {
-        Self { bytes: BytesMut::new(), limit, seen: 0 }
+        Self {
+            bytes: BytesMut::new(),
+            limit,
+            seen: 0,
+        }
     }
 
     /// Takes a chunk; an error means that it is not worth reading on.
@@ -138,7 +146,10 @@ impl Gathering {
             0 => format!("{} bytes", self.limit),
             mebibytes => format!("{mebibytes} MiB"),
         };
-        AppError::TooLarge { message: format!("The body is over the limit of {limit}."), param: None }
+        AppError::TooLarge {
+            message: format!("The body is over the limit of {limit}."),
+            param: None,
+        }
     }
 }
 

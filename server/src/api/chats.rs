@@ -19,7 +19,9 @@ const UNTITLED: &str = "Picture";
     tag = "chats",
     responses((status = 200, body = [ChatSummary])),
 )]
-pub(super) async fn list(State(state): State<AppState>) -> Result<Json<Vec<ChatSummary>>, AppError> {
+pub(super) async fn list(
+    State(state): State<AppState>,
+) -> Result<Json<Vec<ChatSummary>>, AppError> {
     Ok(Json(state.store.chats().await?))
 }
 
@@ -51,8 +53,10 @@ pub(super) async fn create(
     let (image_id, title) = match (request.image_id, request.sample_id) {
         (Some(image_id), None) => (image_id, UNTITLED.to_owned()),
         (None, Some(sample_id)) => {
-            let sample =
-                state.site.sample(&sample_id).ok_or(AppError::NotFound("sample"))?;
+            let sample = state
+                .site
+                .sample(&sample_id)
+                .ok_or(AppError::NotFound("sample"))?;
             let title = sample.info.title.clone();
             let bytes = tokio::fs::read(&sample.path)
                 .await
@@ -65,7 +69,10 @@ pub(super) async fn create(
             return Err(AppError::BadRequest(message.to_owned()));
         }
     };
-    let chat = state.store.create_chat(&given.unwrap_or(title), &image_id).await?;
+    let chat = state
+        .store
+        .create_chat(&given.unwrap_or(title), &image_id)
+        .await?;
     Ok((StatusCode::CREATED, Json(chat)))
 }
 

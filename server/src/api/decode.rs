@@ -67,14 +67,22 @@ pub(super) struct PictureDecoder {
 
 impl PictureDecoder {
     pub(super) fn new(limits: ImageLimits) -> Self {
-        Self { limits, permits: Arc::new(Semaphore::new(AT_A_TIME)) }
+        Self {
+            limits,
+            permits: Arc::new(Semaphore::new(AT_A_TIME)),
+        }
     }
 
     pub(super) async fn decode(&self, bytes: Bytes) -> Result<EncodedImage, AppError> {
         let format = sniff(&bytes)?;
-        let busy = || AppError::Busy { retry_after: PATIENCE };
+        let busy = || AppError::Busy {
+            retry_after: PATIENCE,
+        };
         let waiting = Arc::clone(&self.permits).acquire_owned();
-        let permit = timeout(PATIENCE, waiting).await.map_err(|_| busy())?.map_err(|_| busy())?;
+        let permit = timeout(PATIENCE, waiting)
+            .await
+            .map_err(|_| busy())?
+            .map_err(|_| busy())?;
         let limits = self.limits;
         let work = tokio::task::spawn_blocking(move || {
             let decoded = catch_unwind(AssertUnwindSafe(|| reencode(&bytes, format, &limits)));
@@ -95,10 +103,26 @@ fn broken(why: &str) -> AppError {
 /// Tells the format by the first bytes; names and headers may lie.
 fn sniff(bytes: &[u8]) -> Result<ImageFormat, AppError> {
     match bytes {
-        [] => Err(AppError::BadImage("The file is empty; send a JPEG, PNG or WebP.".to_owned())),
+        [] => Err(AppError::BadImage(
+            "The file is empty; send a JPEG, PNG or WebP.".to_owned(),
+        )),
         [0xFF, 0xD8, 0xFF, ..] => Ok(ImageFormat::Jpeg),
         [0x89, b'P', b'N', b'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Ok(ImageFormat::Png),
-        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => Ok(ImageFormat::WebP),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => Ok(ImageFormat::WebP),
         _ => Err(AppError::UnsupportedImage),
     }
 }
@@ -142,7 +166,7 @@ fn decode_as(
     reader.no_limits();
     let mut decoder = reader.into_decoder().map_err(failed)?;
     check_size(decoder.dimensions(), limits)?;
-    if format == ImageFormat::Jpeg && !jpeg_ends(bytes) {
+    if !is_whole(bytes, format) {
         return Err(broken("the file ends too early"));
     }
     let mut allowed = Limits::default();
@@ -185,7 +209,8 @@ fn opaque(picture: DynamicImage) -> RgbImage {
     let (width, height) = picture.dimensions();
     let pixels = picture.pixels().flat_map(|pixel| {
         let [red, green, blue, alpha] = pixel.0.map(u32::from);
-        [red, green, blue].map(|channel| ((channel * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
+        [red, green, blue]
+            .map(|channel| ((channel * alpha + 255 * (255 - alpha) + 127) / 255) as u8)
     });
     RgbImage::from_raw(width, height, pixels.collect())
         .expect("three channels for each pixel of the picture")
@@ -194,7 +219,12 @@ fn opaque(picture: DynamicImage) -> RgbImage {
 fn encode_png(pixels: &RgbImage) -> Result<Vec<u8>, ImageError> {
     let mut bytes = Vec::new();
     PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
-        .write_image(pixels, pixels.width(), pixels.height(), image::ExtendedColorType::Rgb8)?;
+        .write_image(
+            pixels,
+            pixels.width(),
+            pixels.height(),
+            image::ExtendedColorType::Rgb8,
+        )?;
     Ok(bytes)
 }
 
@@ -204,8 +234,33 @@ fn encode_jpeg(pixels: &RgbImage) -> Result<Vec<u8>, ImageError> {
     Ok(bytes)
 }
 
-/// Whether a JPEG reaches its end marker. The decoder fills what is missing with grey, which is
-/// kind to viewers but would store half a picture for good.
+/// Whether a file goes on to its end. Decoders may fill what is missing with grey, which is kind
+/// to viewers but would store half a picture for good.
+fn is_whole(bytes: &[u8], format: ImageFormat) -> bool {
+    match format {
+        ImageFormat::Jpeg => jpeg_ends(bytes),
+        ImageFormat::Png => png_ends(bytes),
+        _ => {
+            let declared = bytes.get(4..8).and_then(|size| size.first_chunk());
+            declared.is_some_and(|&size| bytes.len() - 8 >= u32::from_le_bytes(size) as usize)
+        }
+    }
+}
+
+/// Whether a PNG reaches its last chunk.
+fn png_ends(bytes: &[u8]) -> bool {
+    let mut rest = bytes.get(8..).unwrap_or_default();
+    while let Some((head, _)) = rest.split_at_checked(12) {
+        if &head[4..8] == b"IEND" {
+            return true;
+        }
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        rest = rest.get(length.saturating_add(12)..).unwrap_or_default();
+    }
+    false
+}
+
+/// Whether a JPEG reaches its end marker.
 fn jpeg_ends(bytes: &[u8]) -> bool {
     const END: u8 = 0xD9;
     let mut rest = bytes.get(2..).unwrap_or_default();
@@ -225,7 +280,9 @@ fn jpeg_ends(bytes: &[u8]) -> bool {
             return false;
         };
         let length = usize::from(u16::from_be_bytes([high, low])).max(2);
-        let Some(after) = rest.get(at + 2 + length..) else { return false };
+        let Some(after) = rest.get(at + 2 + length..) else {
+            return false;
+        };
         rest = after;
     }
 }
@@ -254,8 +311,13 @@ mod tests {
     fn pngs_keep_their_pixels() {
         let png = encode_png(&picture()).expect("encodes");
         let stored = decode(&png).expect("decodes");
-        assert_eq!((stored.width, stored.height, stored.format), (40, 20, StoredFormat::Png));
-        let again = image::load_from_memory(&stored.bytes).expect("decodes").into_rgb8();
+        assert_eq!(
+            (stored.width, stored.height, stored.format),
+            (40, 20, StoredFormat::Png)
+        );
+        let again = image::load_from_memory(&stored.bytes)
+            .expect("decodes")
+            .into_rgb8();
         assert_eq!(again, picture());
     }
 
@@ -265,12 +327,18 @@ mod tests {
         for orientation in 1..=8 {
             let stored = decode(&with_orientation(&jpeg, orientation)).expect("decodes");
             let size = if orientation < 5 { (40, 20) } else { (20, 40) };
-            assert_eq!((stored.width, stored.height), size, "orientation {orientation}");
+            assert_eq!(
+                (stored.width, stored.height),
+                size,
+                "orientation {orientation}"
+            );
             assert!(!stored.bytes.windows(4).any(|bytes| bytes == b"Exif"));
         }
         // 6: turned by 90 degrees clockwise, so what was at the left edge is at the top.
         let stored = decode(&with_orientation(&jpeg, 6)).expect("decodes");
-        let upright = image::load_from_memory(&stored.bytes).expect("decodes").into_rgb8();
+        let upright = image::load_from_memory(&stored.bytes)
+            .expect("decodes")
+            .into_rgb8();
         assert!(upright.get_pixel(10, 0)[0] < 40 && upright.get_pixel(10, 39)[0] > 200);
     }
 
@@ -280,9 +348,19 @@ mod tests {
         let jpeg = encode_jpeg(&picture()).expect("encodes");
         for whole in [png, with_orientation(&jpeg, 1)] {
             assert!(decode(&whole).is_ok());
-            for length in [9, 40, whole.len() / 2, whole.len() * 9 / 10] {
+            for length in [
+                9,
+                40,
+                whole.len() / 2,
+                whole.len() * 9 / 10,
+                whole.len() - 1,
+            ] {
                 let cut = decode(&whole[..length]);
-                assert!(matches!(cut, Err(AppError::BadImage(_))), "{length} of {}", whole.len());
+                assert!(
+                    matches!(cut, Err(AppError::BadImage(_))),
+                    "{length} of {}",
+                    whole.len()
+                );
             }
         }
     }
@@ -307,15 +385,25 @@ mod tests {
 
     #[test]
     fn what_is_transparent_becomes_white() {
-        let clear = DynamicImage::from(image::RgbaImage::from_pixel(2, 2, image::Rgba([9, 9, 9, 0])));
+        let clear = DynamicImage::from(image::RgbaImage::from_pixel(
+            2,
+            2,
+            image::Rgba([9, 9, 9, 0]),
+        ));
         assert_eq!(opaque(clear).get_pixel(0, 0).0, [255; 3]);
     }
 
     #[test]
     fn other_files_are_no_pictures() {
         assert!(matches!(decode(b"hello"), Err(AppError::UnsupportedImage)));
-        assert!(matches!(decode(b"<svg></svg>"), Err(AppError::UnsupportedImage)));
+        assert!(matches!(
+            decode(b"<svg></svg>"),
+            Err(AppError::UnsupportedImage)
+        ));
         assert!(matches!(decode(b""), Err(AppError::BadImage(_))));
-        assert!(matches!(decode(b"\xFF\xD8\xFF"), Err(AppError::BadImage(_))));
+        assert!(matches!(
+            decode(b"\xFF\xD8\xFF"),
+            Err(AppError::BadImage(_))
+        ));
     }
 }

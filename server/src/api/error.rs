@@ -124,7 +124,13 @@ impl IntoResponse for AppError {
         let (code, _) = self.parts();
         let status =
             StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(ErrorBody { error: self.to_wire() })).into_response();
+        let mut response = (
+            status,
+            Json(ErrorBody {
+                error: self.to_wire(),
+            }),
+        )
+            .into_response();
         if let Self::Busy { retry_after } = self {
             let seconds = HeaderValue::from(seconds(retry_after));
             response.headers_mut().insert(header::RETRY_AFTER, seconds);
@@ -156,9 +162,13 @@ impl From<EngineError> for AppError {
                 Self::Unavailable("The model is still loading; try again in a moment.")
             }
             EngineError::Closing => Self::Unavailable("The server is going down."),
-            EngineError::Backend(BackendError::Refused { code: ErrorCode::BadRegion, message }) => {
-                Self::BadRegion { message, param: "box".to_owned() }
-            }
+            EngineError::Backend(BackendError::Refused {
+                code: ErrorCode::BadRegion,
+                message,
+            }) => Self::BadRegion {
+                message,
+                param: "box".to_owned(),
+            },
             EngineError::Backend(BackendError::Refused { message, .. }) => Self::BadImage(message),
             EngineError::Backend(BackendError::Failed(why)) => Self::Internal(why),
         }

@@ -46,7 +46,11 @@ pub(super) async fn upload(
         .headers()
         .get(header::CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
-        .is_some_and(|media| media.to_ascii_lowercase().starts_with("multipart/form-data"));
+        .is_some_and(|media| {
+            media
+                .to_ascii_lowercase()
+                .starts_with("multipart/form-data")
+        });
     let bytes = match is_form {
         true => in_time(read_form(request, limit)).await?,
         false => {
@@ -65,17 +69,27 @@ async fn read_form(request: Request, limit: usize) -> Result<Bytes, AppError> {
     };
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| bad(&error.body_text()))?;
-    while let Some(mut field) = form.next_field().await.map_err(|error| bad(&error.body_text()))? {
+    while let Some(mut field) = form
+        .next_field()
+        .await
+        .map_err(|error| bad(&error.body_text()))?
+    {
         if field.file_name().is_none() && field.name() != Some("file") {
             continue;
         }
         let mut gathering = Gathering::new(limit);
-        while let Some(chunk) = field.chunk().await.map_err(|error| bad(&error.body_text()))? {
+        while let Some(chunk) = field
+            .chunk()
+            .await
+            .map_err(|error| bad(&error.body_text()))?
+        {
             gathering.push(&chunk)?;
         }
         return gathering.finish();
     }
-    Err(AppError::BadRequest("The form has no field `file`.".to_owned()))
+    Err(AppError::BadRequest(
+        "The form has no field `file`.".to_owned(),
+    ))
 }
 
 /// The picture's bytes.
@@ -89,10 +103,7 @@ async fn read_form(request: Request, limit: usize) -> Result<Bytes, AppError> {
         (status = 404, body = ErrorBody),
     ),
 )]
-pub(super) async fn show(
-    State(state): State<AppState>,
-    Id(id): Id,
-) -> Result<Response, AppError> {
+pub(super) async fn show(State(state): State<AppState>, Id(id): Id) -> Result<Response, AppError> {
     let image = state.store.image(&id).await?;
     let bytes = match tokio::fs::read(&image.path).await {
         Ok(bytes) => bytes,
@@ -106,7 +117,10 @@ pub(super) async fn show(
         (header::CONTENT_TYPE, image.format.media_type()),
         (header::CONTENT_DISPOSITION, "inline"),
         // The bytes behind an id never change.
-        (header::CACHE_CONTROL, "private, max-age=31536000, immutable"),
+        (
+            header::CACHE_CONTROL,
+            "private, max-age=31536000, immutable",
+        ),
     ];
     Ok((headers, bytes).into_response())
 }
@@ -139,5 +153,8 @@ pub(super) async fn segment(
 
 /// What the engine needs to know of a picture.
 pub(super) fn source(image: &StoredImage) -> ImageSource {
-    ImageSource { sha256: image.sha256.clone(), path: image.path.clone() }
+    ImageSource {
+        sha256: image.sha256.clone(),
+        path: image.path.clone(),
+    }
 }

@@ -66,7 +66,10 @@ impl LiveRuns {
 
     /// Stops what is being written in a chat.
     pub(super) fn stop_chat(&self, chat_id: &str) {
-        self.lock().values().filter(|run| run.chat_id == chat_id).for_each(|run| run.stop());
+        self.lock()
+            .values()
+            .filter(|run| run.chat_id == chat_id)
+            .for_each(|run| run.stop());
     }
 
     /// Stores and publishes what the engine writes, on a task of its own.
@@ -150,7 +153,9 @@ impl LiveRun {
                 Err(StoreError::Missing(_)) => {
                     // The chat was deleted.
                     self.stop();
-                    self.publish(vec![RunEvent::Done { finish: FinishReason::Cancelled }]);
+                    self.publish(vec![RunEvent::Done {
+                        finish: FinishReason::Cancelled,
+                    }]);
                     return;
                 }
                 Err(error) => {
@@ -198,8 +203,12 @@ mod tests {
 
     #[test]
     fn pieces_of_text_are_joined() {
-        let text = |delta: &str| RunEvent::Text { delta: delta.to_owned() };
-        let done = RunEvent::Done { finish: FinishReason::Stop };
+        let text = |delta: &str| RunEvent::Text {
+            delta: delta.to_owned(),
+        };
+        let done = RunEvent::Done {
+            finish: FinishReason::Stop,
+        };
         let events = joined(vec![text("a"), text(" b"), done.clone()]);
         assert_eq!(events, [text("a b"), done]);
     }

@@ -65,7 +65,10 @@ pub(super) async fn post(
         role: Role::User,
         mode: request.mode,
         text: text.clone(),
-        region_ids: about.iter().map(|&number| regions[number - 1].id.clone()).collect(),
+        region_ids: about
+            .iter()
+            .map(|&number| regions[number - 1].id.clone())
+            .collect(),
         found: Vec::new(),
         run_id: None,
         run_state: None,
@@ -86,7 +89,10 @@ pub(super) async fn post(
         image: source(&image),
         mode: request.mode,
         text,
-        regions: about.iter().map(|&number| (number, regions[number - 1].mask.clone())).collect(),
+        regions: about
+            .iter()
+            .map(|&number| (number, regions[number - 1].mask.clone()))
+            .collect(),
     };
     let new = NewRun {
         run_id: run_id.clone(),
@@ -108,14 +114,24 @@ pub(super) async fn post(
     })
     .await
     .map_err(|failed| AppError::Internal(Box::new(failed)))??;
-    Ok((StatusCode::ACCEPTED, Json(PostedMessage { message: question, answer, run_id })))
+    Ok((
+        StatusCode::ACCEPTED,
+        Json(PostedMessage {
+            message: question,
+            answer,
+            run_id,
+        }),
+    ))
 }
 
 /// The chat's regions with those that came along; the same id replaces.
 fn merged(mut held: Vec<Region>, new: Vec<Region>) -> Result<Vec<Region>, AppError> {
     if new.len() > MAX_REGIONS {
         return Err(AppError::TooLarge {
-            message: format!("A chat holds up to {MAX_REGIONS} regions; these are {}.", new.len()),
+            message: format!(
+                "A chat holds up to {MAX_REGIONS} regions; these are {}.",
+                new.len()
+            ),
             param: Some("regions"),
         });
     }
@@ -135,11 +151,18 @@ fn with_numbers(text: &str, regions: &[Region]) -> Result<String, AppError> {
     while let Some((before, reference)) = rest.split_once(REGION_OPEN) {
         numbered.push_str(before);
         let Some((id, after)) = reference.split_once('>') else {
-            return Err(AppError::BadText("A <region: in the text has no end.".to_owned()));
+            return Err(AppError::BadText(
+                "A <region: in the text has no end.".to_owned(),
+            ));
         };
-        let index = regions.iter().position(|region| region.id == id).ok_or_else(|| {
-            AppError::BadText("The text names a region that this chat does not hold.".to_owned())
-        })?;
+        let index = regions
+            .iter()
+            .position(|region| region.id == id)
+            .ok_or_else(|| {
+                AppError::BadText(
+                    "The text names a region that this chat does not hold.".to_owned(),
+                )
+            })?;
         numbered.push_str(&format!("@{}", index + 1));
         rest = after;
     }
@@ -156,11 +179,14 @@ fn regions_asked_about(
 ) -> Result<Vec<usize>, AppError> {
     let mut numbers = Vec::new();
     for id in ids {
-        let index = regions.iter().position(|region| region.id == *id).ok_or_else(|| {
-            AppError::BadText(
-                "region_ids names a region that this chat does not hold.".to_owned(),
-            )
-        })?;
+        let index = regions
+            .iter()
+            .position(|region| region.id == *id)
+            .ok_or_else(|| {
+                AppError::BadText(
+                    "region_ids names a region that this chat does not hold.".to_owned(),
+                )
+            })?;
         if !numbers.contains(&(index + 1)) {
             numbers.push(index + 1);
         }
@@ -205,7 +231,10 @@ mod tests {
             id: (*id).to_owned(),
             name: String::new(),
             color: "#000000".to_owned(),
-            mask: MaskRle { size: [1, 1], counts: Counts::Runs(vec![0, 1]) },
+            mask: MaskRle {
+                size: [1, 1],
+                counts: Counts::Runs(vec![0, 1]),
+            },
             box_px: None,
             source: MaskSource::Brush,
             score: None,
@@ -231,7 +260,11 @@ mod tests {
         assert!(regions_asked_about("@4", &[], &regions).is_err());
         assert!(regions_asked_about("@0", &[], &regions).is_err());
         assert!(regions_asked_about("@99999999999999999999999", &[], &regions).is_err());
-        assert!(regions_asked_about("a@b", &[], &regions).expect("no number").is_empty());
+        assert!(
+            regions_asked_about("a@b", &[], &regions)
+                .expect("no number")
+                .is_empty()
+        );
     }
 
     #[test]

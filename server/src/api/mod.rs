@@ -59,7 +59,10 @@ impl AppState {
     /// of it is stored.
     pub async fn drain(&self, grace: Duration) {
         self.engine.close();
-        if tokio::time::timeout(grace, self.runs.finished()).await.is_err() {
+        if tokio::time::timeout(grace, self.runs.finished())
+            .await
+            .is_err()
+        {
             tracing::warn!("answers that took too long are ended");
         }
         self.engine.abort();

@@ -17,9 +17,9 @@ use crate::engine::LoadState;
 pub(super) async fn show(State(state): State<AppState>) -> Result<Json<ModelInfo>, AppError> {
     match state.engine.load_state() {
         LoadState::Ready(info) => Ok(Json((*info).clone())),
-        LoadState::Loading => {
-            Err(AppError::Unavailable("The model is still loading; try again in a moment."))
-        }
+        LoadState::Loading => Err(AppError::Unavailable(
+            "The model is still loading; try again in a moment.",
+        )),
         LoadState::Failed(_) => Err(AppError::Unavailable("The model could not be loaded.")),
     }
 }

@@ -62,8 +62,14 @@ fn render(state: &AppState, request: &Request, status: StatusCode) -> Response {
         LoadState::Ready(info) => Some((*info).clone()),
         LoadState::Loading | LoadState::Failed(_) => None,
     };
-    let boot = Boot { model, samples: state.site.sample_infos() };
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+    let boot = Boot {
+        model,
+        samples: state.site.sample_infos(),
+    };
+    let path = request
+        .uri()
+        .path_and_query()
+        .map_or("/", |path| path.as_str());
     let nonce = uuid::Uuid::new_v4().simple().to_string();
     let html = fclm_app::render_page(path, assets, &boot, &nonce);
     let policy = format!(
@@ -71,5 +77,10 @@ fn render(state: &AppState, request: &Request, status: StatusCode) -> Response {
          style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; font-src 'self'; \
          manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
-    (status, [(header::CONTENT_SECURITY_POLICY, policy)], Html(html)).into_response()
+    (
+        status,
+        [(header::CONTENT_SECURITY_POLICY, policy)],
+        Html(html),
+    )
+        .into_response()
 }

@@ -57,7 +57,10 @@ pub(super) fn check_prompts(
         param: param.to_owned(),
     };
     if request.box_px.is_none() && request.points.is_empty() {
-        return Err(refuse("box", "Give a box, or at least one point.".to_owned()));
+        return Err(refuse(
+            "box",
+            "Give a box, or at least one point.".to_owned(),
+        ));
     }
     if request.points.len() > MAX_POINTS {
         return Err(AppError::TooLarge {
@@ -70,11 +73,16 @@ pub(super) fn check_prompts(
             .map_err(|why| refuse("box", format!("The box cannot be used: {why}.")))?;
     }
     let inside = |value: f32, size: u32| value >= 0.0 && value <= size as f32;
-    match request.points.iter().all(|point| inside(point.x, width) && inside(point.y, height)) {
+    match request
+        .points
+        .iter()
+        .all(|point| inside(point.x, width) && inside(point.y, height))
+    {
         true => Ok(()),
-        false => Err(refuse("points", format!(
-            "A point lies outside the picture of {width} x {height} pixels."
-        ))),
+        false => Err(refuse(
+            "points",
+            format!("A point lies outside the picture of {width} x {height} pixels."),
+        )),
     }
 }
 
@@ -121,7 +129,9 @@ fn check_box([x0, y0, x1, y1]: BoxPx, width: u32, height: u32) -> Result<(), Str
     // Comparisons with NaN are false, so they must be what is wanted.
     let inside = x0 >= 0.0 && y0 >= 0.0 && x1 <= width as f32 && y1 <= height as f32;
     if !inside {
-        return Err(format!("its box lies outside the picture of {width} x {height} pixels"));
+        return Err(format!(
+            "its box lies outside the picture of {width} x {height} pixels"
+        ));
     }
     match x0 < x1 && y0 < y1 {
         true => Ok(()),
@@ -140,7 +150,10 @@ mod tests {
             id: id.to_owned(),
             name: "cube".to_owned(),
             color: "#00aaFF".to_owned(),
-            mask: MaskRle { size: [4, 6], counts: Counts::Runs(vec![3, 5, 16]) },
+            mask: MaskRle {
+                size: [4, 6],
+                counts: Counts::Runs(vec![3, 5, 16]),
+            },
             box_px: Some([0.0, 0.0, 6.0, 4.0]),
             source: MaskSource::Brush,
             score: None,
@@ -150,7 +163,10 @@ mod tests {
     fn refused(change: impl FnOnce(&mut Region)) -> bool {
         let mut changed = region("a");
         change(&mut changed);
-        matches!(check_regions(&[changed], 6, 4), Err(AppError::BadRegion { .. }))
+        matches!(
+            check_regions(&[changed], 6, 4),
+            Err(AppError::BadRegion { .. })
+        )
     }
 
     #[test]
@@ -165,20 +181,31 @@ mod tests {
         assert!(refused(|region| region.color = "red".to_owned()));
         assert!(refused(|region| region.name = "a\nb".to_owned()));
         assert!(refused(|region| region.mask.size = [6, 4]));
-        assert!(refused(|region| region.mask.counts = Counts::Runs(vec![3, 5])));
-        assert!(refused(|region| region.mask.counts = Counts::Runs(vec![u32::MAX; 3])));
+        assert!(refused(
+            |region| region.mask.counts = Counts::Runs(vec![3, 5])
+        ));
+        assert!(refused(
+            |region| region.mask.counts = Counts::Runs(vec![u32::MAX; 3])
+        ));
         assert!(refused(|region| region.mask.counts = Counts::Runs(vec![24])));
-        assert!(refused(|region| region.mask.counts = Counts::Compressed("zz~".to_owned())));
+        assert!(refused(
+            |region| region.mask.counts = Counts::Compressed("zz~".to_owned())
+        ));
         assert!(refused(|region| region.box_px = Some([5.0, 0.0, 7.0, 4.0])));
         assert!(refused(|region| region.box_px = Some([2.0, 2.0, 2.0, 4.0])));
-        assert!(refused(|region| region.box_px = Some([f32::NAN, 0.0, 6.0, 4.0])));
+        assert!(refused(
+            |region| region.box_px = Some([f32::NAN, 0.0, 6.0, 4.0])
+        ));
         assert!(refused(|region| region.score = Some(1.5)));
     }
 
     #[test]
     fn there_is_a_limit() {
         let many: Vec<_> = (0..33).map(|k| region(&format!("r{k}"))).collect();
-        assert!(matches!(check_regions(&many, 6, 4), Err(AppError::TooLarge { .. })));
+        assert!(matches!(
+            check_regions(&many, 6, 4),
+            Err(AppError::TooLarge { .. })
+        ));
         check_regions(&many[..32], 6, 4).expect("as many as may be");
     }
 }

@@ -49,7 +49,8 @@ pub(super) async fn events(
     if let Some(live) = state.runs.get(&id) {
         return match live.is_over() && seen >= live.len() {
             true => Ok(StatusCode::NO_CONTENT.into_response()),
-            false => Ok(sse(follow(live, seen))),
+            // Whoever claims to have seen more than there is hears what comes now.
+            false => Ok(sse(follow(Arc::clone(&live), seen.min(live.len())))),
         };
     }
     let events = ended_events(&state, &id).await?;
@@ -99,10 +100,16 @@ async fn ended_events(state: &AppState, id: &str) -> Result<Vec<RunEvent>, AppEr
 }
 
 fn last_seen(headers: &HeaderMap) -> Result<usize, AppError> {
-    let Some(value) = headers.get(LAST_EVENT_ID) else { return Ok(0) };
-    value.to_str().ok().and_then(|text| text.trim().parse().ok()).ok_or_else(|| {
-        AppError::BadRequest("Last-Event-ID must be the number of an event.".to_owned())
-    })
+    let Some(value) = headers.get(LAST_EVENT_ID) else {
+        return Ok(0);
+    };
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .ok_or_else(|| {
+            AppError::BadRequest("Last-Event-ID must be the number of an event.".to_owned())
+        })
 }
 
 /// The live run's events after the first `seen` ones, up to the last.
@@ -113,7 +120,12 @@ fn follow(live: Arc<LiveRun>, seen: usize) -> impl Stream<Item = (u64, RunEvent)
         ready: VecDeque<RunEvent>,
         over: bool,
     }
-    let reader = Reader { live, seen, ready: VecDeque::new(), over: false };
+    let reader = Reader {
+        live,
+        seen,
+        ready: VecDeque::new(),
+        over: false,
+    };
     stream::unfold(reader, async |mut reader| {
         if reader.over {
             return None;
@@ -131,11 +143,15 @@ fn follow(live: Arc<LiveRun>, seen: usize) -> impl Stream<Item = (u64, RunEvent)
 fn sse(events: impl Stream<Item = (u64, RunEvent)> + Send + 'static) -> Response {
     use futures::StreamExt;
     let events = events.map(|(number, event)| Ok::<_, Infallible>(to_sse(number, &event)));
-    let mut response =
-        Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response();
+    let mut response = Sse::new(events)
+        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
+        .into_response();
     let headers = response.headers_mut();
     headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
-    headers.insert(http::header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(
+        http::header::CACHE_CONTROL,
+        HeaderValue::from_static("no-store"),
+    );
     response
 }
 

@@ -30,10 +30,7 @@ pub(super) async fn list(State(state): State<AppState>) -> Json<Vec<SampleInfo>>
         (status = 404, body = ErrorBody),
     ),
 )]
-pub(super) async fn image(
-    State(state): State<AppState>,
-    Id(id): Id,
-) -> Result<Response, AppError> {
+pub(super) async fn image(State(state): State<AppState>, Id(id): Id) -> Result<Response, AppError> {
     let sample = state.site.sample(&id).ok_or(AppError::NotFound("sample"))?;
     let bytes = tokio::fs::read(&sample.path)
         .await

@@ -87,8 +87,14 @@ impl Site {
             sample(&list, number, scene)
         });
         let samples = samples.collect::<Result<_, _>>()?;
-        let files = ServeDir::new(dir).precompressed_br().append_index_html_on_directories(false);
-        Ok(Self { assets, files: Some(files), samples })
+        let files = ServeDir::new(dir)
+            .precompressed_br()
+            .append_index_html_on_directories(false);
+        Ok(Self {
+            assets,
+            files: Some(files),
+            samples,
+        })
     }
 
     pub(super) fn sample(&self, id: &str) -> Option<&Sample> {
@@ -96,18 +102,37 @@ impl Site {
     }
 
     pub(super) fn sample_infos(&self) -> Vec<SampleInfo> {
-        self.samples.iter().map(|sample| sample.info.clone()).collect()
+        self.samples
+            .iter()
+            .map(|sample| sample.info.clone())
+            .collect()
     }
 }
 
 fn sample(list: &Path, number: usize, scene: Scene) -> Result<Sample, SiteError> {
-    let Scene { id, image, width, height, title, refs } = scene;
-    let invalid = |why: String| SiteError::Invalid { path: list.to_path_buf(), why };
+    let Scene {
+        id,
+        image,
+        width,
+        height,
+        title,
+        refs,
+    } = scene;
+    let invalid = |why: String| SiteError::Invalid {
+        path: list.to_path_buf(),
+        why,
+    };
     let relative = Path::new(&image);
-    if !relative.components().all(|part| matches!(part, Component::Normal(_))) {
+    if !relative
+        .components()
+        .all(|part| matches!(part, Component::Normal(_)))
+    {
         return Err(invalid(format!("{image:?} leads out of the folder")));
     }
-    let media_type = match relative.extension().and_then(|extension| extension.to_str()) {
+    let media_type = match relative
+        .extension()
+        .and_then(|extension| extension.to_str())
+    {
         Some("png") => "image/png",
         Some("jpg" | "jpeg") => "image/jpeg",
         Some("webp") => "image/webp",
@@ -127,8 +152,19 @@ fn sample(list: &Path, number: usize, scene: Scene) -> Result<Sample, SiteError>
     let title = title.unwrap_or_else(|| format!("Scene {number}"));
     let url = format!("/api/v1/samples/{id}/image");
     let path = list.with_file_name("").join(relative);
-    let info = SampleInfo { id, title, width, height, url, suggestions };
-    Ok(Sample { info, path, media_type })
+    let info = SampleInfo {
+        id,
+        title,
+        width,
+        height,
+        url,
+        suggestions,
+    };
+    Ok(Sample {
+        info,
+        path,
+        media_type,
+    })
 }
 
 /// The file's text; none where there is no such file.
@@ -136,13 +172,18 @@ fn read(path: &Path) -> Result<Option<String>, SiteError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(SiteError::Read { path: path.to_path_buf(), source }),
+        Err(source) => Err(SiteError::Read {
+            path: path.to_path_buf(),
+            source,
+        }),
     }
 }
 
 fn parse<T: for<'de> Deserialize<'de>>(path: &Path, json: &str) -> Result<T, SiteError> {
-    serde_json::from_str(json)
-        .map_err(|error| SiteError::Invalid { path: path.to_path_buf(), why: error.to_string() })
+    serde_json::from_str(json).map_err(|error| SiteError::Invalid {
+        path: path.to_path_buf(),
+        why: error.to_string(),
+    })
 }
 
 #[cfg(test)]
@@ -163,7 +204,10 @@ mod tests {
             .replace('\n', " ")
         };
         fs::write(&list, scene("../../secret.png")).expect("written");
-        assert!(matches!(Site::open(dir.path()), Err(SiteError::Invalid { .. })));
+        assert!(matches!(
+            Site::open(dir.path()),
+            Err(SiteError::Invalid { .. })
+        ));
         fs::write(&list, scene("/etc/secret.png")).expect("written");
         assert!(Site::open(dir.path()).is_err());
         fs::write(&list, scene("images/s.png")).expect("written");
@@ -171,6 +215,9 @@ mod tests {
         let info = &site.sample_infos()[0];
         assert_eq!(info.url, "/api/v1/samples/7/image");
         assert_eq!(info.suggestions, ["the cube"]);
-        assert_eq!(site.samples[0].path, dir.path().join("samples/images/s.png"));
+        assert_eq!(
+            site.samples[0].path,
+            dir.path().join("samples/images/s.png")
+        );
     }
 }

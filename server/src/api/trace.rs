@@ -27,7 +27,10 @@ pub(super) fn request_id() -> Option<String> {
 pub(super) async fn trace(request: Request, next: Next) -> Response {
     let id = new_id();
     let method = request.method().clone();
-    let route = request.extensions().get::<MatchedPath>().map(|path| path.as_str().to_owned());
+    let route = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(|path| path.as_str().to_owned());
     let route = route.unwrap_or_else(|| "other".to_owned());
     let span = tracing::info_span!("request", id, %method, route);
     let started = Instant::now();

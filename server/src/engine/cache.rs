@@ -22,7 +22,13 @@ struct Entry<V> {
 
 impl<K: Hash + Eq + Clone, V> Lru<K, V> {
     pub(super) fn new(capacity: u64) -> Self {
-        Self { capacity, weight: 0, clock: 0, entries: HashMap::new(), by_use: BTreeMap::new() }
+        Self {
+            capacity,
+            weight: 0,
+            clock: 0,
+            entries: HashMap::new(),
+            by_use: BTreeMap::new(),
+        }
     }
 
     pub(super) fn get(&mut self, key: &K) -> Option<&V> {
@@ -47,7 +53,9 @@ impl<K: Hash + Eq + Clone, V> Lru<K, V> {
     pub(super) fn insert(&mut self, key: K, value: V, weight: u64) {
         self.take(&key);
         while self.weight + weight > self.capacity {
-            let Some((_, oldest)) = self.by_use.pop_first() else { break };
+            let Some((_, oldest)) = self.by_use.pop_first() else {
+                break;
+            };
             if let Some(entry) = self.entries.remove(&oldest) {
                 self.weight -= entry.weight;
             }
@@ -55,7 +63,14 @@ impl<K: Hash + Eq + Clone, V> Lru<K, V> {
         self.clock += 1;
         self.weight += weight;
         self.by_use.insert(self.clock, key.clone());
-        self.entries.insert(key, Entry { value, weight, used: self.clock });
+        self.entries.insert(
+            key,
+            Entry {
+                value,
+                weight,
+                used: self.clock,
+            },
+        );
     }
 }
 

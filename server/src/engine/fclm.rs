@@ -86,10 +86,15 @@ impl FclmBackend {
     pub fn new(loaded: LoadedModel) -> Self {
         let vocabulary = loaded.config.qwen.text.vocab_size;
         let row: Vec<f32> = (0..vocabulary as u32)
-            .map(|id| if loaded.tokenizer.has_token(id) { 0.0 } else { f32::NEG_INFINITY })
+            .map(|id| {
+                if loaded.tokenizer.has_token(id) {
+                    0.0
+                } else {
+                    f32::NEG_INFINITY
+                }
+            })
             .collect();
-        let forbidden =
-            Tensor::from_data(TensorData::new(row, [1, vocabulary]), &loaded.device);
+        let forbidden = Tensor::from_data(TensorData::new(row, [1, vocabulary]), &loaded.device);
         let mut ends = vec![loaded.tokenizer.special().im_end];
         ends.extend(loaded.config.qwen.text.eos_token_id);
         if let Ok(other) = loaded.tokenizer.encode(OTHER_END)
@@ -97,7 +102,11 @@ impl FclmBackend {
         {
             ends.push(other);
         }
-        Self { loaded, forbidden, ends }
+        Self {
+            loaded,
+            forbidden,
+            ends,
+        }
     }
 
     /// What it asks.
@@ -110,7 +119,11 @@ impl FclmBackend {
         &self,
         prompt: &Prompt<'_, ImageFeatures, Arc<RegionTokens>>,
     ) -> Result<Vec<PromptPart>, BackendError> {
-        let LoadedModel { tokenizer, chat_template, .. } = &self.loaded;
+        let LoadedModel {
+            tokenizer,
+            chat_template,
+            ..
+        } = &self.loaded;
         let typed = tokenizer.sanitize(prompt.text);
         let text = match prompt.mode {
             Mode::Ask if typed.trim().is_empty() => prompt::DEFAULT_QUESTION.to_owned(),
@@ -149,14 +162,22 @@ impl FclmBackend {
     }
 
     fn read(&self, answer: &mut FclmAnswer, id: u32) -> Result<Vec<RunEvent>, BackendError> {
-        let read = answer.reader.push(id, &self.loaded.tokenizer).map_err(failed)?;
+        let read = answer
+            .reader
+            .push(id, &self.loaded.tokenizer)
+            .map_err(failed)?;
         let mut events = Vec::new();
         for event in read {
             match event {
                 AnswerEvent::Text(delta) => events.push(RunEvent::Text { delta }),
                 AnswerEvent::Segment { phrase, start, end } if answer.masks.len() < MAX_MASKS => {
                     let hidden = answer.state.hidden.clone();
-                    answer.masks.push(PendingMask { hidden, phrase, start, end });
+                    answer.masks.push(PendingMask {
+                        hidden,
+                        phrase,
+                        start,
+                        end,
+                    });
                 }
                 AnswerEvent::Segment { .. } => {}
             }
@@ -167,7 +188,11 @@ impl FclmBackend {
     /// What comes after the last token: text that was held back, then all masks.
     fn finish(&self, answer: &mut FclmAnswer) -> Result<Vec<RunEvent>, BackendError> {
         let mut events = Vec::new();
-        for event in answer.reader.finish(&self.loaded.tokenizer).map_err(failed)? {
+        for event in answer
+            .reader
+            .finish(&self.loaded.tokenizer)
+            .map_err(failed)?
+        {
             if let AnswerEvent::Text(delta) = event {
                 events.push(RunEvent::Text { delta });
             }
@@ -175,7 +200,9 @@ impl FclmBackend {
         let found = self.ground(answer)?;
         let is_silent = answer.reader.text().trim().is_empty();
         if answer.mode == Mode::Find && is_silent && found.is_empty() {
-            events.push(RunEvent::Text { delta: prompt::NOT_FOUND.to_owned() });
+            events.push(RunEvent::Text {
+                delta: prompt::NOT_FOUND.to_owned(),
+            });
         }
         events.extend(found.into_iter().map(RunEvent::Region));
         Ok(events)
@@ -192,9 +219,14 @@ impl FclmBackend {
             let hidden = pending.iter().map(|mask| mask.hidden.clone()).collect();
             let decoded = model.ground(Tensor::cat(hidden, 0), features, config);
             for (pending, scored) in pending.iter().zip(scored_masks(decoded, features)?) {
-                let Some((mask, box_px, score)) = scored else { continue };
+                let Some((mask, box_px, score)) = scored else {
+                    continue;
+                };
                 found.push(FoundRegion {
-                    phrase: pending.phrase.clone().unwrap_or_else(|| answer.wanted.clone()),
+                    phrase: pending
+                        .phrase
+                        .clone()
+                        .unwrap_or_else(|| answer.wanted.clone()),
                     start: pending.start,
                     end: pending.end,
                     score,
@@ -227,7 +259,12 @@ impl Backend for FclmBackend {
     }
 
     fn encode_image(&self, image: &RgbImage) -> Result<ImageFeatures, BackendError> {
-        let LoadedModel { model, config, device, .. } = &self.loaded;
+        let LoadedModel {
+            model,
+            config,
+            device,
+            ..
+        } = &self.loaded;
         model.encode_image(image, config, device).map_err(refused)
     }
 
@@ -242,8 +279,16 @@ impl Backend for FclmBackend {
         image: &RgbImage,
         mask: &Mask,
     ) -> Result<Arc<RegionTokens>, BackendError> {
-        let LoadedModel { model, config, device, .. } = &self.loaded;
-        model.encode_region(features, image, mask, config, device).map(Arc::new).map_err(refused)
+        let LoadedModel {
+            model,
+            config,
+            device,
+            ..
+        } = &self.loaded;
+        model
+            .encode_region(features, image, mask, config, device)
+            .map(Arc::new)
+            .map_err(refused)
     }
 
     fn segment(
@@ -251,17 +296,32 @@ impl Backend for FclmBackend {
         features: &ImageFeatures,
         request: &SegmentRequest,
     ) -> Result<Vec<RegionMask>, BackendError> {
-        let LoadedModel { model, config, device, .. } = &self.loaded;
+        let LoadedModel {
+            model,
+            config,
+            device,
+            ..
+        } = &self.loaded;
         let points: Vec<(f32, f32, i32)> = request
             .points
             .iter()
-            .map(|point| (point.x, point.y, i32::from(point.label == PointLabel::Positive)))
+            .map(|point| {
+                (
+                    point.x,
+                    point.y,
+                    i32::from(point.label == PointLabel::Positive),
+                )
+            })
             .collect();
         let decoded = model.segment_prompt(&points, request.box_px, features, config, device);
         let mut masks: Vec<RegionMask> = scored_masks(decoded, features)?
             .into_iter()
             .flatten()
-            .map(|(mask, box_px, score)| RegionMask { mask: mask.to_wire(), box_px, score })
+            .map(|(mask, box_px, score)| RegionMask {
+                mask: mask.to_wire(),
+                box_px,
+                score,
+            })
             .collect();
         masks.sort_by(|a, b| b.score.total_cmp(&a.score));
         match masks.is_empty() {
@@ -280,25 +340,36 @@ impl Backend for FclmBackend {
         prompt: Prompt<'_, ImageFeatures, Arc<RegionTokens>>,
         session: Option<Session>,
     ) -> Result<FclmAnswer, BackendError> {
-        let LoadedModel { model, config, device, .. } = &self.loaded;
+        let LoadedModel {
+            model,
+            config,
+            device,
+            ..
+        } = &self.loaded;
         let parts = self.parts(&prompt)?;
         let length: usize = parts
             .iter()
             .map(|part| match part {
                 PromptPart::Text(ids) => ids.len(),
-                PromptPart::Image { grid: [height, width], .. } => height * width,
+                PromptPart::Image {
+                    grid: [height, width],
+                    ..
+                } => height * width,
                 PromptPart::Region { .. } => 2,
             })
             .sum();
         let text = &config.qwen.text;
         if length >= text.max_position_embeddings {
             let capacity = text.max_position_embeddings;
-            return Err(refused(FclmError::TooLong { needed: length, capacity }));
+            return Err(refused(FclmError::TooLong {
+                needed: length,
+                capacity,
+            }));
         }
         let needed = length + MAX_NEW_TOKENS;
-        let mut session = session.filter(|kept| kept.capacity() >= needed).unwrap_or_else(|| {
-            Session::new(text, needed.next_multiple_of(SESSION_STEP), device)
-        });
+        let mut session = session
+            .filter(|kept| kept.capacity() >= needed)
+            .unwrap_or_else(|| Session::new(text, needed.next_multiple_of(SESSION_STEP), device));
         let (state, cached) = session.prefill(model, &parts).map_err(refused)?;
         Ok(FclmAnswer {
             session,
@@ -308,7 +379,11 @@ impl Backend for FclmBackend {
             mode: prompt.mode,
             wanted: prompt.text.trim().to_owned(),
             masks: Vec::new(),
-            counts: TokenCounts { prompt: length as u32, cached: cached as u32, written: 0 },
+            counts: TokenCounts {
+                prompt: length as u32,
+                cached: cached as u32,
+                written: 0,
+            },
         })
     }
 
@@ -321,7 +396,10 @@ impl Backend for FclmBackend {
         let id = u32::try_from(id).map_err(|error| BackendError::Failed(Box::new(error)))?;
         if self.ends.contains(&id) {
             let events = self.finish(answer)?;
-            return Ok(Step { events, finish: Some(FinishReason::Stop) });
+            return Ok(Step {
+                events,
+                finish: Some(FinishReason::Stop),
+            });
         }
         answer.counts.written += 1;
         let mut events = self.read(answer, id)?;
@@ -330,10 +408,19 @@ impl Backend for FclmBackend {
             || answer.session.len() + 1 >= limit.min(answer.session.capacity());
         if is_full {
             events.extend(self.finish(answer)?);
-            return Ok(Step { events, finish: Some(FinishReason::Length) });
+            return Ok(Step {
+                events,
+                finish: Some(FinishReason::Length),
+            });
         }
-        answer.state = answer.session.step(&self.loaded.model, id).map_err(failed)?;
-        Ok(Step { events, finish: None })
+        answer.state = answer
+            .session
+            .step(&self.loaded.model, id)
+            .map_err(failed)?;
+        Ok(Step {
+            events,
+            finish: None,
+        })
     }
 
     fn counts(&self, answer: &FclmAnswer) -> TokenCounts {
@@ -356,13 +443,20 @@ pub(crate) fn scored_masks(
     let logits = read(decoded.logits.try_into_vec_as::<f32>())?;
     let scores = read(decoded.scores.try_into_vec_as::<f32>())?;
     let pixels = features.width as usize * features.height as usize;
-    let masks = logits.chunks_exact(pixels).zip(scores).map(|(logits, score)| {
-        let mask = Mask::from_logits(logits, features.width, features.height);
-        let box_px = mask.bounds()?;
-        // A score that is no number says nothing for the mask.
-        let score = if score.is_finite() { score.clamp(0.0, 1.0) } else { 0.0 };
-        Some((mask, box_px, score))
-    });
+    let masks = logits
+        .chunks_exact(pixels)
+        .zip(scores)
+        .map(|(logits, score)| {
+            let mask = Mask::from_logits(logits, features.width, features.height);
+            let box_px = mask.bounds()?;
+            // A score that is no number says nothing for the mask.
+            let score = if score.is_finite() {
+                score.clamp(0.0, 1.0)
+            } else {
+                0.0
+            };
+            Some((mask, box_px, score))
+        });
     Ok(masks.collect())
 }
 

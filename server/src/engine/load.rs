@@ -1,5 +1,3 @@
-use std::path::Path;
-
 use burn::tensor::Device;
 use fclm_core::wire::ModelInfo;
 
@@ -10,12 +8,11 @@ use crate::model_dir::{ModelDir, ModelDirError};
 const DEVICE: &str = "CPU (flex)";
 
 impl LoadedModel {
-    /// Loads a model directory.
+    /// Loads the model of a directory.
     ///
     /// # Errors
-    /// Where the directory holds no FCLM model, or its tensors do not fit.
-    pub fn open(path: &Path) -> Result<Self, ModelDirError> {
-        let dir = ModelDir::open(path)?;
+    /// Where its tensors do not fit.
+    pub fn load(dir: &ModelDir) -> Result<Self, ModelDirError> {
         let device = Device::flex();
         let config = dir.config().clone();
         let parts = dir.parts();
@@ -40,11 +37,11 @@ impl LoadedModel {
 }
 
 impl FclmBackend {
-    /// Loads a model directory for the engine; an error is a sentence for people.
+    /// Loads the model of a directory for the engine.
     ///
     /// # Errors
-    /// As [`LoadedModel::open`].
-    pub fn open(path: &Path) -> Result<Self, String> {
-        LoadedModel::open(path).map(Self::new).map_err(|error| error.to_string())
+    /// As [`LoadedModel::load`].
+    pub fn load(dir: &ModelDir) -> Result<Self, ModelDirError> {
+        LoadedModel::load(dir).map(Self::new)
     }
 }

@@ -178,7 +178,9 @@ struct Inner {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("load", &*self.inner.load.borrow()).finish_non_exhaustive()
+        f.debug_struct("Engine")
+            .field("load", &*self.inner.load.borrow())
+            .finish_non_exhaustive()
     }
 }
 
@@ -212,16 +214,24 @@ impl Engine {
         });
         let (announce, load_state) = watch::channel(LoadState::Loading);
         let for_thread = Arc::clone(&shared);
-        thread::Builder::new().name("engine".to_owned()).spawn(move || match load() {
-            Ok(backend) => {
-                announce.send_replace(LoadState::Ready(Arc::new(backend.info())));
-                Worker::new(backend, options, for_thread).run();
-            }
-            Err(why) => {
-                announce.send_replace(LoadState::Failed(why));
-            }
-        })?;
-        Ok(Self { inner: Arc::new(Inner { shared, load: load_state, options }) })
+        thread::Builder::new()
+            .name("engine".to_owned())
+            .spawn(move || match load() {
+                Ok(backend) => {
+                    announce.send_replace(LoadState::Ready(Arc::new(backend.info())));
+                    Worker::new(backend, options, for_thread).run();
+                }
+                Err(why) => {
+                    announce.send_replace(LoadState::Failed(why));
+                }
+            })?;
+        Ok(Self {
+            inner: Arc::new(Inner {
+                shared,
+                load: load_state,
+                options,
+            }),
+        })
     }
 
     /// Whether the model is there.
@@ -250,10 +260,14 @@ impl Engine {
         }
         let ahead = state.waiting.len() + state.reserved;
         if ahead >= self.inner.options.queue {
-            return Err(EngineError::Full { retry_after: state.answer_time });
+            return Err(EngineError::Full {
+                retry_after: state.answer_time,
+            });
         }
         state.reserved += 1;
-        Ok(Permit { engine: Some(self.clone()) })
+        Ok(Permit {
+            engine: Some(self.clone()),
+        })
     }
 
     /// Turns points and a box into masks.
@@ -273,9 +287,15 @@ impl Engine {
                 return Err(EngineError::Closing);
             }
             if state.segments.len() >= self.inner.options.queue {
-                return Err(EngineError::Full { retry_after: Duration::from_secs(1) });
+                return Err(EngineError::Full {
+                    retry_after: Duration::from_secs(1),
+                });
             }
-            state.segments.push_back(SegmentJob { image, request, reply });
+            state.segments.push_back(SegmentJob {
+                image,
+                request,
+                reply,
+            });
         }
         self.inner.shared.wake.notify_all();
         match answer.await {
@@ -322,11 +342,18 @@ impl Permit {
         stop: Arc<AtomicBool>,
         events: UnboundedSender<RunEvent>,
     ) {
-        let Some(engine) = self.engine.take() else { return };
+        let Some(engine) = self.engine.take() else {
+            return;
+        };
         let shared = &engine.inner.shared;
         let mut state = shared.lock();
         state.reserved -= 1;
-        state.waiting.push_back(Job { question, stop, events, told: None });
+        state.waiting.push_back(Job {
+            question,
+            stop,
+            events,
+            told: None,
+        });
         state.tell_places();
         drop(state);
         shared.wake.notify_all();

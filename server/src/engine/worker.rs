@@ -72,7 +72,13 @@ impl<B: Backend> Worker<B> {
             regions: Lru::new(KEPT_REGIONS),
             sessions: Lru::new(options.sessions),
         };
-        Self { backend, options, shared, active: Vec::new(), kept }
+        Self {
+            backend,
+            options,
+            shared,
+            active: Vec::new(),
+            kept,
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -97,7 +103,9 @@ impl<B: Backend> Worker<B> {
             state.active = self.active.len();
             let stopped = state.waiting.iter().position(Job::is_stopped);
             if let Some(job) = stopped.and_then(|index| state.waiting.remove(index)) {
-                job.send(RunEvent::Done { finish: FinishReason::Cancelled });
+                job.send(RunEvent::Done {
+                    finish: FinishReason::Cancelled,
+                });
                 continue;
             }
             state.tell_places();
@@ -134,9 +142,19 @@ impl<B: Backend> Worker<B> {
 
     fn admit(&mut self, job: Job) {
         let started = Instant::now();
-        let Self { backend, kept, active, .. } = self;
+        let Self {
+            backend,
+            kept,
+            active,
+            ..
+        } = self;
         match guarded(|| kept.begin(backend, &job)) {
-            Ok(answer) => active.push(Active { job, answer, started, first: None }),
+            Ok(answer) => active.push(Active {
+                job,
+                answer,
+                started,
+                first: None,
+            }),
             Err(error) => fail(&job, error),
         }
     }
@@ -158,7 +176,12 @@ impl<B: Backend> Worker<B> {
 
     /// Keeps what an answer that has ended leaves, and learns how long it took.
     fn leave(&mut self, ended: Active<B>) {
-        let Active { job, answer, started, .. } = ended;
+        let Active {
+            job,
+            answer,
+            started,
+            ..
+        } = ended;
         let session = self.backend.end(answer);
         self.kept.sessions.insert(job.question.chat_id, session, 1);
         let mut state = self.shared.lock();
@@ -170,7 +193,12 @@ impl<B: Backend> Worker<B> {
         let waiting = std::mem::take(&mut state.waiting);
         state.segments.clear();
         drop(state);
-        for job in self.active.into_iter().map(|active| active.job).chain(waiting) {
+        for job in self
+            .active
+            .into_iter()
+            .map(|active| active.job)
+            .chain(waiting)
+        {
             job.send(RunEvent::Error(ApiError {
                 code: ErrorCode::Unavailable,
                 message: "The server went down while this answer was being written; ask again."
@@ -184,7 +212,12 @@ impl<B: Backend> Worker<B> {
 
 impl<B: Backend> Active<B> {
     fn write(&mut self, backend: &B, limit: Duration) -> Progress {
-        let Self { job, answer, started, first } = self;
+        let Self {
+            job,
+            answer,
+            started,
+            first,
+        } = self;
         let ended_by_us = if job.is_stopped() {
             Some(FinishReason::Cancelled)
         } else if started.elapsed() > limit {
@@ -193,7 +226,10 @@ impl<B: Backend> Active<B> {
             None
         };
         let step = match ended_by_us {
-            Some(finish) => Ok(Step { events: Vec::new(), finish: Some(finish) }),
+            Some(finish) => Ok(Step {
+                events: Vec::new(),
+                finish: Some(finish),
+            }),
             None => guarded(|| backend.step(answer)),
         };
         let step = match step {
@@ -207,7 +243,9 @@ impl<B: Backend> Active<B> {
             first.get_or_insert_with(|| started.elapsed());
         }
         step.events.into_iter().for_each(|event| job.send(event));
-        let Some(finish) = step.finish else { return Progress::GoesOn };
+        let Some(finish) = step.finish else {
+            return Progress::GoesOn;
+        };
         let counts = backend.counts(answer);
         let total = started.elapsed();
         job.send(RunEvent::Usage(Usage {
@@ -237,7 +275,11 @@ impl<B: Backend> Kept<B> {
                     tokens
                 }
             };
-            regions.push(PromptRegion { number: *number, key, tokens });
+            regions.push(PromptRegion {
+                number: *number,
+                key,
+                tokens,
+            });
         }
         let prompt = Prompt {
             image_key: key_of(&[question.image.sha256.as_bytes()]),
@@ -274,7 +316,8 @@ impl<B: Backend> Kept<B> {
         let image = self.decoded(source)?;
         let features = backend.encode_image(&image)?;
         let bytes = backend.features_bytes(&features);
-        self.features.insert(source.sha256.clone(), features.clone(), bytes);
+        self.features
+            .insert(source.sha256.clone(), features.clone(), bytes);
         Ok(features)
     }
 
@@ -290,7 +333,8 @@ impl<B: Backend> Kept<B> {
         };
         let image = Arc::new(read().map_err(|error| BackendError::Failed(Box::new(error)))?);
         let bytes = image.as_raw().len() as u64;
-        self.decoded.insert(source.sha256.clone(), Arc::clone(&image), bytes);
+        self.decoded
+            .insert(source.sha256.clone(), Arc::clone(&image), bytes);
         Ok(image)
     }
 }
@@ -299,7 +343,9 @@ impl<B: Backend> Kept<B> {
 /// model, so the others can go on.
 fn guarded<T>(compute: impl FnOnce() -> Result<T, BackendError>) -> Result<T, BackendError> {
     catch_unwind(AssertUnwindSafe(compute)).unwrap_or_else(|panic| {
-        Err(BackendError::Failed(format!("panic: {}", panic_text(panic.as_ref())).into()))
+        Err(BackendError::Failed(
+            format!("panic: {}", panic_text(panic.as_ref())).into(),
+        ))
     })
 }
 
@@ -320,7 +366,12 @@ fn fail(job: &Job, error: BackendError) {
             (ErrorCode::Internal, message.to_owned())
         }
     };
-    job.send(RunEvent::Error(ApiError { code, message, param: None, request_id: None }));
+    job.send(RunEvent::Error(ApiError {
+        code,
+        message,
+        param: None,
+        request_id: None,
+    }));
 }
 
 /// The first eight bytes of the SHA-256 over length-prefixed parts.
@@ -330,7 +381,10 @@ fn key_of(parts: &[&[u8]]) -> u64 {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(8).fold(0, |key, &byte| (key << 8) | u64::from(byte))
+    hash.finalize()
+        .iter()
+        .take(8)
+        .fold(0, |key, &byte| (key << 8) | u64::from(byte))
 }
 
 /// Equal texts are equal masks; that equal masks may have two texts only costs a computation.

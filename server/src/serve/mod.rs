@@ -22,6 +22,9 @@ use crate::{
     store::Store,
 };
 
+/// How long connections may take to send what is left when the server goes down.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// How the server runs.
 #[derive(Debug, Clone)]
 pub struct ServeOptions {
@@ -75,19 +78,24 @@ impl Server {
             None => Site::default(),
         };
         let store = Arc::new(Store::open(&options.data_dir).await?);
-        let listener = TcpListener::bind(options.addr)
-            .await
-            .map_err(|source| ServeError::Listen { addr: options.addr, source })?;
-        let addr = listener
-            .local_addr()
-            .map_err(|source| ServeError::Listen { addr: options.addr, source })?;
+        let listener =
+            TcpListener::bind(options.addr)
+                .await
+                .map_err(|source| ServeError::Listen {
+                    addr: options.addr,
+                    source,
+                })?;
+        let addr = listener.local_addr().map_err(|source| ServeError::Listen {
+            addr: options.addr,
+            source,
+        })?;
         let state = AppState::new(store, engine.clone(), site, options.images);
         let (end, ended) = oneshot::channel::<()>();
         let grace = options.grace;
         let serving = tokio::spawn(async move {
             let app = router(state.clone());
             let (stop_accepting, stopped) = oneshot::channel::<()>();
-            let accepting = tokio::spawn(
+            let mut accepting = tokio::spawn(
                 axum::serve(listener, app)
                     .with_graceful_shutdown(async {
                         // Dropping the sender says the same as sending.
@@ -99,10 +107,20 @@ impl Server {
             drop(stop_accepting);
             state.drain(grace).await;
             // Streams have had their last event; whoever still holds a connection is cut off.
-            let cut = tokio::time::timeout(Duration::from_secs(1), accepting).await;
-            cut.unwrap_or(Ok(Ok(()))).unwrap_or_else(|e| Err(std::io::Error::other(e)))
+            match tokio::time::timeout(LAST_WORDS, &mut accepting).await {
+                Ok(ended) => ended.unwrap_or_else(|failed| Err(std::io::Error::other(failed))),
+                Err(_) => {
+                    accepting.abort();
+                    Ok(())
+                }
+            }
         });
-        Ok(Self { addr, engine, end, serving })
+        Ok(Self {
+            addr,
+            engine,
+            end,
+            serving,
+        })
     }
 
     /// Where it listens.
@@ -140,7 +158,11 @@ pub async fn serve(options: ServeOptions, engine: Engine) -> Result<(), ServeErr
         match server.loaded().await {
             LoadState::Failed(why) => why,
             LoadState::Ready(info) => {
-                tracing::info!(model = info.name, parameters = info.parameters, "model loaded");
+                tracing::info!(
+                    model = info.name,
+                    parameters = info.parameters,
+                    "model loaded"
+                );
                 std::future::pending().await
             }
             LoadState::Loading => std::future::pending().await,

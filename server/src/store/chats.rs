@@ -1,6 +1,4 @@
-use fclm_core::wire::{
-    Chat, ChatSummary, FinishReason, Message, Mode, Region, Role, RunState,
-};
+use fclm_core::wire::{Chat, ChatSummary, FinishReason, Message, Mode, Region, Role, RunState};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -64,7 +62,14 @@ impl Store {
         .await?;
         let title = title.to_owned();
         let image = image.info();
-        Ok(Chat { id, title, image, regions: Vec::new(), messages: Vec::new(), created_at })
+        Ok(Chat {
+            id,
+            title,
+            image,
+            regions: Vec::new(),
+            messages: Vec::new(),
+            created_at,
+        })
     }
 
     /// The newest chats, newest first.
@@ -118,7 +123,10 @@ impl Store {
             title: row.title,
             image: image_info(row.image_id, row.width, row.height),
             regions,
-            messages: messages.into_iter().map(message).collect::<Result<_, _>>()?,
+            messages: messages
+                .into_iter()
+                .map(message)
+                .collect::<Result<_, _>>()?,
             created_at: row.created_at,
         })
     }
@@ -128,12 +136,16 @@ impl Store {
     /// # Errors
     /// [`StoreError::Missing`] where there is no such chat.
     pub async fn chat_head(&self, id: &str) -> Result<ChatHead, StoreError> {
-        let image_id: Option<String> = sqlx::query_scalar("SELECT image_id FROM chats WHERE id = ?")
-            .bind(id)
-            .fetch_optional(&self.reader)
-            .await?;
+        let image_id: Option<String> =
+            sqlx::query_scalar("SELECT image_id FROM chats WHERE id = ?")
+                .bind(id)
+                .fetch_optional(&self.reader)
+                .await?;
         let image_id = image_id.ok_or(StoreError::Missing("chat"))?;
-        Ok(ChatHead { id: id.to_owned(), image_id })
+        Ok(ChatHead {
+            id: id.to_owned(),
+            image_id,
+        })
     }
 
     /// The regions of a chat, in the order of their `@k`.
@@ -268,8 +280,16 @@ pub(super) async fn insert_message(
 }
 
 fn message(row: MessageRow) -> Result<Message, StoreError> {
-    let run_state = row.run_state.as_deref().map(parse::<RunState>).transpose()?;
-    let finish = row.finish.as_deref().map(parse::<FinishReason>).transpose()?;
+    let run_state = row
+        .run_state
+        .as_deref()
+        .map(parse::<RunState>)
+        .transpose()?;
+    let finish = row
+        .finish
+        .as_deref()
+        .map(parse::<FinishReason>)
+        .transpose()?;
     Ok(Message {
         id: row.id,
         role: parse::<Role>(&row.role)?,

@@ -48,7 +48,11 @@ impl StoreError {
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> Self {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::Full,
-            _ => Self::Io { action, path: path.to_path_buf(), source },
+            _ => Self::Io {
+                action,
+                path: path.to_path_buf(),
+                source,
+            },
         }
     }
 

@@ -27,7 +27,10 @@ impl ImageFiles {
                 fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
             }
         }
-        Ok(Self { dir: dir.to_path_buf(), guard: tokio::sync::Mutex::new(()) })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            guard: tokio::sync::Mutex::new(()),
+        })
     }
 
     pub(super) fn path(&self, sha256: &str, format: StoredFormat) -> PathBuf {
@@ -74,7 +77,9 @@ pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
         return Err(StoreError::io("write", path, e));
     }
     let dir = path.parent().unwrap_or(Path::new("."));
-    File::open(dir).and_then(|d| d.sync_all()).map_err(|e| StoreError::io("sync", dir, e))
+    File::open(dir)
+        .and_then(|d| d.sync_all())
+        .map_err(|e| StoreError::io("sync", dir, e))
 }
 
 fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {

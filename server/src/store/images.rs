@@ -81,7 +81,12 @@ impl StoredImage {
 
 pub(super) fn image_info(id: String, width: u32, height: u32) -> ImageInfo {
     let url = format!("/api/v1/images/{id}");
-    ImageInfo { id, width, height, url }
+    ImageInfo {
+        id,
+        width,
+        height,
+        url,
+    }
 }
 
 impl Store {
@@ -89,10 +94,18 @@ impl Store {
     ///
     /// # Errors
     /// When the disk is full or fails.
-    pub async fn put_image(self: &Arc<Self>, image: EncodedImage) -> Result<StoredImage, StoreError> {
+    pub async fn put_image(
+        self: &Arc<Self>,
+        image: EncodedImage,
+    ) -> Result<StoredImage, StoreError> {
         let guard = self.files.guard.lock().await;
         let store = Arc::clone(self);
-        let EncodedImage { bytes, format, width, height } = image;
+        let EncodedImage {
+            bytes,
+            format,
+            width,
+            height,
+        } = image;
         let (sha256, path) = blocking(move || {
             let sha256 = hex(&Sha256::digest(&bytes));
             let path = store.files.path(&sha256, format);
@@ -114,7 +127,14 @@ impl Store {
         .execute(&self.writer)
         .await?;
         drop(guard);
-        Ok(StoredImage { id, sha256, format, width, height, path })
+        Ok(StoredImage {
+            id,
+            sha256,
+            format,
+            width,
+            height,
+            path,
+        })
     }
 
     /// The image with this id.
@@ -131,7 +151,14 @@ impl Store {
         let format =
             StoredFormat::from_extension(&format).ok_or(StoreError::Missing("image format"))?;
         let path = self.files.path(&sha256, format);
-        Ok(StoredImage { id: id.to_owned(), sha256, format, width, height, path })
+        Ok(StoredImage {
+            id: id.to_owned(),
+            sha256,
+            format,
+            width,
+            height,
+            path,
+        })
     }
 
     /// Removes images that no chat uses and that are older than a day, and files without a row.
@@ -173,21 +200,25 @@ impl Store {
 async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|failed| {
-        Err(StoreError::Io {
-            action: "finish writing to",
-            path: PathBuf::from("the data directory"),
-            source: std::io::Error::other(failed),
+    tokio::task::spawn_blocking(work)
+        .await
+        .unwrap_or_else(|failed| {
+            Err(StoreError::Io {
+                action: "finish writing to",
+                path: PathBuf::from("the data directory"),
+                source: std::io::Error::other(failed),
+            })
         })
-    })
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    bytes
+        .iter()
+        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+            // Writing to a string cannot fail.
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
 }
 
 #[cfg(test)]
@@ -195,7 +226,12 @@ mod tests {
     use super::*;
 
     fn encoded(bytes: &[u8]) -> EncodedImage {
-        EncodedImage { bytes: bytes.to_vec(), format: StoredFormat::Png, width: 2, height: 3 }
+        EncodedImage {
+            bytes: bytes.to_vec(),
+            format: StoredFormat::Png,
+            width: 2,
+            height: 3,
+        }
     }
 
     #[tokio::test]
@@ -214,6 +250,9 @@ mod tests {
         assert!(first.path.exists());
         store.delete_chat(&b.id).await.expect("deleted");
         assert!(!first.path.exists());
-        assert!(matches!(store.image(&second.id).await, Err(StoreError::Missing("image"))));
+        assert!(matches!(
+            store.image(&second.id).await,
+            Err(StoreError::Missing("image"))
+        ));
     }
 }

@@ -22,13 +22,13 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
+use self::files::ImageFiles;
 pub use self::{
     chats::ChatHead,
     error::StoreError,
     images::{EncodedImage, StoredFormat, StoredImage},
     runs::{NewRun, RunRow},
 };
-use self::files::ImageFiles;
 
 /// How long a statement waits for another one's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -41,8 +41,8 @@ pub struct Store {
     writer: SqlitePool,
     reader: SqlitePool,
     files: ImageFiles,
-    /// Held for as long as the store lives, so that no second server opens the directory.
-    _lock: File,
+    /// Held until the store is closed, so that no second server opens the directory.
+    lock: File,
 }
 
 impl Store {
@@ -63,11 +63,21 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(BUSY_TIMEOUT);
-        let writer =
-            SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .connect_with(options.clone())
+            .await?;
         sqlx::migrate!("./migrations").run(&writer).await?;
-        let reader = SqlitePoolOptions::new().max_connections(4).connect_with(options).await?;
-        let store = Self { writer, reader, files, _lock: lock };
+        let reader = SqlitePoolOptions::new()
+            .max_connections(4)
+            .connect_with(options)
+            .await?;
+        let store = Self {
+            writer,
+            reader,
+            files,
+            lock,
+        };
         store.fail_interrupted_runs().await?;
         store.sweep_images().await?;
         Ok(store)
@@ -78,10 +88,14 @@ impl Store {
         sqlx::query("SELECT 1").execute(&self.reader).await.is_ok()
     }
 
-    /// Closes all connections; the write-ahead log is folded into the database.
+    /// Closes all connections, which folds the write-ahead log into the database, and frees the
+    /// directory.
     pub async fn close(&self) {
         self.reader.close().await;
         self.writer.close().await;
+        if let Err(error) = self.lock.unlock() {
+            tracing::warn!(%error, "the data directory stays locked until the process ends");
+        }
     }
 }
 
@@ -95,7 +109,9 @@ fn lock_directory(dir: &Path) -> Result<File, StoreError> {
         .map_err(|e| StoreError::io("open", &path, e))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::InUse { dir: dir.to_path_buf() }),
+        Err(TryLockError::WouldBlock) => Err(StoreError::InUse {
+            dir: dir.to_path_buf(),
+        }),
         Err(TryLockError::Error(e)) => Err(StoreError::io("lock", &path, e)),
     }
 }
@@ -117,11 +133,15 @@ mod tests {
     #[tokio::test]
     async fn a_directory_is_opened_by_one_store_at_a_time() {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let first = Store::open(dir.path()).await.expect("the first store opens");
+        let first = Store::open(dir.path())
+            .await
+            .expect("the first store opens");
         let second = Store::open(dir.path()).await;
         assert!(matches!(second, Err(StoreError::InUse { .. })));
         drop(first);
-        Store::open(dir.path()).await.expect("the directory is free again");
+        Store::open(dir.path())
+            .await
+            .expect("the directory is free again");
     }
 
     #[test]

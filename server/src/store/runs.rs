@@ -99,7 +99,10 @@ impl Store {
             .fetch_optional(&self.reader)
             .await?;
         let state = parse(&state.ok_or(StoreError::Missing("run"))?)?;
-        Ok(RunRow { id: id.to_owned(), state })
+        Ok(RunRow {
+            id: id.to_owned(),
+            state,
+        })
     }
 
     /// All events of a run, in order; the first one has number 1.
@@ -141,7 +144,10 @@ impl Store {
         }
         change.commit().await?;
         if !open.is_empty() {
-            tracing::warn!(runs = open.len(), "runs were interrupted and are marked as failed");
+            tracing::warn!(
+                runs = open.len(),
+                "runs were interrupted and are marked as failed"
+            );
         }
         Ok(())
     }
@@ -204,11 +210,13 @@ async fn append(
             .bind(&message_id)
             .execute(&mut *change)
             .await?;
-        sqlx::query("UPDATE chats SET updated_at = ? WHERE id = (SELECT chat_id FROM runs WHERE id = ?)")
-            .bind(now())
-            .bind(run_id)
-            .execute(&mut *change)
-            .await?;
+        sqlx::query(
+            "UPDATE chats SET updated_at = ? WHERE id = (SELECT chat_id FROM runs WHERE id = ?)",
+        )
+        .bind(now())
+        .bind(run_id)
+        .execute(&mut *change)
+        .await?;
     }
     if let Some(state) = effect.state {
         sqlx::query("UPDATE runs SET state = ? WHERE id = ?")
@@ -296,7 +304,10 @@ mod tests {
             height: 1,
         };
         let image = store.put_image(image).await.expect("stored");
-        let chat = store.create_chat("title", &image.id).await.expect("created");
+        let chat = store
+            .create_chat("title", &image.id)
+            .await
+            .expect("created");
         let run = NewRun {
             run_id: new_id(),
             chat_id: chat.id,
@@ -309,7 +320,9 @@ mod tests {
     }
 
     fn text(delta: &str) -> RunEvent {
-        RunEvent::Text { delta: delta.to_owned() }
+        RunEvent::Text {
+            delta: delta.to_owned(),
+        }
     }
 
     #[tokio::test]
@@ -322,10 +335,20 @@ mod tests {
                 "mask":{"size":[1,1],"counts":[0,1]}}"#,
         )
         .expect("a region");
-        store.append_events(&run.run_id, 1, &[text("a "), text("cube")]).await.expect("stored");
-        let last =
-            [RunEvent::Region(found.clone()), RunEvent::Done { finish: FinishReason::Stop }];
-        store.append_events(&run.run_id, 3, &last).await.expect("stored");
+        store
+            .append_events(&run.run_id, 1, &[text("a "), text("cube")])
+            .await
+            .expect("stored");
+        let last = [
+            RunEvent::Region(found.clone()),
+            RunEvent::Done {
+                finish: FinishReason::Stop,
+            },
+        ];
+        store
+            .append_events(&run.run_id, 3, &last)
+            .await
+            .expect("stored");
 
         let chat = store.chat(&run.chat_id).await.expect("there");
         let answer = &chat.messages[1];
@@ -341,10 +364,17 @@ mod tests {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = Arc::new(Store::open(dir.path()).await.expect("the store opens"));
         let run = begin(&store).await;
-        store.append_events(&run.run_id, 1, &[text("half an ans")]).await.expect("stored");
+        store
+            .append_events(&run.run_id, 1, &[text("half an ans")])
+            .await
+            .expect("stored");
         drop(store);
 
-        let store = Arc::new(Store::open(dir.path()).await.expect("the store opens again"));
+        let store = Arc::new(
+            Store::open(dir.path())
+                .await
+                .expect("the store opens again"),
+        );
         let chat = store.chat(&run.chat_id).await.expect("there");
         assert_eq!(chat.messages[1].text, "half an ans");
         assert_eq!(chat.messages[1].run_state, Some(RunState::Failed));
