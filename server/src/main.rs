@@ -8,7 +8,7 @@ use clap::Parser;
 
 fn main() -> ExitCode {
     match cli::Cli::try_parse() {
-        Ok(cli) => cli.run().unwrap_or_else(|error| cli::refuse(&format!("{error:#}"))),
+        Ok(cli) => cli.run().unwrap_or_else(|error| cli::refuse(&error)),
         Err(error) => cli::explain(&error),
     }
 }

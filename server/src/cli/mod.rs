@@ -73,10 +73,16 @@ impl Cli {
     }
 }
 
-/// Says in one sentence what is wrong.
-pub(crate) fn refuse(reason: &str) -> ExitCode {
-    eprintln!("fclm: {}", sentence(reason));
-    ExitCode::from(BAD_INPUT)
+/// Says in one sentence what went wrong.
+pub(crate) fn refuse(error: &anyhow::Error) -> ExitCode {
+    let mut reason = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Many messages hold that of their cause already.
+        if !reason.contains(&cause) {
+            reason = format!("{reason}: {cause}");
+        }
+    }
+    complain(&reason)
 }
 
 /// Answers a command line that asks for help, or that cannot be understood.
@@ -94,10 +100,18 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
         _ => {
             let text = error.to_string();
             let reason = text.split("\n\nUsage:").next().unwrap_or(&text);
-            let reason = reason.split("\n\nFor more information").next().unwrap_or(reason);
-            refuse(&reason.trim_start_matches("error: ").replace("\n\n", "; "))
+            let reason = reason
+                .split("\n\nFor more information")
+                .next()
+                .unwrap_or(reason);
+            complain(&reason.trim_start_matches("error: ").replace("\n\n", "; "))
         }
     }
+}
+
+fn complain(reason: &str) -> ExitCode {
+    eprintln!("fclm: {}", sentence(reason));
+    ExitCode::from(BAD_INPUT)
 }
 
 /// Brings a message of any shape onto one line of bounded length.
@@ -141,13 +155,17 @@ mod tests {
             &["fclm", "descirbe"][..],
             &["fclm", "inspect"],
             &["fclm", "describe", "a.png"],
-            &["fclm", "describe", "a.png", "--box", "1,1,9,9", "--mask", "m.png"],
+            &[
+                "fclm", "describe", "a.png", "--box", "1,1,9,9", "--mask", "m.png",
+            ],
             &["fclm", "describe", "a.png", "--box="],
             &["fclm", "describe", "a.png", "--box=1,1,20"],
             &["fclm", "describe", "a.png", "--box=1,1,20,20,30"],
             &["fclm", "describe", "a.png", "--box=a,b,c,d"],
             &["fclm", "segment", "a.png", "the cube"],
-            &["fclm", "data", "scenes", "--count", "3", "--out", "d", "--size", "12"],
+            &[
+                "fclm", "data", "scenes", "--count", "3", "--out", "d", "--size", "12",
+            ],
             &["fclm", "eval", "--task", "rec", "--data", "d"],
             &["fclm", "train"],
             &["fclm", "train", "--recipe", "nano", "--minutes", "-1"],
@@ -160,15 +178,51 @@ mod tests {
     fn what_the_manual_says_is_understood() {
         for right in [
             &["fclm", "describe", "a.png", "--box", "1,1.5,9,9"][..],
-            &["fclm", "describe", "a.png", "--box", "-3,-1,9,9", "--question", "What?"],
-            &["fclm", "describe", "a.png", "--mask", "m.png", "--model", "dir"],
-            &["fclm", "segment", "a.png", "the cube", "--out", "m.png", "--json"],
+            &[
+                "fclm",
+                "describe",
+                "a.png",
+                "--box",
+                "-3,-1,9,9",
+                "--question",
+                "What?",
+            ],
+            &[
+                "fclm", "describe", "a.png", "--mask", "m.png", "--model", "dir",
+            ],
+            &[
+                "fclm", "segment", "a.png", "the cube", "--out", "m.png", "--json",
+            ],
             &["fclm", "inspect", "dir"],
-            &["fclm", "init", "--qwen", "q", "--sam", "s.pth", "--out", "o", "--seed", "3"],
-            &["fclm", "data", "scenes", "--seed", "1", "--count", "3", "--out", "d"],
-            &["fclm", "data", "scenes", "--count", "3", "--out", "d", "--size", "320x240"],
-            &["fclm", "train", "--recipe", "nano", "--resume", "--minutes", "350"],
-            &["fclm", "eval", "--task", "caption-find", "--data", "d", "--limit", "9", "--json"],
+            &[
+                "fclm", "init", "--qwen", "q", "--sam", "s.pth", "--out", "o", "--seed", "3",
+            ],
+            &[
+                "fclm", "data", "scenes", "--seed", "1", "--count", "3", "--out", "d",
+            ],
+            &[
+                "fclm", "data", "scenes", "--count", "3", "--out", "d", "--size", "320x240",
+            ],
+            &[
+                "fclm",
+                "train",
+                "--recipe",
+                "nano",
+                "--resume",
+                "--minutes",
+                "350",
+            ],
+            &[
+                "fclm",
+                "eval",
+                "--task",
+                "caption-find",
+                "--data",
+                "d",
+                "--limit",
+                "9",
+                "--json",
+            ],
             &["fclm", "serve", "--listen", "127.0.0.1:3000"],
         ] {
             if let Err(error) = Cli::try_parse_from(right) {

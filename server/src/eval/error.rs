@@ -1,9 +1,6 @@
 use std::path::PathBuf;
 
-use crate::{
-    data::scenes::{DatasetError, LineError},
-    predict::PredictError,
-};
+use crate::{data::scenes::DatasetError, predict::PredictError};
 
 /// Why a measurement gives no figures.
 #[derive(Debug, thiserror::Error)]
@@ -18,14 +15,6 @@ pub enum EvalError {
         path: PathBuf,
         /// The task's name.
         task: &'static str,
-    },
-    /// A scene's masks are broken.
-    #[error("scene {scene}: {source}")]
-    Scene {
-        /// The scene's id.
-        scene: u64,
-        /// What is wrong with it.
-        source: LineError,
     },
     /// A scene's picture is of another size than its masks.
     #[error("{} has {} x {} pixels but its scene says {} x {}", path.display(), found.0, found.1, said.0, said.1)]
