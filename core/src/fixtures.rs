@@ -35,7 +35,10 @@ pub(crate) fn assert_close<const D: usize>(
     assert_eq!(out.dims(), reference.dims(), "{what}: shapes");
     let norm = |x: Tensor<D>| x.square().sum().sqrt().into_scalar::<f64>();
     let off = norm(out - reference.clone()) / norm(reference).max(1e-12);
-    assert!(off <= tolerance, "{what}: off by {off:.2e}, more than {tolerance:.0e}");
+    assert!(
+        off <= tolerance,
+        "{what}: off by {off:.2e}, more than {tolerance:.0e}"
+    );
 }
 
 /// The CPU device that tests run on, with gradients.

@@ -68,9 +68,11 @@ impl AnswerReader {
                     start: start as u32,
                     end: end as u32,
                 },
-                None => {
-                    AnswerEvent::Segment { phrase: None, start: here as u32, end: here as u32 }
-                }
+                None => AnswerEvent::Segment {
+                    phrase: None,
+                    start: here as u32,
+                    end: here as u32,
+                },
             };
             events.push(event);
         }

@@ -64,7 +64,10 @@ pub struct ConsistencyConfig {
 impl ConsistencyConfig {
     /// The paper's choices.
     pub fn paper() -> Self {
-        Self { latent: Some(LatentKind::Cosine), ..Self::default() }
+        Self {
+            latent: Some(LatentKind::Cosine),
+            ..Self::default()
+        }
     }
 }
 
@@ -116,7 +119,9 @@ impl FclmConfig {
             ("region.sam_dim", config.region.sam_dim, embedding),
         ] {
             if found != wanted {
-                return Err(FclmError::Config(format!("{what} is {found} but must be {wanted}")));
+                return Err(FclmError::Config(format!(
+                    "{what} is {found} but must be {wanted}"
+                )));
             }
         }
         Ok(config)

@@ -93,14 +93,18 @@ impl ModuleVisitor for Slope<'_> {
 /// `<mask>`, `<pos>` and a hidden state are each drawn by the decoder and compared with the mask.
 fn loss(model: &Fclm, config: &FclmConfig, image: &RgbImage, mask: &Mask) -> Tensor<1> {
     let device = Device::flex().autodiff();
-    let features = model.encode_image(image, config, &device).expect("a picture that fits");
+    let features = model
+        .encode_image(image, config, &device)
+        .expect("a picture that fits");
     let prepared =
         prepare_region(image, mask, &config.sam, &config.region).expect("a mask that fits");
     let batch = RegionBatch::new(&[&prepared], config.sam.image_size, &device);
     let crop = model.sam.image_encoder.forward(batch.crop_pixels.clone());
     let vision = features.vision.clone().unsqueeze::<3>();
     let tokens = model.extract_regions(crop, features.sam.clone(), vision, features.grid, batch);
-    let tokens = model.seg_projection.forward(Tensor::cat(vec![tokens.mask, tokens.pos], 0));
+    let tokens = model
+        .seg_projection
+        .forward(Tensor::cat(vec![tokens.mask, tokens.pos], 0));
     let Decoded { low_res, iou } = model.decode_tokens(tokens, features.sam.repeat_dim(0, 2));
     let [prompts, masks, height, width] = low_res.dims();
     let side = width as u32;
@@ -124,7 +128,9 @@ fn gradients_agree_with_finite_differences() {
         let at = ((y * 64 + x) * 3) as usize;
         Rgb([noise[at] as u8, noise[at + 1] as u8, noise[at + 2] as u8])
     });
-    let mask = Mask::from_fn(64, 48, |x, y| (20..44).contains(&x) && (10..30).contains(&y));
+    let mask = Mask::from_fn(64, 48, |x, y| {
+        (20..44).contains(&x) && (10..30).contains(&y)
+    });
     let gradients = loss(&model, &config, &image, &mask).backward();
     for prefix in [
         "region.local",
@@ -148,14 +154,21 @@ fn gradients_agree_with_finite_differences() {
         assert!(slope.count > 0, "{prefix} holds parameters");
         let length = (slope.count as f64).sqrt();
         let moved = |by: f64| {
-            let mut mover =
-                Move { path: Vec::new(), prefix, by: by / length, device: Device::flex() };
+            let mut mover = Move {
+                path: Vec::new(),
+                prefix,
+                by: by / length,
+                device: Device::flex(),
+            };
             let model = model.clone().map(&mut mover);
             loss(&model, &config, &image, &mask).into_scalar::<f64>()
         };
         let measured = (moved(STEP) - moved(-STEP)) / (2.0 * STEP);
         let computed = slope.sum / length;
         let off = (measured - computed).abs() / measured.abs().max(computed.abs()).max(1e-3);
-        assert!(off < TOLERANCE, "{prefix}: {computed:.6} computed, {measured:.6} measured");
+        assert!(
+            off < TOLERANCE,
+            "{prefix}: {computed:.6} computed, {measured:.6} measured"
+        );
     }
 }

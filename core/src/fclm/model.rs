@@ -115,8 +115,8 @@ impl Fclm {
         config: &FclmConfig,
         device: &Device,
     ) -> Result<RegionTokens, FclmError> {
-        let prepared = prepare_region(image, mask, &config.sam, &config.region)
-            .ok_or(FclmError::Region)?;
+        let prepared =
+            prepare_region(image, mask, &config.sam, &config.region).ok_or(FclmError::Region)?;
         let batch = RegionBatch::new(&[&prepared], config.sam.image_size, device);
         let crop = self.sam.image_encoder.forward(batch.crop_pixels.clone());
         let vision = features.vision.clone().unsqueeze::<3>();
@@ -139,7 +139,8 @@ impl Fclm {
     ) -> RegionTokens {
         let cells = |map: Tensor<4>| {
             let [regions, channels, height, width] = map.dims();
-            map.reshape([regions, channels, height * width]).swap_dims(1, 2)
+            map.reshape([regions, channels, height * width])
+                .swap_dims(1, 2)
         };
         let light = self.region.light(
             cells(crops),
@@ -147,7 +148,8 @@ impl Fclm {
             cells(images),
             batch.image_background,
         );
-        self.region.complete(light, vision, grid, batch.center, batch.shape)
+        self.region
+            .complete(light, vision, grid, batch.center, batch.shape)
     }
 
     /// Decodes tokens at the decoder's width (`[SEG]` or `<pos>` after [`SegProjection`]), each as
@@ -179,8 +181,14 @@ impl Fclm {
         let [prompts, _] = hidden.dims();
         let tokens = self.seg_projection.forward(hidden);
         let embeddings = features.sam.clone().repeat_dim(0, prompts);
-        let Decoded { low_res, iou: scores } = self.decode_tokens(tokens, embeddings).single();
-        ScoredLogits { logits: upscale(low_res, features, config), scores }
+        let Decoded {
+            low_res,
+            iou: scores,
+        } = self.decode_tokens(tokens, embeddings).single();
+        ScoredLogits {
+            logits: upscale(low_res, features, config),
+            scores,
+        }
     }
 
     /// SAM's own task over one picture: three candidate masks for points and a box.
@@ -199,8 +207,10 @@ impl Fclm {
         let scale_x = input_w as f32 / features.width as f32;
         let scale_y = input_h as f32 / features.height as f32;
         let points = (!points.is_empty()).then(|| {
-            let coordinates: Vec<f32> =
-                points.iter().flat_map(|&(x, y, _)| [x * scale_x, y * scale_y]).collect();
+            let coordinates: Vec<f32> = points
+                .iter()
+                .flat_map(|&(x, y, _)| [x * scale_x, y * scale_y])
+                .collect();
             let labels: Vec<i32> = points.iter().map(|&(_, _, label)| label).collect();
             let count = points.len();
             (
@@ -219,8 +229,14 @@ impl Fclm {
             sparse,
             self.sam.prompt_encoder.dense_no_mask(1),
         );
-        let Decoded { low_res, iou: scores } = decoded.multi();
-        ScoredLogits { logits: upscale(low_res, features, config), scores }
+        let Decoded {
+            low_res,
+            iou: scores,
+        } = decoded.multi();
+        ScoredLogits {
+            logits: upscale(low_res, features, config),
+            scores,
+        }
     }
 }
 

@@ -15,7 +15,9 @@ pub fn name_map() -> NameMap {
 /// Whether a tensor belongs to the light part, which a browser loads too: SAM and the extractor's
 /// steps 1 and 2.
 pub fn is_light(name: &str) -> bool {
-    ["sam.", "region.local.", "region.pixel."].iter().any(|prefix| name.starts_with(prefix))
+    ["sam.", "region.local.", "region.pixel."]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// The part of the model that a tensor belongs to, as people call it.

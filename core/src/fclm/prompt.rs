@@ -42,12 +42,18 @@ pub struct ChatMessage {
 impl ChatMessage {
     /// A message of the person.
     pub fn user(content: impl Into<String>) -> Self {
-        Self { role: "user".to_owned(), content: content.into() }
+        Self {
+            role: "user".to_owned(),
+            content: content.into(),
+        }
     }
 
     /// A message of the model.
     pub fn assistant(content: impl Into<String>) -> Self {
-        Self { role: "assistant".to_owned(), content: content.into() }
+        Self {
+            role: "assistant".to_owned(),
+            content: content.into(),
+        }
     }
 }
 
@@ -78,7 +84,9 @@ pub fn with_regions(text: &str, mentioned: &[usize], known: &[usize]) -> (String
         let (reference, tail) = after.split_at(1 + digits);
         body.push_str(reference);
         rest = tail;
-        let Ok(number) = reference[1..].parse::<usize>() else { continue };
+        let Ok(number) = reference[1..].parse::<usize>() else {
+            continue;
+        };
         let is_new = !known.contains(&number) && !introduced.contains(&number);
         if is_new && mentioned.contains(&number) {
             body.push(' ');
@@ -124,10 +132,13 @@ pub fn render(template: &str, messages: &[ChatMessage]) -> Result<String, FclmEr
         .map(|message| context! { role => message.role.as_str(), content => message.content.as_str() })
         .collect();
     Environment::new()
-        .render_str(template, context! {
+        .render_str(
+            template,
+            context! {
                 messages => Value::from(messages),
                 add_generation_prompt => true,
-            })
+            },
+        )
         .map_err(|error| FclmError::Template(error.to_string()))
 }
 
@@ -183,7 +194,10 @@ mod tests {
     #[test]
     fn a_region_is_introduced_once_where_it_is_first_named() {
         let (text, numbers) = with_regions("Is @2 left of @1, or is @2 right?", &[1, 2], &[]);
-        assert_eq!(text, "Is @2 <mask><pos> left of @1 <mask><pos>, or is @2 right?");
+        assert_eq!(
+            text,
+            "Is @2 <mask><pos> left of @1 <mask><pos>, or is @2 right?"
+        );
         assert_eq!(numbers, [2, 1]);
     }
 
@@ -200,6 +214,9 @@ mod tests {
     #[test]
     fn the_template_opens_the_answer() {
         let text = render(CHAT_TEMPLATE, &[ChatMessage::user("hi")]).expect("valid template");
-        assert_eq!(text, "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n");
+        assert_eq!(
+            text,
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n"
+        );
     }
 }

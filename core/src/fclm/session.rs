@@ -97,7 +97,10 @@ impl Session {
         parts: &[PromptPart],
     ) -> Result<(StepOutput, usize), FclmError> {
         let layout = Layout::of(parts);
-        assert!(!layout.slots.is_empty(), "a prompt holds at least one token");
+        assert!(
+            !layout.slots.is_empty(),
+            "a prompt holds at least one token"
+        );
         if layout.slots.len() > self.capacity() {
             return Err(FclmError::TooLong {
                 needed: layout.slots.len(),
@@ -135,7 +138,8 @@ impl Session {
                 capacity: self.capacity(),
             });
         }
-        let ids = Tensor::<2, Int>::from_data(TensorData::new(vec![id as i32], [1, 1]), &self.device);
+        let ids =
+            Tensor::<2, Int>::from_data(TensorData::new(vec![id as i32], [1, 1]), &self.device);
         let position = self.next_position;
         let output = self.advance(model, model.qwen.embed(ids), &[[position; 3]]);
         self.slots.push(Slot::Token(id));
@@ -145,10 +149,13 @@ impl Session {
 
     fn advance(&mut self, model: &Fclm, embeds: Tensor<3>, positions: &[[i32; 3]]) -> StepOutput {
         let [_, length, hidden_size] = embeds.dims();
-        let axes: Vec<i32> =
-            (0..3).flat_map(|axis| positions.iter().map(move |position| position[axis])).collect();
+        let axes: Vec<i32> = (0..3)
+            .flat_map(|axis| positions.iter().map(move |position| position[axis]))
+            .collect();
         let positions = Tensor::from_data(TensorData::new(axes, [3, 1, length]), &self.device);
-        let hidden = model.qwen.forward(embeds, positions, None, Some(&mut self.cache));
+        let hidden = model
+            .qwen
+            .forward(embeds, positions, None, Some(&mut self.cache));
         let last = hidden.narrow(1, length - 1, 1);
         let logits = model.qwen.logits(last.clone());
         let [_, _, vocab] = logits.dims();
@@ -170,13 +177,21 @@ impl Layout {
     /// Text counts on along all three axes; a picture's tokens share one time, and the text after
     /// it goes on behind the larger side of its raster (Qwen2.5-VL's `get_rope_index`).
     fn of(parts: &[PromptPart]) -> Self {
-        let mut layout = Self { slots: Vec::new(), positions: Vec::new(), next_position: 0 };
+        let mut layout = Self {
+            slots: Vec::new(),
+            positions: Vec::new(),
+            next_position: 0,
+        };
         for part in parts {
             match part {
                 PromptPart::Text(ids) => {
                     ids.iter().for_each(|&id| layout.push(Slot::Token(id)));
                 }
-                PromptPart::Image { key, grid: [height, width], .. } => {
+                PromptPart::Image {
+                    key,
+                    grid: [height, width],
+                    ..
+                } => {
                     let start = layout.next_position;
                     for cell in 0..height * width {
                         layout.slots.push(Slot::Image(*key, cell));

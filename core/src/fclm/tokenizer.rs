@@ -42,7 +42,9 @@ impl FclmTokenizer {
         let inner = Tokenizer::from_bytes(bytes)
             .map_err(|error| FclmError::Tokenizer(error.to_string()))?;
         let id = |token: &str| {
-            inner.token_to_id(token).ok_or_else(|| FclmError::MissingToken(token.to_owned()))
+            inner
+                .token_to_id(token)
+                .ok_or_else(|| FclmError::MissingToken(token.to_owned()))
         };
         let special = SpecialTokens {
             mask: id("<mask>")?,
@@ -93,7 +95,9 @@ impl FclmTokenizer {
     /// # Errors
     /// Where the tokenizer cannot take the ids.
     pub fn decode(&self, ids: &[u32]) -> Result<String, FclmError> {
-        self.inner.decode(ids, true).map_err(|error| FclmError::Tokenizer(error.to_string()))
+        self.inner
+            .decode(ids, true)
+            .map_err(|error| FclmError::Tokenizer(error.to_string()))
     }
 
     /// Takes out of what a person typed whatever the tokenizer would read as a special token.

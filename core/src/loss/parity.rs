@@ -15,8 +15,18 @@ fn fixture_segmentation_loss_and_its_gradient() {
     let logits = read("seg.logits").require_grad();
     let target = read("seg.target");
     let expected = |name: &str| file.tensor::<1>(name, &device).expect(name);
-    assert_close("dice", dice_loss(logits.clone(), target.clone()), expected("seg.dice"), TOLERANCE);
-    assert_close("bce", bce_loss(logits.clone(), target.clone()), expected("seg.bce"), TOLERANCE);
+    assert_close(
+        "dice",
+        dice_loss(logits.clone(), target.clone()),
+        expected("seg.dice"),
+        TOLERANCE,
+    );
+    assert_close(
+        "bce",
+        bce_loss(logits.clone(), target.clone()),
+        expected("seg.bce"),
+        TOLERANCE,
+    );
     let loss = segmentation_loss(logits.clone(), target);
     assert_close("loss", loss.clone(), expected("seg.loss"), TOLERANCE);
     let gradient = logits.grad(&loss.backward()).expect("a gradient");
@@ -36,6 +46,14 @@ fn fixture_latent_loss_and_its_gradient() {
     assert_close("loss", loss.clone(), expected, TOLERANCE);
     let gradients = loss.backward();
     let gradient = seg.grad(&gradients).expect("a gradient");
-    assert_close("gradient", gradient, read("latent.grad").without_autodiff(), TOLERANCE);
-    assert!(pos.grad(&gradients).is_none(), "the pseudo-label must not learn");
+    assert_close(
+        "gradient",
+        gradient,
+        read("latent.grad").without_autodiff(),
+        TOLERANCE,
+    );
+    assert!(
+        pos.grad(&gradients).is_none(),
+        "the pseudo-label must not learn"
+    );
 }

@@ -22,12 +22,20 @@ const COUNT_EPSILON: f64 = 1e-8;
 pub fn dice_loss(logits: Tensor<3>, target: Tensor<3>) -> Tensor<1> {
     let [masks, height, width] = logits.dims();
     let flat = [masks, height * width];
-    let probability = activation::sigmoid(logits).reshape(flat).div_scalar(DICE_SCALE);
+    let probability = activation::sigmoid(logits)
+        .reshape(flat)
+        .div_scalar(DICE_SCALE);
     let target = target.reshape(flat);
-    let overlap = (probability.clone() * target.clone()).sum_dim(1).mul_scalar(2.0);
+    let overlap = (probability.clone() * target.clone())
+        .sum_dim(1)
+        .mul_scalar(2.0);
     let total = probability.sum_dim(1) + target.div_scalar(DICE_SCALE).sum_dim(1);
     let ratio = overlap.add_scalar(DICE_EPSILON) / total.add_scalar(DICE_EPSILON);
-    ratio.neg().add_scalar(1.0).sum().div_scalar(masks as f64 + COUNT_EPSILON)
+    ratio
+        .neg()
+        .add_scalar(1.0)
+        .sum()
+        .div_scalar(masks as f64 + COUNT_EPSILON)
 }
 
 /// Binary cross-entropy of logits, mean over pixels, averaged over the masks (LISA's
@@ -41,7 +49,8 @@ pub fn bce_loss(logits: Tensor<3>, target: Tensor<3>) -> Tensor<1> {
     // max(x, 0) - x t + log(1 + exp(-|x|)): no exponent of a large number.
     let magnitude = logits.clone().abs().neg().exp().log1p();
     let loss = activation::relu(logits.clone()) - logits * target + magnitude;
-    loss.sum().div_scalar((height * width) as f64 * (masks as f64 + COUNT_EPSILON))
+    loss.sum()
+        .div_scalar((height * width) as f64 * (masks as f64 + COUNT_EPSILON))
 }
 
 /// `L_seg = 1 dice + 2 bce` of FCLM.

@@ -292,7 +292,8 @@ impl GatedMlp {
     pub fn forward(&self, x: Tensor<3>) -> Tensor<3> {
         over_rows(x, |rows| {
             let gate = self.gate_proj.forward(rows.clone());
-            self.down_proj.forward(gated(gate, self.up_proj.forward(rows)))
+            self.down_proj
+                .forward(gated(gate, self.up_proj.forward(rows)))
         })
     }
 }
@@ -301,7 +302,9 @@ impl PatchMerger {
     fn forward(&self, x: Tensor<3>, square: usize) -> Tensor<3> {
         let [frames, patches, width] = x.dims();
         let x = rms_norm(&self.ln_q, x).reshape([frames, patches / square, square * width]);
-        over_rows(x, |rows| self.project.forward(gelu(self.expand.forward(rows))))
+        over_rows(x, |rows| {
+            self.project.forward(gelu(self.expand.forward(rows)))
+        })
     }
 }
 

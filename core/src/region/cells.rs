@@ -11,7 +11,10 @@ use crate::mask::Mask;
 pub fn pool_selected(features: Tensor<3>, selected: Tensor<2>) -> Tensor<2> {
     let [regions, cells, dim] = features.dims();
     let weights = selected.clone() / selected.sum_dim(1).add_scalar(1e-8);
-    weights.reshape([regions, 1, cells]).matmul(features).reshape([regions, dim])
+    weights
+        .reshape([regions, 1, cells])
+        .matmul(features)
+        .reshape([regions, dim])
 }
 
 /// Cells of a `grid_h` x `grid_w` map where a soft mask, resized bilinearly without antialiasing
@@ -64,9 +67,9 @@ pub fn foreground_cells(
         let rows = bilinear_taps(row, input_h, source_h);
         let columns = bilinear_taps(column, input_w, source_w);
         rows.iter().any(|&(y, wy)| {
-            columns.iter().any(|&(x, wx)| {
-                wy * wx > 0.0 && mask.get(x0 + x as u32, y0 + y as u32)
-            })
+            columns
+                .iter()
+                .any(|&(x, wx)| wy * wx > 0.0 && mask.get(x0 + x as u32, y0 + y as u32))
         })
     };
     let mut cells = Vec::with_capacity(grid * grid);
@@ -75,7 +78,9 @@ pub fn foreground_cells(
         for column in 0..grid {
             let columns = bilinear_taps(column, grid, side);
             cells.push(rows.iter().any(|&(y, wy)| {
-                columns.iter().any(|&(x, wx)| wy * wx > 0.0 && covered(y, x))
+                columns
+                    .iter()
+                    .any(|&(x, wx)| wy * wx > 0.0 && covered(y, x))
             }));
         }
     }

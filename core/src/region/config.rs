@@ -15,7 +15,11 @@ pub struct ExtractorSteps {
 
 impl Default for ExtractorSteps {
     fn default() -> Self {
-        Self { local: true, pixel: true, semantic: true }
+        Self {
+            local: true,
+            pixel: true,
+            semantic: true,
+        }
     }
 }
 

@@ -29,8 +29,15 @@ pub fn deformable_attention(
         .reshape([rows, samples, 2]);
     let weights = weights.permute([0, 2, 1, 3]).reshape([rows, samples, 1]);
 
-    let x = locations.clone().narrow(2, 0, 1).mul_scalar(width as f64).sub_scalar(0.5);
-    let y = locations.narrow(2, 1, 1).mul_scalar(height as f64).sub_scalar(0.5);
+    let x = locations
+        .clone()
+        .narrow(2, 0, 1)
+        .mul_scalar(width as f64)
+        .sub_scalar(0.5);
+    let y = locations
+        .narrow(2, 1, 1)
+        .mul_scalar(height as f64)
+        .sub_scalar(0.5);
     let (x0, y0) = (x.clone().detach().floor(), y.clone().detach().floor());
     let (fx, fy) = (x - x0.clone(), y - y0.clone());
 
@@ -38,16 +45,28 @@ pub fn deformable_attention(
     for (dx, dy) in [(0, 0), (1, 0), (0, 1), (1, 1)] {
         let cx = x0.clone().add_scalar(dx);
         let cy = y0.clone().add_scalar(dy);
-        let wx = if dx == 1 { fx.clone() } else { fx.clone().neg().add_scalar(1.0) };
-        let wy = if dy == 1 { fy.clone() } else { fy.clone().neg().add_scalar(1.0) };
+        let wx = if dx == 1 {
+            fx.clone()
+        } else {
+            fx.clone().neg().add_scalar(1.0)
+        };
+        let wy = if dy == 1 {
+            fy.clone()
+        } else {
+            fy.clone().neg().add_scalar(1.0)
+        };
         let inside = |c: &Tensor<3>, size: usize| {
-            c.clone().greater_equal_scalar(0.0).bool_and(c.clone().lower_scalar(size as f64))
+            c.clone()
+                .greater_equal_scalar(0.0)
+                .bool_and(c.clone().lower_scalar(size as f64))
         };
         let inside = inside(&cx, width).bool_and(inside(&cy, height)).float();
         let index: Tensor<3, Int> = (cy.clamp(0.0, (height - 1) as f64).mul_scalar(width as f64)
             + cx.clamp(0.0, (width - 1) as f64))
         .int();
-        let corner = value.clone().gather(1, index.expand([rows, samples, head_dim]));
+        let corner = value
+            .clone()
+            .gather(1, index.expand([rows, samples, head_dim]));
         let corner = corner * (wx * wy * inside);
         sampled = Some(match sampled {
             Some(sum) => sum + corner,

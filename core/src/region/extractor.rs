@@ -36,7 +36,11 @@ pub struct RegionExtractor {
 impl RegionExtractor {
     pub(super) fn new(config: &RegionConfig, device: &Device) -> Self {
         let ExtractorSteps { local, pixel, .. } = config.steps;
-        let pooled_dim = if local { config.sam_dim } else { config.vision_dim };
+        let pooled_dim = if local {
+            config.sam_dim
+        } else {
+            config.vision_dim
+        };
         Self {
             local: LocalAggregation::new(config, pooled_dim, device),
             pixel: PixelEnhancement::new(config, device),

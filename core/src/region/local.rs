@@ -18,7 +18,9 @@ pub struct LocalAggregation {
 impl LocalAggregation {
     /// New parameters; `in_dim` is the width of the features that are pooled.
     pub fn new(config: &RegionConfig, in_dim: usize, device: &Device) -> Self {
-        Self { proj: LinearConfig::new(in_dim, config.width).init(device) }
+        Self {
+            proj: LinearConfig::new(in_dim, config.width).init(device),
+        }
     }
 
     /// # Shapes

@@ -17,18 +17,32 @@ fn fixture_deformable_attention_and_its_gradients() {
     let locations = five("deform.locations").require_grad();
     let weights = four("deform.weights").require_grad();
     let output = deformable_attention(value.clone(), locations.clone(), weights.clone());
-    let expected: Tensor<3> = file.tensor("deform.output", &device).expect("deform.output");
+    let expected: Tensor<3> = file
+        .tensor("deform.output", &device)
+        .expect("deform.output");
     assert_close("output", output.clone(), expected, TOLERANCE);
 
-    let cotangent: Tensor<3> = file.tensor("deform.cotangent", &device).expect("deform.cotangent");
+    let cotangent: Tensor<3> = file
+        .tensor("deform.cotangent", &device)
+        .expect("deform.cotangent");
     let gradients = (output * cotangent).sum().backward();
     let reference = |name: &str| five(name).without_autodiff();
     let found = value.grad(&gradients).expect("a gradient");
     assert_close("value", found, reference("deform.grad_value"), TOLERANCE);
     let found = locations.grad(&gradients).expect("a gradient");
-    assert_close("locations", found, reference("deform.grad_locations"), TOLERANCE);
+    assert_close(
+        "locations",
+        found,
+        reference("deform.grad_locations"),
+        TOLERANCE,
+    );
     let found = weights.grad(&gradients).expect("a gradient");
-    assert_close("weights", found, four("deform.grad_weights").without_autodiff(), TOLERANCE);
+    assert_close(
+        "weights",
+        found,
+        four("deform.grad_weights").without_autodiff(),
+        TOLERANCE,
+    );
 }
 
 #[test]
@@ -42,11 +56,17 @@ fn fixture_mask_pooling() {
     let [batch, channels, grid_h, grid_w] = features.dims();
     let values: Vec<f32> = mask.into_data().iter::<f32>().collect();
     let selected = select_cells(&values, [height, width], [grid_h, grid_w]);
-    let wanted: Vec<bool> =
-        read("pool.selected").into_data().iter::<f32>().map(|cell| cell > 0.0).collect();
+    let wanted: Vec<bool> = read("pool.selected")
+        .into_data()
+        .iter::<f32>()
+        .map(|cell| cell > 0.0)
+        .collect();
     assert_eq!(selected, wanted);
 
-    let selected: Vec<f32> = selected.into_iter().map(|cell| f32::from(u8::from(cell))).collect();
+    let selected: Vec<f32> = selected
+        .into_iter()
+        .map(|cell| f32::from(u8::from(cell)))
+        .collect();
     let cells = grid_h * grid_w;
     let pooled = pool_selected(
         features.reshape([batch, channels, cells]).swap_dims(1, 2),

@@ -49,12 +49,15 @@ impl PixelEnhancement {
         let head_dim = width / self.num_heads;
         let heads = |x: Tensor<3>| {
             let [n, len, _] = x.dims();
-            x.reshape([n, len, self.num_heads, head_dim]).swap_dims(1, 2)
+            x.reshape([n, len, self.num_heads, head_dim])
+                .swap_dims(1, 2)
         };
         let query = self.q_proj.forward(self.norm.forward(region.clone()));
         let attended = attend(
             heads(query.reshape([regions, 1, width])),
-            heads(over_rows(features.clone(), |rows| self.k_proj.forward(rows))),
+            heads(over_rows(features.clone(), |rows| {
+                self.k_proj.forward(rows)
+            })),
             heads(over_rows(features, |rows| self.v_proj.forward(rows))),
             Some(hidden.reshape([regions, 1, 1, cells])),
             None,

@@ -96,20 +96,33 @@ impl RegionBatch {
         let concat = |part: fn(&PreparedRegion) -> Vec<f32>| -> Vec<f32> {
             regions.iter().flat_map(|region| part(region)).collect()
         };
-        let pixels: Vec<f32> =
-            regions.iter().flat_map(|region| region.crop_pixels.iter().copied()).collect();
-        let background: Vec<bool> =
-            regions.iter().flat_map(|region| region.image_cells.iter().map(|&cell| !cell)).collect();
+        let pixels: Vec<f32> = regions
+            .iter()
+            .flat_map(|region| region.crop_pixels.iter().copied())
+            .collect();
+        let background: Vec<bool> = regions
+            .iter()
+            .flat_map(|region| region.image_cells.iter().map(|&cell| !cell))
+            .collect();
         Self {
             crop_pixels: Tensor::from_data(TensorData::new(pixels, [count, 3, side, side]), device),
             crop_cells: Tensor::from_data(
                 TensorData::new(
-                    concat(|region| region.crop_cells.iter().map(|&c| f32::from(u8::from(c))).collect()),
+                    concat(|region| {
+                        region
+                            .crop_cells
+                            .iter()
+                            .map(|&c| f32::from(u8::from(c)))
+                            .collect()
+                    }),
                     [count, cells],
                 ),
                 device,
             ),
-            image_background: Tensor::from_data(TensorData::new(background, [count, cells]), device),
+            image_background: Tensor::from_data(
+                TensorData::new(background, [count, cells]),
+                device,
+            ),
             center: Tensor::from_data(
                 TensorData::new(concat(|region| region.center.to_vec()), [count, 2]),
                 device,

@@ -29,7 +29,9 @@ impl SemanticGuidance {
     pub fn new(config: &RegionConfig, device: &Device) -> Self {
         let (width, heads, points) = (config.width, config.num_heads, config.num_points);
         let zeros = |out| {
-            LinearConfig::new(width, out).with_initializer(Initializer::Zeros).init(device)
+            LinearConfig::new(width, out)
+                .with_initializer(Initializer::Zeros)
+                .init(device)
         };
         let xavier = |input, out| {
             LinearConfig::new(input, out)
@@ -69,7 +71,11 @@ impl SemanticGuidance {
         grid: [usize; 2],
         center: Tensor<2>,
     ) -> Tensor<2> {
-        let region = if self.enabled { self.guide(region, vision, grid, center) } else { region };
+        let region = if self.enabled {
+            self.guide(region, vision, grid, center)
+        } else {
+            region
+        };
         let hidden = activation::gelu(self.fc1.forward(self.mlp_norm.forward(region)));
         self.fc2.forward(hidden)
     }
@@ -89,7 +95,8 @@ impl SemanticGuidance {
         let value = over_rows(vision, |rows| self.value_proj.forward(rows))
             .swap_dims(1, 2)
             .reshape([regions, heads, head_dim, height, width]);
-        let scale = Tensor::<1>::from_floats([1.0 / width as f32, 1.0 / height as f32], &region.device());
+        let scale =
+            Tensor::<1>::from_floats([1.0 / width as f32, 1.0 / height as f32], &region.device());
         let offsets = self
             .sampling_offsets
             .forward(query.clone())
@@ -97,7 +104,9 @@ impl SemanticGuidance {
             * scale.reshape([1, 1, 1, 1, 2]);
         let locations = offsets + center.reshape([regions, 1, 1, 1, 2]);
         let weights = activation::softmax(
-            self.attention_weights.forward(query).reshape([regions, 1, heads, points]),
+            self.attention_weights
+                .forward(query)
+                .reshape([regions, 1, heads, points]),
             3,
         );
         let sampled = deformable_attention(value, locations, weights).reshape([regions, dim]);

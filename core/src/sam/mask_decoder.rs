@@ -7,9 +7,9 @@ use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
 use burn::tensor::activation::{gelu, relu};
 use burn::tensor::{Device, Tensor};
 
-use crate::linear::over_rows;
 use super::transformer::TwoWayTransformer;
 use super::{Conv, DecoderConfig, LayerNorm2d};
+use crate::linear::over_rows;
 
 /// The mask decoder. Created by [`SamConfig::init`](super::SamConfig::init).
 #[derive(Module, Debug)]

@@ -9,10 +9,10 @@ use burn::tensor::module::{conv2d, linear};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::conv::same_3x3;
-use crate::linear::over_rows;
 use super::vit::pad_to;
 use super::{Conv, Neck, TinyVitConfig};
 use crate::attention::{Attend, attend};
+use crate::linear::over_rows;
 
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 /// Stages that lead to one of these widths keep the resolution, as the original hard-codes.

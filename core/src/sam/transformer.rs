@@ -8,8 +8,8 @@ use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::DecoderConfig;
-use crate::linear::over_rows;
 use crate::attention::{Attend, attend};
+use crate::linear::over_rows;
 
 const CROSS_ATTENTION_DOWNSAMPLING: usize = 2;
 

@@ -8,9 +8,9 @@ use burn::tensor::activation::gelu;
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use crate::linear::over_rows;
 use super::{Conv, Neck, VitConfig};
 use crate::attention::{Attend, attend};
+use crate::linear::over_rows;
 
 const NORM_EPSILON: f64 = 1e-6;
 const POSITION_STD: f64 = 0.02;

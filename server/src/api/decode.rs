@@ -147,7 +147,12 @@ fn reencode(
         _ => (encode_png(&pixels), StoredFormat::Png),
     };
     let bytes = bytes.map_err(|error| AppError::Internal(Box::new(error)))?;
-    Ok(EncodedImage { bytes, format, width, height })
+    Ok(EncodedImage {
+        bytes,
+        format,
+        width,
+        height,
+    })
 }
 
 fn decode_as(

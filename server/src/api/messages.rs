@@ -1,5 +1,7 @@
 use axum::{Json, extract::State, http::StatusCode};
-use fclm_core::wire::{MAX_TEXT, Message, Mode, PostMessage, PostedMessage, Region, Role, RunState};
+use fclm_core::wire::{
+    MAX_TEXT, Message, Mode, PostMessage, PostedMessage, Region, Role, RunState,
+};
 use tokio::sync::mpsc;
 
 use super::{

@@ -24,13 +24,13 @@ mod trace;
 
 use std::{sync::Arc, time::Duration};
 
+use self::{decode::PictureDecoder, live::LiveRuns, trace::request_id};
 pub use self::{
     decode::{ImageLimits, decode_picture},
     error::{AppError, ErrorBody},
     router::{openapi, router},
     site::{Site, SiteError},
 };
-use self::{decode::PictureDecoder, live::LiveRuns, trace::request_id};
 use crate::{engine::Engine, store::Store};
 
 /// What the routes share. Cheap to clone.

@@ -28,7 +28,9 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
     let mut report = BenchReport::new(backend.info());
     for index in 0..SCENES {
         let scene = sample(Seeds::public(SEED), index);
-        let Some(object) = scene.annotations.descriptions.first() else { continue };
+        let Some(object) = scene.annotations.descriptions.first() else {
+            continue;
+        };
         let mask: &Mask = &scene.masks[object.object];
         let counts = index > 0;
 
@@ -42,7 +44,11 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
             features: &features,
             mode: Mode::Ask,
             text,
-            regions: vec![PromptRegion { number: 1, key: index, tokens: region.clone() }],
+            regions: vec![PromptRegion {
+                number: 1,
+                key: index,
+                tokens: region.clone(),
+            }],
         };
         let started = Instant::now();
         let mut answer = backend.begin(ask(""), None)?;
@@ -56,7 +62,11 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
 
         let started = Instant::now();
         let answer = backend.begin(ask("What colour is it?"), Some(session))?;
-        report.push(counts, "second question: prompt to first token", started.elapsed());
+        report.push(
+            counts,
+            "second question: prompt to first token",
+            started.elapsed(),
+        );
         drop(answer);
 
         if let Some(refer) = scene.annotations.refs.first() {
@@ -73,7 +83,10 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
             report.push(counts, "find: expression to mask", started.elapsed());
         }
         if let Some(box_px) = mask.bounds() {
-            let request = SegmentRequest { box_px: Some(box_px), points: Vec::new() };
+            let request = SegmentRequest {
+                box_px: Some(box_px),
+                points: Vec::new(),
+            };
             // A box for which nothing stands out is an answer too, and takes as long.
             let started = Instant::now();
             let _ = backend.segment(&features, &request);
@@ -84,9 +97,7 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
     Ok(report)
 }
 
-fn timed<T>(
-    work: impl FnOnce() -> Result<T, BackendError>,
-) -> Result<(T, Duration), BackendError> {
+fn timed<T>(work: impl FnOnce() -> Result<T, BackendError>) -> Result<(T, Duration), BackendError> {
     let started = Instant::now();
     work().map(|value| (value, started.elapsed()))
 }

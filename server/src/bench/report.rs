@@ -34,7 +34,12 @@ pub struct BenchReport {
 
 impl BenchReport {
     pub(super) fn new(model: ModelInfo) -> Self {
-        Self { model, timings: Vec::new(), peak_memory_mib: None, samples: Vec::new() }
+        Self {
+            model,
+            timings: Vec::new(),
+            peak_memory_mib: None,
+            samples: Vec::new(),
+        }
     }
 
     pub(super) fn push(&mut self, counts: bool, name: &str, time: Duration) {
@@ -81,8 +86,17 @@ impl fmt::Display for BenchReport {
         writeln!(f, "| operation | runs | min ms | median ms | max ms |")?;
         writeln!(f, "|---|---|---|---|---|")?;
         for timing in &self.timings {
-            let Timing { name, runs, min_ms, median_ms, max_ms } = timing;
-            writeln!(f, "| {name} | {runs} | {min_ms:.1} | {median_ms:.1} | {max_ms:.1} |")?;
+            let Timing {
+                name,
+                runs,
+                min_ms,
+                median_ms,
+                max_ms,
+            } = timing;
+            writeln!(
+                f,
+                "| {name} | {runs} | {min_ms:.1} | {median_ms:.1} | {max_ms:.1} |"
+            )?;
         }
         if let Some(memory) = self.peak_memory_mib {
             writeln!(f, "\npeak memory of the process: {memory:.0} MiB")?;

@@ -49,9 +49,10 @@ enum LogFormat {
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
         let model = self.model.path()?;
-        let data_dir = self.data_dir.or_else(find_data_dir).context(
-            "there is no place for what users make: give one by --data-dir",
-        )?;
+        let data_dir = self
+            .data_dir
+            .or_else(find_data_dir)
+            .context("there is no place for what users make: give one by --data-dir")?;
         let options = ServeOptions {
             addr: resolve(&self.addr)?,
             site: self.site.or_else(find_site),

@@ -20,7 +20,12 @@ pub struct AdamW {
 impl AdamW {
     /// A fresh optimiser for `len` parameters.
     pub fn new(recipe: OptimizerRecipe, len: usize) -> Self {
-        Self { recipe, time: 0, first: vec![0.0; len], second: vec![0.0; len] }
+        Self {
+            recipe,
+            time: 0,
+            first: vec![0.0; len],
+            second: vec![0.0; len],
+        }
     }
 
     /// Updates the parameters for which `trained` is true; returns the gradient's norm over them
@@ -46,7 +51,10 @@ impl AdamW {
         let square: f64 = ranges
             .iter()
             .map(|(range, _)| {
-                gradients[range.clone()].iter().map(|&g| f64::from(g * g)).sum::<f64>()
+                gradients[range.clone()]
+                    .iter()
+                    .map(|&g| f64::from(g * g))
+                    .sum::<f64>()
             })
             .sum();
         let norm = square.sqrt();
@@ -59,9 +67,14 @@ impl AdamW {
         let rate = (learning_rate / (1.0 - self.recipe.beta_1.powf(time))) as f32;
         let root = (1.0 / (1.0 - self.recipe.beta_2.powf(time)).sqrt()) as f32;
         for (range, is_matrix) in ranges {
-            let decay =
-                if is_matrix { 1.0 - (learning_rate * self.recipe.weight_decay) as f32 } else { 1.0 };
-            let moments = self.first[range.clone()].iter_mut().zip(&mut self.second[range.clone()]);
+            let decay = if is_matrix {
+                1.0 - (learning_rate * self.recipe.weight_decay) as f32
+            } else {
+                1.0
+            };
+            let moments = self.first[range.clone()]
+                .iter_mut()
+                .zip(&mut self.second[range.clone()]);
             let values = parameters[range.clone()].iter_mut().zip(&gradients[range]);
             for ((value, &gradient), (first, second)) in values.zip(moments) {
                 let gradient = gradient * scale;
@@ -91,11 +104,23 @@ mod tests {
 
     #[test]
     fn frozen_parameters_stay_and_the_others_step_by_the_rate() {
-        let parameter = |offset| Parameter { path: String::new(), shape: vec![2], offset };
-        let table = ParameterTable { parameters: vec![parameter(0), parameter(2)] };
+        let parameter = |offset| Parameter {
+            path: String::new(),
+            shape: vec![2],
+            offset,
+        };
+        let table = ParameterTable {
+            parameters: vec![parameter(0), parameter(2)],
+        };
         let mut adam = AdamW::new(recipe(), 4);
         let mut values = vec![1.0; 4];
-        let norm = adam.step(&mut values, &[3.0, -4.0, 9.0, 9.0], &table, &[true, false], 0.1);
+        let norm = adam.step(
+            &mut values,
+            &[3.0, -4.0, 9.0, 9.0],
+            &table,
+            &[true, false],
+            0.1,
+        );
         assert!((norm - 5.0).abs() < 1e-6);
         // The first Adam step is the rate times the gradient's sign, however long it was.
         for (value, wanted) in values.iter().zip([0.9, 1.1, 1.0, 1.0]) {

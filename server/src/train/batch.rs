@@ -102,20 +102,32 @@ impl Batch {
         let side = config.sam.image_size;
         let patches = grid.h * grid.w;
         let patch_len = scenes[0].qwen_pixels.len() / patches;
-        let qwen_pixels: Vec<f32> = scenes.iter().flat_map(|s| s.qwen_pixels.iter().copied()).collect();
+        let qwen_pixels: Vec<f32> = scenes
+            .iter()
+            .flat_map(|s| s.qwen_pixels.iter().copied())
+            .collect();
 
         let regions: Vec<&PreparedRegion> = scenes.iter().flat_map(|s| &s.regions).collect();
-        let mut sam_pixels: Vec<f32> =
-            scenes.iter().flat_map(|s| s.sam_pixels.iter().copied()).collect();
-        regions.iter().for_each(|region| sam_pixels.extend_from_slice(&region.crop_pixels));
+        let mut sam_pixels: Vec<f32> = scenes
+            .iter()
+            .flat_map(|s| s.sam_pixels.iter().copied())
+            .collect();
+        regions
+            .iter()
+            .for_each(|region| sam_pixels.extend_from_slice(&region.crop_pixels));
         let sam_count = count + regions.len();
 
         let sequence = Sequence::new(scenes, merged, device);
-        let region_scene =
-            scenes.iter().enumerate().flat_map(|(i, s)| s.regions.iter().map(move |_| i as i32));
+        let region_scene = scenes
+            .iter()
+            .enumerate()
+            .flat_map(|(i, s)| s.regions.iter().map(move |_| i as i32));
         let region_scene: Vec<i32> = region_scene.collect();
-        let reconstructions: Vec<&MaskTarget> =
-            scenes.iter().flat_map(|s| &s.described).chain(scenes.iter().flat_map(|s| &s.extra)).collect();
+        let reconstructions: Vec<&MaskTarget> = scenes
+            .iter()
+            .flat_map(|s| &s.described)
+            .chain(scenes.iter().flat_map(|s| &s.extra))
+            .collect();
         let grounds: Vec<&MaskTarget> = scenes.iter().flat_map(|s| &s.grounds).collect();
 
         Self {
@@ -150,7 +162,10 @@ impl DeviceMasks {
     fn new(masks: &[&MaskTarget], device: &Device) -> Self {
         let count = masks.len();
         let shape_len = masks.first().map_or(0, |mask| mask.shape.len());
-        let shape: Vec<f32> = masks.iter().flat_map(|mask| mask.shape.iter().copied()).collect();
+        let shape: Vec<f32> = masks
+            .iter()
+            .flat_map(|mask| mask.shape.iter().copied())
+            .collect();
         Self {
             scene: indices(masks.iter().map(|mask| mask.scene as i32).collect(), device),
             shape: Tensor::from_data(TensorData::new(shape, [count, shape_len]), device),
@@ -174,7 +189,11 @@ impl Sequence {
     /// attention is empty.
     fn new(scenes: &[HostScene], merged: [usize; 2], device: &Device) -> Self {
         let count = scenes.len();
-        let length = scenes.iter().map(|scene| scene.packed.slots.len()).max().unwrap_or(0);
+        let length = scenes
+            .iter()
+            .map(|scene| scene.packed.slots.len())
+            .max()
+            .unwrap_or(0);
         let cells = merged[0] * merged[1];
         let region_count: usize = scenes.iter().map(|scene| scene.regions.len()).sum();
         let image_base = count * length;
@@ -219,7 +238,12 @@ impl Sequence {
                 target_rows.push((base + place) as i32);
                 target_ids.push(id as i32);
             }
-            ground_rows.extend(packed.grounds.iter().map(|&(place, _)| (base + place) as i32));
+            ground_rows.extend(
+                packed
+                    .grounds
+                    .iter()
+                    .map(|&(place, _)| (base + place) as i32),
+            );
             first_region += host.regions.len();
         }
         Self {
@@ -277,9 +301,15 @@ fn points(
 fn prompt_masks(targets: &[&PromptTarget], device: &Device) -> DeviceMasks {
     let count = targets.len();
     DeviceMasks {
-        scene: indices(targets.iter().map(|target| target.scene as i32).collect(), device),
+        scene: indices(
+            targets.iter().map(|target| target.scene as i32).collect(),
+            device,
+        ),
         shape: Tensor::zeros([count, 1], device),
-        coverage: coverage(targets.iter().map(|target| target.coverage.as_slice()), device),
+        coverage: coverage(
+            targets.iter().map(|target| target.coverage.as_slice()),
+            device,
+        ),
     }
 }
 

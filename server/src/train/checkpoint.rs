@@ -46,7 +46,8 @@ impl Checkpoint {
         write_atomically(&path, |file| {
             for vector in [parameters, &optimizer.first, &optimizer.second] {
                 for chunk in vector.chunks(1 << 16) {
-                    let bytes: Vec<u8> = chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
+                    let bytes: Vec<u8> =
+                        chunk.iter().flat_map(|value| value.to_le_bytes()).collect();
                     file.write_all(&bytes)?;
                 }
             }
@@ -89,7 +90,10 @@ impl Checkpoint {
         let bytes = fs::read(&path).map_err(TrainError::io(&path))?;
         let len = table.len();
         if bytes.len() != 3 * len * size_of::<f32>() {
-            return Err(broken(&path, format!("{} bytes are not {len} x 3 numbers", bytes.len())));
+            return Err(broken(
+                &path,
+                format!("{} bytes are not {len} x 3 numbers", bytes.len()),
+            ));
         }
         let mut values = bytes
             .as_chunks::<4>()

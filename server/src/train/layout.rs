@@ -128,7 +128,11 @@ impl Packer {
         }
         for cell in 0..height * width {
             let (row, column) = ((cell / width) as i32, (cell % width) as i32);
-            packed.push(Slot::Image(cell), [position, position + row, position + column], 0);
+            packed.push(
+                Slot::Image(cell),
+                [position, position + row, position + column],
+                0,
+            );
         }
         position += height.max(width) as i32;
         for &id in &self.after_image {
@@ -174,7 +178,9 @@ impl Packer {
                 (Piece::Region | Piece::Image, _) => {}
             }
         }
-        self.before_answer.iter().for_each(|&id| push(packed, Slot::Token(id)));
+        self.before_answer
+            .iter()
+            .for_each(|&id| push(packed, Slot::Token(id)));
 
         let seg = self.tokenizer.special().seg;
         let mut masks = match &turn.kind {

@@ -58,8 +58,14 @@ impl TrainLog {
         }
         line.insert("grad_norm".to_owned(), rounded(self.norm / steps));
         line.insert("learning_rate".to_owned(), json!(record.learning_rate));
-        line.insert("scenes_per_s".to_owned(), rounded(self.scenes as f64 / seconds));
-        line.insert("turns_per_s".to_owned(), rounded(self.turns as f64 / seconds));
+        line.insert(
+            "scenes_per_s".to_owned(),
+            rounded(self.scenes as f64 / seconds),
+        );
+        line.insert(
+            "turns_per_s".to_owned(),
+            rounded(self.turns as f64 / seconds),
+        );
         line.insert("seconds".to_owned(), rounded(record.seconds));
         let left = record.total_steps.saturating_sub(record.step) as f64 * seconds / steps;
         let terms: Vec<String> = TERMS
@@ -83,7 +89,10 @@ impl TrainLog {
             .open(&self.path)
             .map_err(TrainError::io(&self.path))?;
         writeln!(file, "{}", Value::Object(line)).map_err(TrainError::io(&self.path))?;
-        *self = Self { path: std::mem::take(&mut self.path), ..Self::new(Path::new("")) };
+        *self = Self {
+            path: std::mem::take(&mut self.path),
+            ..Self::new(Path::new(""))
+        };
         Ok(())
     }
 }

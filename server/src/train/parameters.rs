@@ -37,14 +37,22 @@ pub struct ParameterTable {
 impl ParameterTable {
     /// Lists a module's parameters.
     pub fn of<M: Module>(module: &M) -> Self {
-        let mut lister = Lister { path: Vec::new(), parameters: Vec::new(), offset: 0 };
+        let mut lister = Lister {
+            path: Vec::new(),
+            parameters: Vec::new(),
+            offset: 0,
+        };
         module.visit(&mut lister);
-        Self { parameters: lister.parameters }
+        Self {
+            parameters: lister.parameters,
+        }
     }
 
     /// Numbers in all.
     pub fn len(&self) -> usize {
-        self.parameters.last().map_or(0, |last| last.offset + last.len())
+        self.parameters
+            .last()
+            .map_or(0, |last| last.offset + last.len())
     }
 
     /// Whether there is no parameter.
@@ -54,14 +62,19 @@ impl ParameterTable {
 
     /// Copies the parameters out.
     pub fn values<M: Module>(&self, module: &M) -> Vec<f32> {
-        let mut reader = Reader { out: Vec::with_capacity(self.len()) };
+        let mut reader = Reader {
+            out: Vec::with_capacity(self.len()),
+        };
         module.visit(&mut reader);
         reader.out
     }
 
     /// Copies the gradients out; parameters without one get zeros.
     pub fn gradients<M: Module>(&self, module: &M, gradients: &Gradients) -> Vec<f32> {
-        let mut reader = GradientReader { out: Vec::with_capacity(self.len()), gradients };
+        let mut reader = GradientReader {
+            out: Vec::with_capacity(self.len()),
+            gradients,
+        };
         module.visit(&mut reader);
         reader.out
     }
@@ -72,7 +85,11 @@ impl ParameterTable {
     /// Panics where `values` has another length than the table.
     pub fn with_values<M: Module>(&self, module: M, values: &[f32], device: &Device) -> M {
         assert_eq!(values.len(), self.len(), "one value for each parameter");
-        module.map(&mut Writer { values, offset: 0, device })
+        module.map(&mut Writer {
+            values,
+            offset: 0,
+            device,
+        })
     }
 }
 
@@ -93,7 +110,11 @@ impl ModuleVisitor for Lister {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let shape = param.lazy_shape().as_slice().to_vec();
-        let parameter = Parameter { path: self.path.join("."), shape, offset: self.offset };
+        let parameter = Parameter {
+            path: self.path.join("."),
+            shape,
+            offset: self.offset,
+        };
         self.offset += parameter.len();
         self.parameters.push(parameter);
     }

@@ -105,34 +105,70 @@ pub fn train(options: &TrainOptions) -> Result<(), TrainError> {
     let workers = (0..recipe.batch.workers)
         .map(|number| {
             let model = model.clone().fork(&device);
-            Worker::spawn(number, model, table.clone(), &recipe, sampler.clone(), device.clone())
+            Worker::spawn(
+                number,
+                model,
+                table.clone(),
+                &recipe,
+                sampler.clone(),
+                device.clone(),
+            )
         })
         .collect::<Result<Vec<_>, _>>()?;
 
     let before = state.seconds;
     let mut log = TrainLog::new(&options.run);
     while state.step < recipe.total_steps() {
-        if options.limit.is_some_and(|limit| started.elapsed() >= limit) {
+        if options
+            .limit
+            .is_some_and(|limit| started.elapsed() >= limit)
+        {
             break;
         }
-        step(&recipe, &table, &workers, &mut parameters, &mut optimizer, &mut state, &mut log, {
-            before + started.elapsed().as_secs_f64()
-        })?;
+        step(
+            &recipe,
+            &table,
+            &workers,
+            &mut parameters,
+            &mut optimizer,
+            &mut state,
+            &mut log,
+            { before + started.elapsed().as_secs_f64() },
+        )?;
         state.seconds = before + started.elapsed().as_secs_f64();
         let is_due = state.step.is_multiple_of(recipe.checkpoint_every);
         if is_due {
             state.clone().save(&options.run, &parameters, &optimizer)?;
             if state.step.is_multiple_of(4 * recipe.checkpoint_every) {
-                write_model(options, &recipe, &tokenizer_json, &table, &model, &parameters, &state)?;
+                write_model(
+                    options,
+                    &recipe,
+                    &tokenizer_json,
+                    &table,
+                    &model,
+                    &parameters,
+                    &state,
+                )?;
             }
         }
     }
     state.clone().save(&options.run, &parameters, &optimizer)?;
-    write_model(options, &recipe, &tokenizer_json, &table, &model, &parameters, &state)
+    write_model(
+        options,
+        &recipe,
+        &tokenizer_json,
+        &table,
+        &model,
+        &parameters,
+        &state,
+    )
 }
 
 /// One optimiser step over all workers.
-#[expect(clippy::too_many_arguments, reason = "the parts of a run, each borrowed by itself")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a run, each borrowed by itself"
+)]
 fn step(
     recipe: &Recipe,
     table: &ParameterTable,
@@ -146,7 +182,11 @@ fn step(
     let (stage, stage_recipe, stage_step) = if state.step < recipe.stage_1.steps {
         (TrainStage::One, &recipe.stage_1, state.step)
     } else {
-        (TrainStage::Two, &recipe.stage_2, state.step - recipe.stage_1.steps)
+        (
+            TrainStage::Two,
+            &recipe.stage_2,
+            state.step - recipe.stage_1.steps,
+        )
     };
     let shared = Arc::new(std::mem::take(parameters));
     for (number, worker) in workers.iter().enumerate() {
@@ -158,8 +198,11 @@ fn step(
             detailed_share: stage_recipe.detailed_share,
         })?;
     }
-    let mut outcomes =
-        workers.iter().map(Worker::finish).collect::<Result<Vec<_>, _>>()?.into_iter();
+    let mut outcomes = workers
+        .iter()
+        .map(Worker::finish)
+        .collect::<Result<Vec<_>, _>>()?
+        .into_iter();
     *parameters = Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.as_ref().clone());
     let share = 1.0 / workers.len() as f32;
     let Some(mut sum) = outcomes.next() else {
@@ -235,7 +278,11 @@ fn write_model(
 ) -> Result<(), TrainError> {
     let mut config = recipe.model.clone();
     config.consistency = recipe.consistency;
-    config.stage = if state.step <= recipe.stage_1.steps { Stage::One } else { Stage::Two };
+    config.stage = if state.step <= recipe.stage_1.steps {
+        Stage::One
+    } else {
+        Stage::Two
+    };
     let model = table.with_values(model.clone(), parameters, &Device::flex());
     model_dir::write_trained(&options.out, &config, tokenizer_json, CHAT_TEMPLATE, &model)?;
     Ok(())

@@ -127,7 +127,11 @@ impl Sampler {
         detailed_share: f64,
         rng: &mut ChaCha8Rng,
     ) -> Vec<Turn> {
-        let number = if rng.random_bool(0.7) { 1 } else { rng.random_range(2..=6) };
+        let number = if rng.random_bool(0.7) {
+            1
+        } else {
+            rng.random_range(2..=6)
+        };
         let mut texts: Vec<(String, String)> = vec![
             (CATEGORY_QUESTION.to_owned(), description.category.clone()),
             (DEFAULT_QUESTION.to_owned(), description.detailed.clone()),
@@ -136,7 +140,11 @@ impl Sampler {
             texts.push((BRIEF_QUESTION.to_owned(), description.brief.clone()));
         }
         let asked = questions(&drawn.view, description.object, 2, rng);
-        texts.extend(asked.into_iter().map(|asked| (asked.question, asked.answer)));
+        texts.extend(
+            asked
+                .into_iter()
+                .map(|asked| (asked.question, asked.answer)),
+        );
         // What a person asks first is mostly one of the two, so both come first often.
         let first = match rng.random::<f64>() {
             draw if draw < 0.4 => 0,
@@ -147,7 +155,11 @@ impl Sampler {
         let mut next = Some(first);
         while let Some(index) = next {
             let (question, answer) = texts.swap_remove(index);
-            let place = if turns.is_empty() { format!(" {REGION_PLACE}") } else { String::new() };
+            let place = if turns.is_empty() {
+                format!(" {REGION_PLACE}")
+            } else {
+                String::new()
+            };
             turns.push(Turn {
                 kind: TurnKind::Describe { region },
                 question: format!("@{number}{place} {question}"),
@@ -172,12 +184,19 @@ impl Sampler {
     ) -> Result<HostScene, TrainError> {
         let config = &*self.config;
         let merge = config.qwen.vision.spatial_merge_size;
-        let packed = self.packer.pack(conversations, [self.grid.h / merge, self.grid.w / merge])?;
+        let packed = self
+            .packer
+            .pack(conversations, [self.grid.h / merge, self.grid.w / merge])?;
         let target = |objects: &[usize]| self.target(&drawn, objects, place);
         let regions = described
             .iter()
             .filter_map(|description| {
-                prepare_region(&drawn.image, &drawn.masks[description.object], &config.sam, &config.region)
+                prepare_region(
+                    &drawn.image,
+                    &drawn.masks[description.object],
+                    &config.sam,
+                    &config.region,
+                )
             })
             .collect();
         let extra: Vec<usize> = drawn
@@ -193,9 +212,16 @@ impl Sampler {
             sam_pixels: sam::preprocess(&drawn.image, &config.sam).pixels,
             qwen_pixels,
             regions,
-            described: described.iter().map(|description| target(&[description.object])).collect(),
+            described: described
+                .iter()
+                .map(|description| target(&[description.object]))
+                .collect(),
             extra: extra.iter().map(|&object| target(&[object])).collect(),
-            grounds: packed.grounds.iter().map(|(_, objects)| target(objects)).collect(),
+            grounds: packed
+                .grounds
+                .iter()
+                .map(|(_, objects)| target(objects))
+                .collect(),
             prompts,
             packed,
         })
@@ -204,12 +230,20 @@ impl Sampler {
     /// What the union of some objects looks like to the position branch and to the mask loss.
     fn target(&self, drawn: &Drawn, objects: &[usize], scene: usize) -> MaskTarget {
         let mut mask = Mask::new(SIDE, SIDE);
-        objects.iter().for_each(|&object| mask.union_with(&drawn.masks[object]));
+        objects
+            .iter()
+            .for_each(|&object| mask.union_with(&drawn.masks[object]));
         let side = self.config.region.mask_side as u32;
         let mut shape = mask.area_average(side, side);
-        let bounds = mask.bounds().unwrap_or([0.0, 0.0, SIDE as f32, SIDE as f32]);
+        let bounds = mask
+            .bounds()
+            .unwrap_or([0.0, 0.0, SIDE as f32, SIDE as f32]);
         shape.extend(geometry::box_center_size_normalised(bounds, SIDE, SIDE));
-        MaskTarget { scene, shape, coverage: self.coverage(&mask) }
+        MaskTarget {
+            scene,
+            shape,
+            coverage: self.coverage(&mask),
+        }
     }
 
     fn coverage(&self, mask: &Mask) -> Vec<f32> {
@@ -235,12 +269,21 @@ impl Sampler {
                 let moved = value + rng.random_range(-BOX_JITTER..=BOX_JITTER) * side;
                 moved.clamp(0.0, SIDE as f32) * scale
             };
-            Prompt::Box([moved(x0, width), moved(y0, height), moved(x1, width), moved(y1, height)])
+            Prompt::Box([
+                moved(x0, width),
+                moved(y0, height),
+                moved(x1, width),
+                moved(y1, height),
+            ])
         } else {
             let [x, y] = point_on(mask, bounds, rng)?;
             Prompt::Point([x * scale, y * scale])
         };
-        Some(PromptTarget { scene, prompt, coverage: self.coverage(mask) })
+        Some(PromptTarget {
+            scene,
+            prompt,
+            coverage: self.coverage(mask),
+        })
     }
 }
 
@@ -256,8 +299,16 @@ impl Drawn {
                 })
             })
             .collect();
-        let askable = (0..view.objects.len()).filter(|&index| view.objects[index].askable).collect();
-        Self { table: scene.table_name(), view, image: rendered.image, masks, askable }
+        let askable = (0..view.objects.len())
+            .filter(|&index| view.objects[index].askable)
+            .collect();
+        Self {
+            table: scene.table_name(),
+            view,
+            image: rendered.image,
+            masks,
+            askable,
+        }
     }
 }
 
@@ -278,11 +329,17 @@ pub(super) fn corpus(seed: u64, scenes: u64) -> impl Iterator<Item = String> + S
             format!("@{} ", rng.random_range(1..=6)),
         ];
         for &object in &drawn.askable {
-            texts.extend(describe(&drawn.view, object, &mut rng).into_iter().flat_map(|text| {
-                [text.category.clone(), text.brief.clone(), text.detailed]
-            }));
+            texts.extend(
+                describe(&drawn.view, object, &mut rng)
+                    .into_iter()
+                    .flat_map(|text| [text.category.clone(), text.brief.clone(), text.detailed]),
+            );
             let asked = questions(&drawn.view, object, 4, &mut rng);
-            texts.extend(asked.into_iter().flat_map(|asked| [asked.question, asked.answer]));
+            texts.extend(
+                asked
+                    .into_iter()
+                    .flat_map(|asked| [asked.question, asked.answer]),
+            );
         }
         for _ in 0..4 {
             texts.extend(search(&drawn, 0.3, &mut rng).map(|turn| turn.question));
@@ -299,7 +356,9 @@ fn search(drawn: &Drawn, detailed_share: f64, rng: &mut ChaCha8Rng) -> Option<Tu
     if draw < NONE_SHARE {
         if let Some(refer) = refer_none(&drawn.view, rng) {
             return Some(Turn {
-                kind: TurnKind::Find { targets: Vec::new() },
+                kind: TurnKind::Find {
+                    targets: Vec::new(),
+                },
                 question: find(&refer.text),
                 answer: NOT_FOUND.to_owned(),
             });
@@ -316,7 +375,9 @@ fn search(drawn: &Drawn, detailed_share: f64, rng: &mut ChaCha8Rng) -> Option<Tu
         refer_short(&drawn.view, object, rng)?
     };
     Some(Turn {
-        kind: TurnKind::Find { targets: vec![vec![object]] },
+        kind: TurnKind::Find {
+            targets: vec![vec![object]],
+        },
         question: find(&refer.text),
         answer: SEG.to_owned(),
     })
@@ -335,7 +396,9 @@ fn several(drawn: &Drawn, refer: &Referring) -> Turn {
         })
         .collect();
     Turn {
-        kind: TurnKind::Find { targets: targets.iter().map(|&object| vec![object]).collect() },
+        kind: TurnKind::Find {
+            targets: targets.iter().map(|&object| vec![object]).collect(),
+        },
         question: find(&refer.text),
         answer: phrases.join(", "),
     }
@@ -377,6 +440,11 @@ fn preprocess(
     image: &image::RgbImage,
     config: &FclmConfig,
 ) -> Result<(Vec<f32>, GridThw), TrainError> {
-    qwen::preprocess(image, &config.qwen.vision, config.min_pixels, config.max_pixels)
-        .map_err(|error| TrainError::Model(error.into()))
+    qwen::preprocess(
+        image,
+        &config.qwen.vision,
+        config.min_pixels,
+        config.max_pixels,
+    )
+    .map_err(|error| TrainError::Model(error.into()))
 }

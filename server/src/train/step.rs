@@ -16,7 +16,15 @@ pub(super) enum TrainStage {
 
 /// Names of the numbers in [`StepOutput::terms`], in order.
 pub(super) const TERMS: [&str; 9] = [
-    "loss", "ce", "seg", "consist", "prompt", "score", "token_acc", "find_iou", "pos_iou",
+    "loss",
+    "ce",
+    "seg",
+    "consist",
+    "prompt",
+    "score",
+    "token_acc",
+    "find_iou",
+    "pos_iou",
 ];
 
 /// A step's loss, and the terms that make it up, for the log.
@@ -35,7 +43,12 @@ pub(super) struct LossRecipe {
 }
 
 /// `L = L_ce + L_seg + L_consist`, and SAM's own task beside it in stage 1.
-pub(super) fn step(model: &Fclm, batch: Batch, stage: TrainStage, recipe: LossRecipe) -> StepOutput {
+pub(super) fn step(
+    model: &Fclm,
+    batch: Batch,
+    stage: TrainStage,
+    recipe: LossRecipe,
+) -> StepOutput {
     let scenes = batch.qwen_pixels.dims()[0];
     let vision = model.qwen.encode_images(batch.qwen_pixels, batch.grid);
     let maps = model.sam.image_encoder.forward(batch.sam_pixels);
@@ -50,12 +63,23 @@ pub(super) fn step(model: &Fclm, batch: Batch, stage: TrainStage, recipe: LossRe
         batch.merged,
         batch.regions,
     );
-    let hidden = read(model, vision, &tokens, batch.ids, batch.rows, batch.positions, batch.hidden);
+    let hidden = read(
+        model,
+        vision,
+        &tokens,
+        batch.ids,
+        batch.rows,
+        batch.positions,
+        batch.hidden,
+    );
     let (ce, accuracy) = cross_entropy(model, hidden.clone(), batch.target_rows, batch.target_ids);
 
     let zero = || Tensor::<1>::zeros([1], &ce.device());
     let (described, _) = (tokens.pos.dims()[0], ());
-    let seg_hidden = batch.grounds.is_some().then(|| hidden.select(0, batch.ground_rows));
+    let seg_hidden = batch
+        .grounds
+        .is_some()
+        .then(|| hidden.select(0, batch.ground_rows));
     let reconstruct = match stage {
         TrainStage::One => reconstruction_tokens(model, &tokens, &batch.reconstructions, recipe),
         TrainStage::Two => None,
@@ -74,9 +98,11 @@ pub(super) fn step(model: &Fclm, batch: Batch, stage: TrainStage, recipe: LossRe
             if let Some(kind) = recipe.consistency.latent {
                 let pos = model.region.position.forward(masks.shape.clone());
                 latent = match recipe.consistency.space {
-                    LatentSpace::Prompt => {
-                        loss::latent_loss(projected.clone(), model.seg_projection.forward(pos), kind)
-                    }
+                    LatentSpace::Prompt => loss::latent_loss(
+                        projected.clone(),
+                        model.seg_projection.forward(pos),
+                        kind,
+                    ),
                     LatentSpace::Language => loss::latent_loss(seg, pos, kind),
                 };
             }
@@ -99,8 +125,12 @@ pub(super) fn step(model: &Fclm, batch: Batch, stage: TrainStage, recipe: LossRe
     let mut pos_iou = zero();
     if !sparse.is_empty() {
         let embeddings = images.clone().select(0, Tensor::cat(scene_of, 0));
-        let Decoded { low_res, iou: scores } =
-            model.decode_tokens(Tensor::cat(sparse, 0), embeddings).single();
+        let Decoded {
+            low_res,
+            iou: scores,
+        } = model
+            .decode_tokens(Tensor::cat(sparse, 0), embeddings)
+            .single();
         let [masks, _, height, width] = low_res.dims();
         let logits = low_res.reshape([masks, height, width]);
         let coverage: Tensor<3> = Tensor::cat(coverage, 0);
@@ -135,7 +165,17 @@ pub(super) fn step(model: &Fclm, batch: Batch, stage: TrainStage, recipe: LossRe
         + prompt.clone()
         + score.clone().mul_scalar(recipe.score_weight);
     let terms = Tensor::cat(
-        vec![loss.clone(), ce, seg_loss, consist, prompt, score, accuracy, find_iou, pos_iou],
+        vec![
+            loss.clone(),
+            ce,
+            seg_loss,
+            consist,
+            prompt,
+            score,
+            accuracy,
+            find_iou,
+            pos_iou,
+        ],
         0,
     )
     .detach();
@@ -251,7 +291,12 @@ fn prompt_task(
         coverage.push(masks.coverage);
     }
     if let Some((points, labels, masks)) = points {
-        sparse.push(model.sam.prompt_encoder.sparse(Some((points, labels)), None));
+        sparse.push(
+            model
+                .sam
+                .prompt_encoder
+                .sparse(Some((points, labels)), None),
+        );
         scene.push(masks.scene);
         coverage.push(masks.coverage);
     }
@@ -261,7 +306,10 @@ fn prompt_task(
     }
     let sparse: Tensor<3> = Tensor::cat(sparse, 0);
     let [prompts, _, _] = sparse.dims();
-    let Decoded { low_res, iou: scores } = model
+    let Decoded {
+        low_res,
+        iou: scores,
+    } = model
         .sam
         .mask_decoder
         .forward(
@@ -278,12 +326,16 @@ fn prompt_task(
         .unsqueeze_dim::<4>(1)
         .expand([prompts, candidates, height, width])
         .reshape([prompts * candidates, height, width]);
-    let flat = low_res.clone().reshape([prompts * candidates, height, width]);
+    let flat = low_res
+        .clone()
+        .reshape([prompts * candidates, height, width]);
     let actual = iou(flat, every);
     let score = loss::score_loss(scores.reshape([prompts * candidates]), actual.clone());
     // Only the mask that fits best learns, so that the three may mean different things.
     let best = actual.reshape([prompts, candidates]).argmax(1);
-    let best = best.reshape([prompts, 1, 1, 1]).expand([prompts, 1, height, width]);
+    let best = best
+        .reshape([prompts, 1, 1, 1])
+        .expand([prompts, 1, height, width]);
     let chosen = low_res.gather(1, best).reshape([prompts, height, width]);
     (segmentation_loss(chosen, coverage), score)
 }
@@ -291,7 +343,8 @@ fn prompt_task(
 /// IoU of thresholded masks, `[masks]`, without gradient. An empty pair counts as 1.
 fn iou(logits: Tensor<3>, coverage: Tensor<3>) -> Tensor<1> {
     let [masks, height, width] = logits.dims();
-    let binary = |mask: Tensor<3, burn::tensor::Bool>| mask.float().reshape([masks, height * width]);
+    let binary =
+        |mask: Tensor<3, burn::tensor::Bool>| mask.float().reshape([masks, height * width]);
     let predicted = binary(logits.detach().greater_scalar(0.0));
     let wanted = binary(coverage.greater_scalar(0.5));
     let both = (predicted.clone() * wanted.clone()).sum_dim(1);

@@ -55,7 +55,11 @@ pub fn train_tokenizer(
     .with_model(BPE::default())
     .with_normalizer(Some(NFC.into()))
     .with_pre_tokenizer(Some(
-        Sequence::new(vec![split.into(), ByteLevel::new(false, false, false).into()]).into(),
+        Sequence::new(vec![
+            split.into(),
+            ByteLevel::new(false, false, false).into(),
+        ])
+        .into(),
     ))
     .with_decoder(Some(ByteLevel::new(false, false, false).into()))
     .build()
@@ -102,7 +106,10 @@ mod tests {
         let texts = (0..200).map(|i| format!("a small red metal cylinder left of cube {i}"));
         let json = train_tokenizer(texts, 400).expect("learnable");
         let tokenizer = FclmTokenizer::from_json(json.as_bytes()).expect("complete");
-        assert_eq!(tokenizer.encode(" metal cylinder").expect("encodes").len(), 2);
+        assert_eq!(
+            tokenizer.encode(" metal cylinder").expect("encodes").len(),
+            2
+        );
         for text in ["Grüße, 世界! \n", "the red cube", "🙂"] {
             let ids = tokenizer.encode(text).expect("encodes");
             assert_eq!(tokenizer.decode(&ids).expect("decodes"), text);

@@ -69,7 +69,8 @@ impl Worker {
                 pool.install(move || {
                     let mut model = model;
                     while let Ok(task) = inbox.recv() {
-                        let (next, outcome) = compute(model, &task, &table, &recipe, &sampler, &device);
+                        let (next, outcome) =
+                            compute(model, &task, &table, &recipe, &sampler, &device);
                         model = next;
                         if outbox.send(outcome).is_err() {
                             break;
@@ -78,7 +79,11 @@ impl Worker {
                 });
             })
             .map_err(|error| TrainError::Worker(error.to_string()))?;
-        Ok(Self { tasks, outcomes, handle: Some(handle) })
+        Ok(Self {
+            tasks,
+            outcomes,
+            handle: Some(handle),
+        })
     }
 
     pub(super) fn start(&self, task: Task) -> Result<(), TrainError> {
@@ -115,15 +120,16 @@ fn compute(
 ) -> (Fclm, Result<Outcome, TrainError>) {
     let model = table.with_values(model, &task.parameters, device);
     let scenes: Result<Vec<_>, TrainError> = (0..task.scenes)
-        .map(|scene| {
-            sampler.scene(task.first_scene + scene as u64, scene, task.detailed_share)
-        })
+        .map(|scene| sampler.scene(task.first_scene + scene as u64, scene, task.detailed_share))
         .collect();
     let scenes = match scenes {
         Ok(scenes) => scenes,
         Err(error) => return (model, Err(error)),
     };
-    let turns = scenes.iter().map(|scene| scene.described.len() + scene.grounds.len()).sum();
+    let turns = scenes
+        .iter()
+        .map(|scene| scene.described.len() + scene.grounds.len())
+        .sum();
     let grid: GridThw = sampler.grid();
     let batch = Batch::new(&scenes, grid, &recipe.model, device);
     let losses = LossRecipe {
@@ -137,5 +143,12 @@ fn compute(
     }
     let gradients = output.loss.backward();
     let gradients = table.gradients(&model, &gradients);
-    (model, Ok(Outcome { gradients, terms, turns }))
+    (
+        model,
+        Ok(Outcome {
+            gradients,
+            terms,
+            turns,
+        }),
+    )
 }
