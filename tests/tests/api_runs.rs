@@ -479,14 +479,11 @@ async fn a_killed_server_loses_no_finished_message() {
     let server = Killable::start(data.path());
     let client = &server.client;
     let chat = client.chat().await;
-    let done = client.ask(
-        &chat.id,
-        &PostMessage {
-            regions: vec![region("r1")],
-            ..ask("@1 count 200")
-        },
-    );
-    let done = done.await;
+    let message = PostMessage {
+        regions: vec![region("r1")],
+        ..ask("@1 count 200")
+    };
+    let done = client.ask(&chat.id, &message).await;
     assert_eq!(text_of(&client.events(&done.run_id, 0).await), words(200));
     let posted = client.ask(&chat.id, &ask("count 100000 delay 1")).await;
     let mut stream = client.follow(&posted.run_id, 0).await;
