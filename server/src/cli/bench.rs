@@ -18,7 +18,7 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let backend = FclmBackend::open(&self.model.path()?).map_err(Error::msg)?;
+        let backend = FclmBackend::load(&ModelDir::open(&self.model.path()?)?)?;
         let report = bench(&backend)?;
         match self.json {
             true => print(serde_json::to_string_pretty(&report)?)?,

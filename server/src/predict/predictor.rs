@@ -17,6 +17,7 @@ use image::RgbImage;
 use serde::Serialize;
 
 use super::error::PredictError;
+use crate::model_dir::ModelDir;
 use crate::engine::{
     Backend, BackendError, FclmAnswer, FclmBackend, LoadedModel, Prompt, PromptRegion, Step,
     scored_masks,
@@ -106,7 +107,7 @@ impl Predictor {
     /// # Errors
     /// Where the directory holds no FCLM model, or its tensors do not fit.
     pub fn open(path: &Path) -> Result<Self, PredictError> {
-        let backend = FclmBackend::new(LoadedModel::open(path)?);
+        let backend = FclmBackend::load(&ModelDir::open(path)?)?;
         Ok(Self { backend })
     }
 

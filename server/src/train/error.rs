@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use fclm_core::fclm::FclmError;
 use fclm_core::weights::WeightError;
 
+use crate::model_dir::ModelDirError;
+
 /// Why a training run ends early.
 #[derive(Debug, thiserror::Error)]
 pub enum TrainError {
@@ -47,6 +49,9 @@ pub enum TrainError {
     /// Weights.
     #[error(transparent)]
     Weights(#[from] WeightError),
+    /// A model directory could not be read or written.
+    #[error(transparent)]
+    ModelDir(#[from] ModelDirError),
 }
 
 impl TrainError {

@@ -133,7 +133,7 @@ pub fn train(options: &TrainOptions) -> Result<(), TrainError> {
             &mut optimizer,
             &mut state,
             &mut log,
-            { before + started.elapsed().as_secs_f64() },
+            before + started.elapsed().as_secs_f64(),
         )?;
         state.seconds = before + started.elapsed().as_secs_f64();
         let is_due = state.step.is_multiple_of(recipe.checkpoint_every);
