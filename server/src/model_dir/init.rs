@@ -269,7 +269,12 @@ mod tests {
         let qwen = QwenFolder::open(&fixture("qwen")).unwrap();
         for tensor in qwen.weights.iter() {
             let joined = model.weights().get(tensor.name()).unwrap();
-            assert_eq!(joined.bytes(), tensor.bytes(), "{}", tensor.name());
+            // Tables may have grown.
+            assert!(
+                joined.bytes().starts_with(tensor.bytes()),
+                "{}",
+                tensor.name()
+            );
         }
         let special = model.tokenizer().unwrap().special();
         assert!((special.phrase_close as usize) < model.config().qwen.text.vocab_size);
@@ -345,7 +350,8 @@ mod tests {
         fs::create_dir(&qwen).unwrap();
         copy_qwen(&qwen);
         let published = QwenFolder::open(&qwen).unwrap();
-        let rows = with_special_tokens(&published.tokenizer).unwrap().ids - 3;
+        let ids = with_special_tokens(&published.tokenizer).unwrap().ids;
+        let rows = published.config.text.vocab_size.min(ids - 3);
         shrink(&qwen, &published, rows);
         let options = InitOptions {
             qwen: qwen.clone(),
@@ -353,7 +359,7 @@ mod tests {
         };
         let model = init(&options).unwrap();
         let grown = model.config().qwen.text.vocab_size;
-        assert!(grown >= rows + 3);
+        assert!(grown >= ids);
         let table = model.weights().get("model.embed_tokens.weight").unwrap();
         let before = published.weights.get("model.embed_tokens.weight").unwrap();
         assert_eq!(table.shape()[0], grown);

@@ -1,5 +1,5 @@
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fs::{self, File},
     path::{Path, PathBuf},
 };
@@ -7,9 +7,8 @@ use std::{
 use fclm_core::weights::{WeightFile, Weights};
 use memmap2::Mmap;
 use serde::Deserialize;
-use std::collections::BTreeMap;
 
-use super::{INDEX, error::ModelDirError, pth::read_pth};
+use super::{INDEX, LIGHT, error::ModelDirError, pth::read_pth};
 
 /// The tensors of a checkpoint: a safetensors file, a PyTorch file (`.pth`, `.pt`, `.bin`) or a
 /// folder of safetensors files.
@@ -33,8 +32,10 @@ pub fn open_checkpoint(path: &Path) -> Result<Weights, ModelDirError> {
     }
 }
 
-/// The tensors of a folder and the names of the files they are in: those that its index names, or
-/// every safetensors file where it has none.
+/// The tensors of a folder and the names of the files they are in: those that its index names.
+///
+/// Without an index they are `model.safetensors`, shards and the light part, or every safetensors
+/// file where there is none of these.
 ///
 /// # Errors
 ///
@@ -63,18 +64,7 @@ fn weight_files(folder: &Path) -> Result<Vec<String>, ModelDirError> {
             .map_err(|error| ModelDirError::content(&index, error.to_string()))?;
         parsed.weight_map.into_values().collect()
     } else {
-        let entries = fs::read_dir(folder).map_err(ModelDirError::io("read", folder))?;
-        let mut files = BTreeSet::new();
-        for entry in entries {
-            let name = entry
-                .map_err(ModelDirError::io("read", folder))?
-                .file_name();
-            let name = name.to_string_lossy();
-            if name.ends_with(".safetensors") && !name.starts_with('.') {
-                files.insert(name.into_owned());
-            }
-        }
-        files
+        files_without_index(folder)?
     };
     if files.is_empty() {
         return Err(ModelDirError::content(folder, "has no .safetensors file"));
@@ -89,6 +79,26 @@ fn weight_files(folder: &Path) -> Result<Vec<String>, ModelDirError> {
         }
     }
     Ok(files.into_iter().collect())
+}
+
+/// The files that have the name of a model's weights; where none has, every safetensors file.
+fn files_without_index(folder: &Path) -> Result<BTreeSet<String>, ModelDirError> {
+    let mut files = BTreeSet::new();
+    for entry in fs::read_dir(folder).map_err(ModelDirError::io("read", folder))? {
+        let name = entry
+            .map_err(ModelDirError::io("read", folder))?
+            .file_name();
+        let name = name.to_string_lossy();
+        if name.ends_with(".safetensors") && !name.starts_with('.') {
+            files.insert(name.into_owned());
+        }
+    }
+    let is_weights =
+        |file: &str| file == LIGHT || file == "model.safetensors" || file.starts_with("model-");
+    if files.iter().any(|file| is_weights(file)) {
+        files.retain(|file| is_weights(file));
+    }
+    Ok(files)
 }
 
 fn open_file(path: &Path) -> Result<WeightFile, ModelDirError> {
