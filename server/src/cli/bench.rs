@@ -1,8 +1,7 @@
 use std::process::ExitCode;
 
-use anyhow::Error;
 use clap::Args;
-use fclm_server::{bench::bench, engine::FclmBackend};
+use fclm_server::{bench::bench, engine::FclmBackend, model_dir::ModelDir};
 
 use super::{model::ModelArg, print};
 

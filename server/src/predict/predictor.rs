@@ -17,11 +17,11 @@ use image::RgbImage;
 use serde::Serialize;
 
 use super::error::PredictError;
-use crate::model_dir::ModelDir;
 use crate::engine::{
     Backend, BackendError, FclmAnswer, FclmBackend, LoadedModel, Prompt, PromptRegion, Step,
     scored_masks,
 };
+use crate::model_dir::ModelDir;
 
 /// Tells pictures apart in what a session holds.
 static NEXT_PICTURE: AtomicU64 = AtomicU64::new(1);
