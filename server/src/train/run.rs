@@ -283,7 +283,8 @@ fn write_model(
     } else {
         Stage::Two
     };
-    let model = table.with_values(model.clone(), parameters, &Device::flex());
+    // Values become leaves of the autodiff graph, so they need a device that records.
+    let model = table.with_values(model.clone(), parameters, &Device::flex().autodiff());
     model_dir::write_trained(&options.out, &config, tokenizer_json, CHAT_TEMPLATE, &model)?;
     Ok(())
 }
