@@ -136,10 +136,7 @@ impl Fixture {
 }
 
 fn fixtures() -> PathBuf {
-    std::env::var_os("FCLM_FIXTURES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures"),
-        PathBuf::from,
-    )
+    crate::fixtures::folder("")
 }
 
 fn text(path: &Path) -> String {

@@ -14,11 +14,7 @@ use crate::weights::{NameMap, Precision, WeightFile, Weights, load, tensor_specs
 const TOLERANCE: f64 = 1e-4;
 
 fn fixture(path: &str) -> PathBuf {
-    let root = match std::env::var_os("FCLM_FIXTURES") {
-        Some(root) => PathBuf::from(root),
-        None => PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures"),
-    };
-    root.join(path)
+    crate::fixtures::folder(path)
 }
 
 fn json_file(path: &str) -> Value {

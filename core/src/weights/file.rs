@@ -362,10 +362,7 @@ mod tests {
     use crate::weights::to_safetensors;
 
     fn fixtures() -> PathBuf {
-        std::env::var_os("FCLM_FIXTURES").map_or_else(
-            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures")),
-            PathBuf::from,
-        )
+        crate::fixtures::folder("")
     }
 
     #[test]
