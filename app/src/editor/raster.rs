@@ -104,6 +104,10 @@ impl Raster {
     }
 
     fn touched(&self, from: PointXy, to: PointXy, radius: f64) -> Option<PixelRect> {
+        // `max` and `min` would drop a NaN and leave the image's edge in its place.
+        if [from.0, from.1, to.0, to.1].iter().any(|value| value.is_nan()) {
+            return None;
+        }
         let low = |a: f64, b: f64| (a.min(b) - radius).floor().max(0.0);
         let high = |a: f64, b: f64, end: u32| (a.max(b) + radius).ceil().min(f64::from(end));
         let (x0, y0) = (low(from.0, to.0), low(from.1, to.1));
