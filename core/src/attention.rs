@@ -73,12 +73,35 @@ pub fn attend(
     )
 }
 
+/// Rows of conversations behind one shared beginning.
+///
+/// The beginning is causal in itself. What comes behind it is cut into rows of one width; a row
+/// sees the beginning and itself, as far as `hidden` lets it, and no other row.
+#[derive(Debug, Clone)]
+pub struct Branches {
+    /// Places of the beginning.
+    pub prefix: usize,
+    /// `[B, rows, width, prefix + width]`, `true` = hidden.
+    pub hidden: Tensor<4, Bool>,
+}
+
 /// What hides keys in a stack of layers, prepared once and used by each of them.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct SharedMask {
     mask: Option<Tensor<4, Bool>>,
     bias: Option<Tensor<4>>,
     causal: bool,
+    branches: Option<Rows>,
+}
+
+/// The rows of [`Branches`], ready to be added to scores.
+#[derive(Debug, Clone)]
+struct Rows {
+    prefix: usize,
+    count: usize,
+    width: usize,
+    /// `[B * rows, 1, width, prefix + width]`
+    bias: Tensor<4>,
 }
 
 impl SharedMask {
@@ -101,6 +124,7 @@ impl SharedMask {
                 mask,
                 bias: None,
                 causal,
+                branches: None,
             };
         }
         // A lone query is the last one, so that causality hides nothing from it.
@@ -109,6 +133,22 @@ impl SharedMask {
             mask: None,
             bias: hidden.map(|mask| additive(mask, dtype)),
             causal: false,
+            branches: None,
+        }
+    }
+
+    /// Prepares conversations behind one beginning.
+    pub fn branching(branches: Branches, dtype: DType, device: &Device) -> Self {
+        let Branches { prefix, hidden } = branches;
+        let [batch, count, width, keys] = hidden.dims();
+        Self {
+            branches: Some(Rows {
+                prefix,
+                count,
+                width,
+                bias: additive(hidden.reshape([batch * count, 1, width, keys]), dtype),
+            }),
+            ..Self::new(None, prefix, prefix, dtype, device)
         }
     }
 
@@ -124,12 +164,71 @@ impl SharedMask {
         v: Tensor<4>,
         scale: Option<f64>,
     ) -> Tensor<4> {
+        let whole = |q, k, v| {
+            let options = Attend {
+                scale,
+                causal: self.causal,
+            };
+            attend(q, k, v, self.mask.clone(), self.bias.clone(), options)
+        };
+        let Some(rows) = &self.branches else {
+            return whole(q, k, v);
+        };
+        let beginning = |x: &Tensor<4>| x.clone().narrow(2, 0, rows.prefix);
+        let behind = rows.attend(q.clone(), k.clone(), v.clone(), scale);
+        let before = whole(beginning(&q), beginning(&k), beginning(&v));
+        Tensor::cat(vec![before, behind], 2)
+    }
+}
+
+impl Rows {
+    /// What the rows behind the beginning attend to, `[B, H, rows * width, D]`.
+    fn attend(&self, q: Tensor<4>, k: Tensor<4>, v: Tensor<4>, scale: Option<f64>) -> Tensor<4> {
+        let [batch, heads, _, _] = q.dims();
+        let value_dim = v.dims()[3];
         let options = Attend {
             scale,
-            causal: self.causal,
+            causal: false,
         };
-        attend(q, k, v, self.mask.clone(), self.bias.clone(), options)
+        let mixed = attend(
+            merged(self.own(q)),
+            self.with_beginning(k),
+            self.with_beginning(v),
+            None,
+            Some(self.bias.clone()),
+            options,
+        );
+        mixed
+            .reshape([batch, self.count, heads, self.width, value_dim])
+            .swap_dims(1, 2)
+            .reshape([batch, heads, self.count * self.width, value_dim])
     }
+
+    /// `[B, H, prefix + rows * width, D]` to the rows alone, `[B, rows, H, width, D]`.
+    fn own(&self, x: Tensor<4>) -> Tensor<5> {
+        let [batch, heads, _, dim] = x.dims();
+        x.narrow(2, self.prefix, self.count * self.width)
+            .reshape([batch, heads, self.count, self.width, dim])
+            .swap_dims(1, 2)
+    }
+
+    /// Each row's keys or values behind those of the beginning,
+    /// `[B * rows, H, prefix + width, D]`.
+    fn with_beginning(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, heads, _, dim] = x.dims();
+        let beginning = x
+            .clone()
+            .narrow(2, 0, self.prefix)
+            .unsqueeze_dim::<5>(1)
+            .expand([batch, self.count, heads, self.prefix, dim]);
+        merged(Tensor::cat(vec![beginning, self.own(x)], 3))
+    }
+}
+
+/// `[B, rows, ..]` to `[B * rows, ..]`.
+fn merged(x: Tensor<5>) -> Tensor<4> {
+    let [batch, rows, heads, len, dim] = x.dims();
+    x.reshape([batch * rows, heads, len, dim])
 }
 
 /// The mask that hides later keys, aligned at the bottom right.
@@ -382,6 +481,44 @@ mod tests {
         assert!(out.is_finite().all().into_scalar::<bool>());
         let grad = q.grad(&grads).expect("the input has a gradient");
         assert!(grad.is_finite().all().into_scalar::<bool>());
+    }
+
+    #[test]
+    fn branches_see_the_beginning_and_themselves() {
+        let device = Device::flex().autodiff();
+        let (prefix, rows, width) = (3, 2, 4);
+        let length = prefix + rows * width;
+        let q = random([2, 4, length, 3], &device).require_grad();
+        let k = random([2, 2, length, 3], &device).require_grad();
+        let v = random([2, 2, length, 3], &device).require_grad();
+        let probe = random([2, 4, length, 3], &device);
+        let own = causal_mask(width, prefix + width, &device);
+        let shared = SharedMask::branching(
+            Branches {
+                prefix,
+                hidden: own.expand([2, rows, width, prefix + width]),
+            },
+            DType::F32,
+            &device,
+        );
+        let row = |place: usize| place.checked_sub(prefix).map(|behind| behind / width);
+        let hidden: Vec<bool> = (0..length * length)
+            .map(|index| (index / length, index % length))
+            .map(|(query, key)| key > query || (row(key).is_some() && row(key) != row(query)))
+            .collect();
+        let hidden = Tensor::<1, Bool>::from_data(hidden.as_slice(), &device)
+            .reshape([1, 1, length, length]);
+
+        let ours = shared.attend(q.clone(), k.clone(), v.clone(), None);
+        let theirs = textbook(q.clone(), k.clone(), v.clone(), Some(hidden), None);
+        close(ours.clone(), theirs.clone());
+        let ours = (ours * probe.clone()).sum().backward();
+        let theirs = (theirs * probe).sum().backward();
+        for input in [q, k, v] {
+            let a = input.grad(&ours).expect("the input has a gradient");
+            let b = input.grad(&theirs).expect("the input has a gradient");
+            close(a, b);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::layers::{linear, rms_norm, rms_norm_layer};
 use super::rope::Rotation;
 use super::vision::GatedMlp;
 use super::{TextConfig, TextRope};
-use crate::attention::SharedMask;
+use crate::attention::{Branches, SharedMask};
 use crate::linear::over_rows;
 
 /// Embeddings, decoder layers and the final norm.
@@ -111,17 +111,45 @@ impl TextModel {
         embeds: Tensor<3>,
         positions: Tensor<3, Int>,
         mask: Option<Tensor<4, Bool>>,
-        mut cache: Option<&mut KvCache>,
+        cache: Option<&mut KvCache>,
     ) -> Tensor<3> {
         let [_, len, _] = embeds.dims();
         let held = cache.as_ref().map_or(0, |cache| cache.len());
+        let mask = SharedMask::new(mask, len, held + len, embeds.dtype(), &embeds.device());
+        self.run(embeds, positions, &mask, cache)
+    }
+
+    /// Hidden states of several conversations behind one beginning, after the final norm.
+    ///
+    /// # Shapes
+    ///
+    /// - `embeds`: `[B, prefix + rows * width, hidden]`
+    /// - `positions`: `[3, B, prefix + rows * width]`
+    /// - output: as `embeds`
+    pub fn forward_branches(
+        &self,
+        embeds: Tensor<3>,
+        positions: Tensor<3, Int>,
+        branches: Branches,
+    ) -> Tensor<3> {
+        let mask = SharedMask::branching(branches, embeds.dtype(), &embeds.device());
+        self.run(embeds, positions, &mask, None)
+    }
+
+    fn run(
+        &self,
+        embeds: Tensor<3>,
+        positions: Tensor<3, Int>,
+        mask: &SharedMask,
+        mut cache: Option<&mut KvCache>,
+    ) -> Tensor<3> {
+        let [_, len, _] = embeds.dims();
         let dtype = embeds.dtype();
-        let mask = SharedMask::new(mask, len, held + len, dtype, &embeds.device());
         let rotation = Rotation::text(positions, &self.rope, self.head_dim, dtype);
         let mut x = embeds;
         for (index, layer) in self.layers.iter().enumerate() {
             let cache = cache.as_deref_mut().map(|cache| (cache, index));
-            x = layer.forward(x, &rotation, &mask, cache);
+            x = layer.forward(x, &rotation, mask, cache);
         }
         if let Some(cache) = cache {
             cache.advance(len);

@@ -1,10 +1,12 @@
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use fclm_core::attention::Branches;
 use fclm_core::fclm::FclmConfig;
 use fclm_core::qwen::GridThw;
 use fclm_core::region::{PreparedRegion, RegionBatch};
 
 use super::layout::{Packed, Slot};
+use super::rows::RowPlan;
 
 /// A mask to be drawn: which scene of the batch, what shape, and what it should look like at the
 /// decoder's resolution.
@@ -71,7 +73,7 @@ pub(super) struct Batch {
     /// Row of the table [embedded ids; picture tokens; masks; poses] for each place.
     pub(super) rows: Tensor<1, Int>,
     pub(super) positions: Tensor<3, Int>,
-    pub(super) hidden: Tensor<4, Bool>,
+    pub(super) branches: Branches,
     pub(super) target_rows: Tensor<1, Int>,
     pub(super) target_ids: Tensor<1, Int>,
     pub(super) regions: RegionBatch,
@@ -144,7 +146,7 @@ impl Batch {
             ids: sequence.ids,
             rows: sequence.rows,
             positions: sequence.positions,
-            hidden: sequence.hidden,
+            branches: sequence.branches,
             target_rows: sequence.target_rows,
             target_ids: sequence.target_ids,
             regions: RegionBatch::new(&regions, side, device),
@@ -178,22 +180,18 @@ struct Sequence {
     ids: Tensor<2, Int>,
     rows: Tensor<1, Int>,
     positions: Tensor<3, Int>,
-    hidden: Tensor<4, Bool>,
+    branches: Branches,
     target_rows: Tensor<1, Int>,
     target_ids: Tensor<1, Int>,
     ground_rows: Tensor<1, Int>,
 }
 
 impl Sequence {
-    /// Pads the scenes' sequences to one length. Padding sees only itself, so that no row of the
-    /// attention is empty.
+    /// Lays the scenes' conversations out in rows of one width. Padding sees only itself.
     fn new(scenes: &[HostScene], merged: [usize; 2], device: &Device) -> Self {
         let count = scenes.len();
-        let length = scenes
-            .iter()
-            .map(|scene| scene.packed.slots.len())
-            .max()
-            .unwrap_or(0);
+        let plan = RowPlan::new(&scenes.iter().map(|scene| &scene.packed).collect::<Vec<_>>());
+        let length = plan.length();
         let cells = merged[0] * merged[1];
         let region_count: usize = scenes.iter().map(|scene| scene.regions.len()).sum();
         let image_base = count * length;
@@ -203,7 +201,6 @@ impl Sequence {
         let mut ids = vec![0_i32; count * length];
         let mut rows: Vec<i32> = (0..(count * length) as i32).collect();
         let mut positions = vec![0_i32; 3 * count * length];
-        let mut hidden = vec![true; count * length * length];
         let mut target_rows = Vec::new();
         let mut target_ids = Vec::new();
         let mut ground_rows = Vec::new();
@@ -211,7 +208,8 @@ impl Sequence {
         for (scene, host) in scenes.iter().enumerate() {
             let packed = &host.packed;
             let base = scene * length;
-            for (place, slot) in packed.slots.iter().enumerate() {
+            let places = &plan.places[scene];
+            for (slot, &place) in packed.slots.iter().zip(places) {
                 match *slot {
                     Slot::Token(id) => ids[base + place] = id as i32,
                     Slot::Image(cell) => {
@@ -224,25 +222,21 @@ impl Sequence {
                         rows[base + place] = (pos_base + first_region + region) as i32;
                     }
                 }
+            }
+            for (position, &place) in packed.positions.iter().zip(places) {
                 for axis in 0..3 {
-                    positions[axis * count * length + base + place] = packed.positions[place][axis];
-                }
-                for key in 0..=place {
-                    hidden[(base + place) * length + key] = packed.is_hidden(place, key);
+                    positions[axis * count * length + base + place] = position[axis];
                 }
             }
-            for place in packed.slots.len()..length {
-                hidden[(base + place) * length + place] = false;
-            }
-            for &(place, id) in &packed.targets {
-                target_rows.push((base + place) as i32);
+            for &(slot, id) in &packed.targets {
+                target_rows.push((base + places[slot]) as i32);
                 target_ids.push(id as i32);
             }
             ground_rows.extend(
                 packed
                     .grounds
                     .iter()
-                    .map(|&(place, _)| (base + place) as i32),
+                    .map(|&(slot, _)| (base + places[slot]) as i32),
             );
             first_region += host.regions.len();
         }
@@ -250,11 +244,42 @@ impl Sequence {
             ids: Tensor::from_data(TensorData::new(ids, [count, length]), device),
             rows: indices(rows, device),
             positions: Tensor::from_data(TensorData::new(positions, [3, count, length]), device),
-            hidden: Tensor::from_data(TensorData::new(hidden, [count, 1, length, length]), device),
+            branches: branches(scenes, &plan, device),
             target_rows: indices(target_rows, device),
             target_ids: indices(target_ids, device),
             ground_rows: indices(ground_rows, device),
         }
+    }
+}
+
+/// What each row must not see: later places, and other conversations of the same row.
+fn branches(scenes: &[HostScene], plan: &RowPlan, device: &Device) -> Branches {
+    let (prefix, width) = (plan.prefix, plan.width);
+    let keys = prefix + width;
+    let mut hidden = vec![true; scenes.len() * plan.rows * width * keys];
+    let row_of = |scene: usize, place: usize| {
+        let behind = place - prefix;
+        let start = ((scene * plan.rows + behind / width) * width + behind % width) * keys;
+        (start, behind % width)
+    };
+    for scene in 0..scenes.len() {
+        for place in prefix..plan.length() {
+            let (start, column) = row_of(scene, place);
+            hidden[start + prefix + column] = false;
+        }
+        for conversation in scenes[scene].packed.conversations() {
+            let (_, first) = row_of(scene, plan.places[scene][conversation.start]);
+            for slot in conversation {
+                let (start, column) = row_of(scene, plan.places[scene][slot]);
+                hidden[start..start + prefix].fill(false);
+                hidden[start + prefix + first..=start + prefix + column].fill(false);
+            }
+        }
+    }
+    let shape = [scenes.len(), plan.rows, width, keys];
+    Branches {
+        prefix,
+        hidden: Tensor::from_data(TensorData::new(hidden, shape), device),
     }
 }
 

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use fclm_core::fclm::prompt::{self, Piece};
 use fclm_core::fclm::{FclmError, FclmTokenizer};
 
@@ -208,8 +210,21 @@ impl Packed {
         self.segments.push(segment);
     }
 
-    /// Whether place `query` must not see place `key`.
-    pub(super) fn is_hidden(&self, query: usize, key: usize) -> bool {
-        key > query || (self.segments[key] != 0 && self.segments[key] != self.segments[query])
+    /// Places of the beginning that all conversations share.
+    pub(super) fn prefix(&self) -> usize {
+        self.segments.partition_point(|&segment| segment == 0)
+    }
+
+    /// The slots of each conversation.
+    pub(super) fn conversations(&self) -> Vec<Range<usize>> {
+        let mut start = self.prefix();
+        self.segments[start..]
+            .chunk_by(|a, b| a == b)
+            .map(|conversation| {
+                let slots = start..start + conversation.len();
+                start = slots.end;
+                slots
+            })
+            .collect()
     }
 }

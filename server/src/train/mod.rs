@@ -8,6 +8,7 @@ mod layout;
 mod log;
 mod parameters;
 mod recipe;
+mod rows;
 mod run;
 mod sample;
 mod schedule;

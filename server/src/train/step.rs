@@ -1,5 +1,6 @@
 use burn::tensor::{Int, Tensor, activation};
 
+use fclm_core::attention::Branches;
 use fclm_core::fclm::{ConsistencyConfig, Fclm, LatentSpace, SelfReconstruction};
 use fclm_core::loss::{self, segmentation_loss};
 use fclm_core::region::RegionTokens;
@@ -70,7 +71,7 @@ pub(super) fn step(
         batch.ids,
         batch.rows,
         batch.positions,
-        batch.hidden,
+        batch.branches,
     );
     let (ce, accuracy) = cross_entropy(model, hidden.clone(), batch.target_rows, batch.target_ids);
 
@@ -190,7 +191,7 @@ fn read(
     ids: Tensor<2, Int>,
     rows: Tensor<1, Int>,
     positions: Tensor<3, Int>,
-    hidden: Tensor<4, burn::tensor::Bool>,
+    branches: Branches,
 ) -> Tensor<2> {
     let [scenes, length] = ids.dims();
     let [_, cells, width] = vision.dims();
@@ -206,7 +207,8 @@ fn read(
     let embeds = table.select(0, rows).reshape([scenes, length, width]);
     model
         .qwen
-        .forward(embeds, positions, Some(hidden), None)
+        .model
+        .forward_branches(embeds, positions, branches)
         .reshape([scenes * length, width])
 }
 
