@@ -16,6 +16,8 @@ pub struct StageRecipe {
     pub learning_rate: f64,
     /// Share of the steps over which the rate rises from zero.
     pub warm_up: f64,
+    /// Share of the steps over which the rate falls, at the end; between rise and fall it holds.
+    pub decay: f64,
     /// The rate at the end as a share of the highest.
     pub final_rate: f64,
     /// Share of detailed descriptions among single-target expressions.

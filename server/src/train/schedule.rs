@@ -1,13 +1,16 @@
 use super::recipe::StageRecipe;
 
-/// Learning rate at `step` of a stage: a linear rise, then half a cosine down to the final rate.
+/// Learning rate at `step` of a stage: a linear rise, a plateau, then half a cosine down to the
+/// final rate. The plateau is what lets a run be made longer or shorter after it has begun.
 pub(super) fn learning_rate(stage: &StageRecipe, step: u64) -> f64 {
-    let rise = (stage.steps as f64 * stage.warm_up).max(1.0);
+    let steps = stage.steps as f64;
+    let rise = (steps * stage.warm_up).max(1.0);
+    let fall = (steps * stage.decay).max(1.0);
     let step = step as f64;
     if step < rise {
         return stage.learning_rate * (step + 1.0) / rise;
     }
-    let progress = ((step - rise) / (stage.steps as f64 - rise).max(1.0)).min(1.0);
+    let progress = ((step - (steps - fall)) / fall).clamp(0.0, 1.0);
     let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
     stage.learning_rate * (stage.final_rate + (1.0 - stage.final_rate) * cosine)
 }
@@ -17,17 +20,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_rises_then_falls_to_its_final_share() {
+    fn the_rate_rises_holds_and_falls_to_its_final_share() {
         let stage = StageRecipe {
             steps: 100,
             learning_rate: 1.0,
             warm_up: 0.1,
+            decay: 0.5,
             final_rate: 0.2,
             detailed_share: 0.0,
         };
         assert!((learning_rate(&stage, 0) - 0.1).abs() < 1e-9);
         assert!((learning_rate(&stage, 9) - 1.0).abs() < 1e-9);
-        assert!((learning_rate(&stage, 55) - 0.6).abs() < 1e-9);
+        assert!((learning_rate(&stage, 50) - 1.0).abs() < 1e-9);
+        assert!((learning_rate(&stage, 75) - 0.6).abs() < 1e-9);
         assert!((learning_rate(&stage, 100) - 0.2).abs() < 1e-9);
     }
 }
