@@ -105,7 +105,10 @@ impl Raster {
 
     fn touched(&self, from: PointXy, to: PointXy, radius: f64) -> Option<PixelRect> {
         // `max` and `min` would drop a NaN and leave the image's edge in its place.
-        if [from.0, from.1, to.0, to.1].iter().any(|value| value.is_nan()) {
+        if [from.0, from.1, to.0, to.1]
+            .iter()
+            .any(|value| value.is_nan())
+        {
             return None;
         }
         let low = |a: f64, b: f64| (a.min(b) - radius).floor().max(0.0);
