@@ -45,3 +45,50 @@ pub(crate) fn assert_close<const D: usize>(
 pub(crate) fn device() -> Device {
     Device::flex().autodiff()
 }
+
+/// Asserts that a file holds no tensor but those that tests compare or feed.
+pub(crate) fn assert_all_known(file: &Weights, known: impl Fn(&str) -> bool) {
+    assert!(!file.is_empty(), "the file holds no tensor");
+    let unknown: Vec<&str> = file
+        .iter()
+        .map(|tensor| tensor.name())
+        .filter(|name| !known(name))
+        .collect();
+    assert!(unknown.is_empty(), "no test compares {unknown:?}");
+}
+
+#[test]
+fn fixture_operators_are_all_compared() {
+    let compared = [
+        // By `region`.
+        "deform.value",
+        "deform.locations",
+        "deform.weights",
+        "deform.output",
+        "deform.cotangent",
+        "deform.grad_value",
+        "deform.grad_locations",
+        "deform.grad_weights",
+        "pool.mask",
+        "pool.features",
+        "pool.selected",
+        "pool.output",
+        // By `loss`.
+        "seg.logits",
+        "seg.target",
+        "seg.dice",
+        "seg.bce",
+        "seg.loss",
+        "seg.grad",
+        "latent.seg",
+        "latent.pos",
+        "latent.loss",
+        "latent.grad",
+        // By `sam`.
+        "resize.input",
+        "resize.up",
+        "resize.down",
+    ];
+    let file = tensors("ops", "ops.safetensors");
+    assert_all_known(&file, |name| compared.contains(&name));
+}

@@ -12,6 +12,8 @@
 pub mod attention;
 #[cfg(feature = "model")]
 pub mod fclm;
+#[cfg(feature = "model")]
+mod field;
 #[cfg(all(test, feature = "model"))]
 mod fixtures;
 pub mod image;
@@ -29,3 +31,6 @@ pub mod sam;
 #[cfg(feature = "model")]
 pub mod weights;
 pub mod wire;
+
+#[cfg(feature = "model")]
+pub use field::FieldError;

@@ -3,12 +3,17 @@
 mod allocator;
 mod cli;
 
-use std::process::ExitCode;
+use std::{panic, process::ExitCode};
 
 use clap::Parser;
 
 fn main() -> ExitCode {
     allocator::keep_memory_at_hand();
+    // By the time that a panic arrives here it has been reported on standard error.
+    panic::catch_unwind(run).unwrap_or_else(|_| cli::admit_defect())
+}
+
+fn run() -> ExitCode {
     match cli::Cli::try_parse() {
         Ok(cli) => cli.run().unwrap_or_else(|error| cli::refuse(&error)),
         Err(error) => cli::explain(&error),

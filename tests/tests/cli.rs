@@ -3,12 +3,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use fclm_core::fclm::prompt::DEFAULT_QUESTION;
 use fclm_core::mask::Mask;
 use fclm_core::wire::{BoxPx, MaskRle};
 use fclm_tests::binary;
 use fclm_tests::samples::{self, Object, Scene};
 use image::{GrayImage, Luma, RgbImage};
 use serde::Deserialize;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const MAX_PIXELS: u64 = 100_000_000;
@@ -74,6 +76,65 @@ impl Desk {
             .unwrap();
         path
     }
+}
+
+fn fixture(path: &str) -> PathBuf {
+    let folder = std::env::var_os("FCLM_FIXTURES").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"),
+        PathBuf::from,
+    );
+    folder.join(path)
+}
+
+/// Joins the reference checkpoints into a model.
+fn join_fixtures(out: &Path, seed: &str) {
+    let (qwen, sam) = (fixture("qwen"), fixture("sam/sam_vit.pth"));
+    let arguments = [
+        "init",
+        "--qwen",
+        text(&qwen),
+        "--sam",
+        text(&sam),
+        "--out",
+        text(out),
+        "--seed",
+        seed,
+        "--name",
+        "joined",
+    ];
+    let said = binary::run(&arguments).expect_clean().stdout;
+    assert!(said.contains("stage 0"), "{said}");
+}
+
+/// The weight files of a model, by name.
+fn weight_files(model: &Path) -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = fs::read_dir(model)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.extension().is_some_and(|kind| kind == "safetensors"))
+        .map(|path| {
+            (
+                text(&path).rsplit('/').next().unwrap().to_owned(),
+                fs::read(&path).unwrap(),
+            )
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+/// The configuration of the model in the repository.
+fn nano_config() -> Value {
+    let bytes = fs::read(samples::nano().join("config.json")).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+/// A JPEG with an EXIF segment that holds nothing but the orientation.
+fn with_orientation(jpeg: &[u8], orientation: u8) -> Vec<u8> {
+    let mut exif = b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
+    exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
+    let length = (exif.len() as u16 + 2).to_be_bytes();
+    [&jpeg[..2], &[0xFF, 0xE1], &length, &exif, &jpeg[2..]].concat()
 }
 
 /// The signature and header of a PNG that claims a size, with nothing behind them.
@@ -184,6 +245,15 @@ fn commands_and_flags_that_do_not_exist_are_refused_in_a_sentence() {
 }
 
 #[test]
+fn a_command_that_is_missing_is_told_in_a_sentence() {
+    let nothing: &[&str] = &[];
+    for arguments in [nothing, &["data"]] {
+        let sentence = binary::run(arguments).expect_refusal();
+        assert!(sentence.contains("--help"), "{sentence}");
+    }
+}
+
+#[test]
 fn folders_that_hold_no_model_are_refused_in_a_sentence() {
     let desk = Desk::new();
     let (missing, empty) = (desk.path("missing"), desk.path("empty"));
@@ -203,6 +273,55 @@ fn folders_that_hold_no_model_are_refused_in_a_sentence() {
             text(folder),
         ];
         binary::run(&arguments).expect_refusal();
+    }
+}
+
+#[test]
+fn configurations_that_no_model_can_have_are_refused_in_a_sentence() {
+    let desk = Desk::new();
+    let folder = desk.path("model");
+    fs::create_dir(&folder).unwrap();
+    for pointer in [
+        "/qwen/text_config/num_attention_heads",
+        "/qwen/text_config/vocab_size",
+        "/qwen/vision_config/patch_size",
+        "/qwen/vision_config/spatial_merge_size",
+        "/qwen/vision_config/out_hidden_size",
+        "/sam/image_size",
+        "/sam/encoder/num_heads",
+        "/sam/decoder/embedding_dim",
+        "/region/num_heads",
+        "/region/vision_dim",
+    ] {
+        let mut config = nano_config();
+        *config.pointer_mut(pointer).unwrap() = json!(0);
+        desk.file("model/config.json", config.to_string().as_bytes());
+        let sentence = binary::run(&["inspect", text(&folder)]).expect_refusal();
+        let field = pointer.rsplit('/').next().unwrap();
+        assert!(sentence.contains(field), "{pointer}: {sentence}");
+    }
+}
+
+#[test]
+fn tensors_that_are_missing_are_all_named() {
+    let desk = Desk::new();
+    let folder = desk.path("model");
+    fs::create_dir(&folder).unwrap();
+    for entry in fs::read_dir(samples::nano()).unwrap() {
+        let path = entry.unwrap().path();
+        fs::copy(&path, folder.join(path.file_name().unwrap())).unwrap();
+    }
+    let mut config = nano_config();
+    let layers = &mut config["qwen"]["text_config"]["num_hidden_layers"];
+    let held = layers.as_u64().unwrap();
+    *layers = json!(held + 3);
+    desk.file("model/config.json", config.to_string().as_bytes());
+    let sentence = binary::run(&["inspect", text(&folder)]).expect_refusal();
+    for layer in held..held + 3 {
+        for name in ["mlp.down_proj", "self_attn.q_proj"] {
+            let name = format!("model.layers.{layer}.{name}.weight");
+            assert!(sentence.contains(&name), "{name} is not in {sentence}");
+        }
     }
 }
 
@@ -244,6 +363,59 @@ fn inspect_tells_stage_parameters_and_hashes() {
 }
 
 #[test]
+fn inspect_shows_the_whole_configuration() {
+    let nano = samples::nano();
+    let shown = binary::run(&["inspect", text(&nano)]).expect_clean().stdout;
+    let printed = binary::run(&["inspect", text(&nano), "--json"])
+        .expect_clean()
+        .stdout;
+    let printed: Value = serde_json::from_str(&printed).unwrap();
+    let (_, config) = shown.split_once("configuration: ").unwrap();
+    let config: Value = serde_json::from_str(config).unwrap();
+    assert_eq!(config, printed["config"]);
+    assert_eq!(config["model_type"], "fclm");
+    assert_eq!(config["sam"], nano_config()["sam"]);
+    let parts = printed["parts"].as_array().unwrap();
+    let parameters = parts
+        .iter()
+        .map(|part| part["parameters"].as_u64().unwrap());
+    assert_eq!(printed["parameters"], parameters.sum::<u64>());
+    assert!(!printed["hashes"]["files"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn fixture_checkpoints_join_into_the_same_bytes_for_the_same_seed() {
+    let desk = Desk::new();
+    let models = [("first", "3"), ("again", "3"), ("other", "4")].map(|(name, seed)| {
+        let out = desk.path(name);
+        join_fixtures(&out, seed);
+        weight_files(&out)
+    });
+    assert!(!models[0].is_empty());
+    assert!(models[0] == models[1], "one seed gave two models");
+    assert!(models[0] != models[2], "two seeds gave one model");
+}
+
+#[test]
+fn fixture_model_that_is_untrained_is_said_to_be() {
+    let desk = Desk::new();
+    let model = desk.path("joined");
+    join_fixtures(&model, "3");
+    let picture = desk.path("good.png");
+    let arguments = [
+        "describe",
+        text(&picture),
+        "--box",
+        "1,1,20,20",
+        "--model",
+        text(&model),
+    ];
+    let ran = binary::run(&arguments);
+    assert_eq!(ran.code, 0, "{}", ran.stderr);
+    assert!(ran.stderr.contains("untrained"), "{:?}", ran.stderr);
+}
+
+#[test]
 fn describe_prints_the_answer_and_nothing_else() {
     let scene = samples::scenes().remove(0);
     let (picture, object) = (scene.picture(), scene.clearest());
@@ -274,6 +446,52 @@ fn describe_prints_the_answer_and_nothing_else() {
     ];
     let answer = binary::run(&arguments).expect_clean().stdout;
     assert!(!answer.trim().is_empty());
+}
+
+#[test]
+fn a_question_that_is_not_asked_is_the_default_one() {
+    let scene = samples::scenes().remove(0);
+    let (picture, region) = (scene.picture(), box_argument(scene.clearest()));
+    let silent = ["describe", text(&picture), "--box", &region];
+    let asked = [&silent[..], &["--question", DEFAULT_QUESTION]].concat();
+    let answers = [&silent[..], &asked[..]].map(|arguments| binary::run(arguments).expect_clean());
+    assert_eq!(answers[0].stdout, answers[1].stdout);
+}
+
+#[test]
+fn pictures_may_be_jpeg_or_webp() {
+    let desk = Desk::new();
+    let scene = samples::scenes().remove(0);
+    let region = box_argument(scene.clearest());
+    let describe = |picture: &Path| {
+        let arguments = ["describe", text(picture), "--box", &region];
+        binary::run(&arguments).expect_clean().stdout
+    };
+    let image = image::open(scene.picture()).unwrap().to_rgb8();
+    let (jpeg, webp) = (desk.path("scene.jpg"), desk.path("scene.webp"));
+    image.save(&jpeg).unwrap();
+    image.save(&webp).unwrap();
+    assert!(!describe(&jpeg).trim().is_empty());
+    // This one is without loss, so the model sees the same.
+    assert_eq!(describe(&webp), describe(&scene.picture()));
+}
+
+#[test]
+fn pictures_are_turned_upright_before_anything_is_measured() {
+    let desk = Desk::new();
+    let jpeg = desk.path("lying.jpg");
+    image::open(desk.path("good.png"))
+        .unwrap()
+        .save(&jpeg)
+        .unwrap();
+    let turned = with_orientation(&fs::read(&jpeg).unwrap(), 6);
+    let picture = desk.file("turned.jpg", &turned);
+    let upright = desk.mask("upright.png", 64, 96, 255);
+    let lying = desk.mask("lying.png", 96, 64, 255);
+    let describe = |mask: &Path| binary::run(&["describe", text(&picture), "--mask", text(mask)]);
+    describe(&upright).expect_clean();
+    let sentence = describe(&lying).expect_refusal();
+    assert!(sentence.contains("64 x 96"), "{sentence}");
 }
 
 /// Runs `segment --json` and checks everything that holds whatever the model says.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::FclmError;
 use super::model::{Fclm, SegProjection};
+use crate::field::{FieldError, equals, require};
 use crate::loss::LatentKind;
 use crate::qwen::QwenConfig;
 use crate::region::RegionConfig;
@@ -111,20 +112,48 @@ impl FclmConfig {
                 config.model_type
             )));
         }
-        let hidden = config.qwen.text.hidden_size;
-        let embedding = config.sam.embed_dim();
-        for (what, found, wanted) in [
-            ("region.hidden_size", config.region.hidden_size, hidden),
-            ("region.vision_dim", config.region.vision_dim, hidden),
-            ("region.sam_dim", config.region.sam_dim, embedding),
-        ] {
-            if found != wanted {
-                return Err(FclmError::Config(format!(
-                    "{what} is {found} but must be {wanted}"
-                )));
-            }
-        }
+        config.validate()?;
         Ok(config)
+    }
+
+    /// Checks that every part can be made and that the parts' sizes fit together.
+    ///
+    /// # Errors
+    /// Names the first field that is wrong, and its value.
+    pub fn validate(&self) -> Result<(), FieldError> {
+        self.qwen.validate().map_err(|error| error.inside("qwen"))?;
+        self.sam.validate().map_err(|error| error.inside("sam"))?;
+        self.region
+            .validate()
+            .map_err(|error| error.inside("region"))?;
+        let Self {
+            qwen, sam, region, ..
+        } = self;
+        equals(
+            "region.hidden_size",
+            region.hidden_size,
+            ("qwen.text_config.hidden_size", qwen.text.hidden_size),
+        )?;
+        equals(
+            "region.vision_dim",
+            region.vision_dim,
+            (
+                "qwen.vision_config.out_hidden_size",
+                qwen.vision.out_hidden_size,
+            ),
+        )?;
+        equals(
+            "region.sam_dim",
+            region.sam_dim,
+            ("sam.prompt.embed_dim", sam.embed_dim()),
+        )?;
+        let wanted = format!("be at least min_pixels = {}", self.min_pixels);
+        require(
+            self.max_pixels >= self.min_pixels.max(1),
+            "max_pixels",
+            &self.max_pixels,
+            &wanted,
+        )
     }
 
     /// The smallest model with every part, for tests: 64 px pictures, a few thousand parameters.
@@ -185,6 +214,53 @@ impl FclmConfig {
                 fc1: LinearConfig::new(hidden, hidden).init(device),
                 fc2: LinearConfig::new(hidden, self.sam.embed_dim()).init(device),
             },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn changed(pointer: &str, value: Value) -> FclmError {
+        let mut json = serde_json::to_value(FclmConfig::tiny(64, 1)).unwrap();
+        *json.pointer_mut(pointer).unwrap() = value;
+        FclmConfig::from_json(&json.to_string()).unwrap_err()
+    }
+
+    #[test]
+    fn parts_that_do_not_fit_together_are_named() {
+        for (pointer, value) in [
+            ("/region/vision_dim", 24),
+            ("/region/hidden_size", 24),
+            ("/region/sam_dim", 32),
+            ("/region/num_heads", 0),
+            ("/sam/decoder/num_heads", 0),
+            ("/sam/image_size", 0),
+            ("/max_pixels", 255),
+        ] {
+            let error = changed(pointer, json!(value));
+            let FclmError::Field(wrong) = &error else {
+                panic!("{pointer} = {value}: {error}");
+            };
+            assert_eq!(wrong.field, pointer[1..].replace('/', "."));
+            assert_eq!(wrong.value, value.to_string());
+        }
+    }
+
+    #[test]
+    fn a_language_model_that_cannot_be_is_named() {
+        for pointer in [
+            "/qwen/text_config/num_attention_heads",
+            "/qwen/vision_config/patch_size",
+            "/qwen/vision_config/spatial_merge_size",
+            "/qwen/vision_config/out_hidden_size",
+        ] {
+            let error = changed(pointer, json!(0)).to_string();
+            let field = pointer.rsplit('/').next().unwrap();
+            assert!(error.contains(&format!("{field} is 0 but")), "{error}");
         }
     }
 }

@@ -1,3 +1,4 @@
+use crate::field::FieldError;
 use crate::qwen::PreprocessError;
 
 /// What can go wrong on the way from a request to tensors.
@@ -6,6 +7,9 @@ pub enum FclmError {
     /// The configuration is not valid.
     #[error("the model's config.json is not valid: {0}")]
     Config(String),
+    /// A field of the configuration cannot be used, or does not fit the others.
+    #[error("the model's config.json is not valid: {0}")]
+    Field(#[from] FieldError),
     /// The tokenizer file is not valid.
     #[error("the model's tokenizer.json is not valid: {0}")]
     Tokenizer(String),

@@ -69,6 +69,12 @@ impl FclmTokenizer {
         self.inner.get_vocab_size(true)
     }
 
+    /// One more than the highest id that has a token.
+    pub fn ids(&self) -> usize {
+        let highest = self.inner.get_vocab(true).into_values().max();
+        highest.map_or(0, |id| id as usize + 1)
+    }
+
     /// Whether the vocabulary is empty.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

@@ -19,6 +19,8 @@
 mod area_average;
 mod coco_string;
 mod error;
+#[cfg(test)]
+mod parity;
 mod polygon;
 mod raster;
 pub mod rle;

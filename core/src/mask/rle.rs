@@ -375,93 +375,9 @@ fn check_sum(runs: &[u32], width: u32, height: u32, pixels: u64) -> Result<(), M
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use proptest::prelude::*;
-    use serde::Deserialize;
 
     use super::*;
-
-    #[derive(Deserialize)]
-    struct Fixture {
-        poly: Vec<PolygonCase>,
-        rle: Vec<RleCase>,
-        iou: Vec<(usize, usize, f64)>,
-    }
-
-    #[derive(Deserialize)]
-    struct PolygonCase {
-        h: u32,
-        w: u32,
-        segmentation: Vec<Vec<f64>>,
-        rle: String,
-        area: u64,
-        bbox: [f64; 4],
-    }
-
-    #[derive(Deserialize)]
-    struct RleCase {
-        index: usize,
-        size: [u32; 2],
-        counts: String,
-        area: u64,
-        bbox: [f64; 4],
-    }
-
-    fn fixture() -> Fixture {
-        let folder = std::env::var_os("FCLM_FIXTURES").map_or_else(
-            || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures")),
-            PathBuf::from,
-        );
-        let text = std::fs::read_to_string(folder.join("masks/coco_mask_api.json")).unwrap();
-        serde_json::from_str(&text).unwrap()
-    }
-
-    #[test]
-    fn fixture_polygons() {
-        for case in fixture().poly {
-            let rle = Rle::from_polygons(case.w, case.h, &case.segmentation).unwrap();
-            assert_eq!(rle.to_coco_string(), case.rle);
-            assert_eq!(rle.area(), case.area);
-            assert_eq!(rle.bbox().map(f64::from), case.bbox);
-        }
-    }
-
-    #[test]
-    fn fixture_strings() {
-        for case in fixture().rle {
-            let [height, width] = case.size;
-            let rle = Rle::from_coco_string(width, height, &case.counts).unwrap();
-            assert_eq!(rle.to_coco_string(), case.counts);
-            assert_eq!(rle.area(), case.area);
-            assert_eq!(rle.bbox().map(f64::from), case.bbox);
-            let mask = rle.to_mask();
-            assert_eq!(mask.area(), case.area);
-            assert_eq!(Rle::from_mask(&mask), rle);
-        }
-    }
-
-    #[test]
-    fn fixture_overlaps() {
-        let fixture = fixture();
-        // Pairs go by the masks' `index`; not every mask that they name is in the file.
-        let read = |index: usize| {
-            let case = fixture.rle.iter().find(|case| case.index == index)?;
-            Some(Rle::from_coco_string(case.size[1], case.size[0], &case.counts).unwrap())
-        };
-        for &(left, right, expected) in &fixture.iou {
-            let (Some(left), Some(right)) = (read(left), read(right)) else {
-                continue;
-            };
-            let iou = left.iou(&right).unwrap();
-            assert!((iou - expected).abs() <= 1e-9, "{iou} is not {expected}");
-            let rasters = left.to_mask().iou(&right.to_mask());
-            assert!(
-                (rasters - expected).abs() <= 1e-9,
-                "{rasters} is not {expected}"
-            );
-        }
-    }
 
     // Strings, areas and overlaps from pycocotools.
     #[test]

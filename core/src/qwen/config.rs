@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::field::FieldError;
+
 /// Why a configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
@@ -17,6 +19,9 @@ pub enum ConfigError {
         /// Its value.
         value: String,
     },
+    /// A setting has a value that cannot be used, or that does not fit the others.
+    #[error("the Qwen configuration cannot be used: {0}")]
+    Field(#[from] FieldError),
 }
 
 /// A whole checkpoint's configuration.
@@ -141,8 +146,8 @@ impl QwenConfig {
     ///
     /// # Errors
     ///
-    /// Fails if `json` is not a configuration, or asks for what is not built (another activation
-    /// than SiLU, a sliding window, stretched rotary embeddings).
+    /// Fails if `json` is not a configuration, asks for what is not built (another activation than
+    /// SiLU, a sliding window, stretched rotary embeddings), or has sizes that do not fit together.
     pub fn from_json(json: &str) -> Result<Self, ConfigError> {
         Self::try_from(serde_json::from_str::<Value>(json)?)
     }
@@ -216,6 +221,9 @@ impl TryFrom<Value> for QwenConfig {
             None => top.clone(),
         };
         refuse_unsupported(&text)?;
+        if let Some(vision) = top.get("vision_config") {
+            refuse_other_activation("vision_config.hidden_act", vision.get("hidden_act"))?;
+        }
         let mut rope = Map::new();
         for place in ["rope_scaling", "rope_parameters"] {
             if let Some(Value::Object(fields)) = text.remove(place) {
@@ -243,7 +251,7 @@ impl TryFrom<Value> for QwenConfig {
         }
         top.insert("text_config".into(), Value::Object(text));
         let nested: Nested = serde_json::from_value(Value::Object(top))?;
-        Ok(Self {
+        let config = Self {
             text: nested.text_config,
             vision: nested.vision_config,
             image_token_id: nested.image_token_id,
@@ -251,23 +259,30 @@ impl TryFrom<Value> for QwenConfig {
             vision_start_token_id: nested.vision_start_token_id,
             vision_end_token_id: nested.vision_end_token_id,
             tie_word_embeddings: nested.tie_word_embeddings,
-        })
+        };
+        config.validate()?;
+        Ok(config)
     }
 }
 
 fn refuse_unsupported(text: &Map<String, Value>) -> Result<(), ConfigError> {
-    let refused = |field, value: &Value| {
-        Err(ConfigError::Unsupported {
+    refuse_other_activation("hidden_act", text.get("hidden_act"))?;
+    match text.get("use_sliding_window") {
+        Some(value) if value == true => Err(ConfigError::Unsupported {
+            field: "use_sliding_window",
+            value: value.to_string(),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Both parts compute with SiLU whatever is asked for; where nothing is, it is what is meant.
+fn refuse_other_activation(field: &'static str, value: Option<&Value>) -> Result<(), ConfigError> {
+    match value {
+        Some(value) if value != "silu" => Err(ConfigError::Unsupported {
             field,
             value: value.to_string(),
-        })
-    };
-    match text.get("hidden_act") {
-        Some(value) if value != "silu" => return refused("hidden_act", value),
-        _ => {}
-    }
-    match text.get("use_sliding_window") {
-        Some(value) if value == true => refused("use_sliding_window", value),
+        }),
         _ => Ok(()),
     }
 }

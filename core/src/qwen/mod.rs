@@ -11,6 +11,7 @@ mod position;
 mod processor;
 mod rope;
 mod text;
+mod validate;
 mod vision;
 
 pub use cache::KvCache;

@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 
 use burn::optim::GradientsParams;
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData};
-use serde_json::Value;
+use serde_json::{Map, Value};
+use tokenizers::Tokenizer;
 
 use super::*;
+use crate::fixtures::assert_all_known;
 use crate::weights::{NameMap, WeightFile, Weights, load, tensor_specs};
 
 /// Bound on `|out - reference| / |reference|`: f32 sums in another order.
@@ -31,13 +33,10 @@ impl Fixture {
         let folder = fixtures().join("qwen");
         let config = QwenConfig::from_json(&text(&folder.join("config.json"))).unwrap();
         let qwen = config.init(&device);
-        let qwen = load(
-            qwen,
-            &checkpoint(&folder),
-            &NameMap::with_rewrites(names()),
-            &[],
-        )
-        .unwrap();
+        // A head that is the embedding table is sometimes stored all the same.
+        let tied = config.tie_word_embeddings;
+        let weights = checkpoint(&folder).filtered(|name| !(tied && name == "lm_head.weight"));
+        let qwen = load(qwen, &weights, &NameMap::with_rewrites(names()), &[]).unwrap();
         let case = serde_json::from_str(&text(&folder.join("case.json"))).unwrap();
         let expected = safetensors(&folder.join("expected.safetensors"));
         Self {
@@ -168,14 +167,118 @@ fn assert_close<const D: usize>(what: &str, out: Tensor<D>, reference: Tensor<D>
     assert!(error <= TOLERANCE, "{what}: relative error {error}");
 }
 
+/// A configuration in the layout that it does not have.
+fn other_layout(mut json: Value) -> Value {
+    let top = json.as_object_mut().unwrap();
+    match top.remove("text_config") {
+        Some(nested) => flatten(top, nested),
+        None => nest(top),
+    }
+    json
+}
+
+/// As published folders have it: text fields at the top, `rope_scaling`.
+fn flatten(top: &mut Map<String, Value>, nested: Value) {
+    let mut nested: Map<String, Value> = serde_json::from_value(nested).unwrap();
+    if let Some(Value::Object(mut rope)) = nested.remove("rope_parameters") {
+        top.extend(rope.remove_entry("rope_theta"));
+        top.insert("rope_scaling".to_owned(), Value::Object(rope));
+    }
+    for (name, value) in nested {
+        top.entry(name).or_insert(value);
+    }
+}
+
+/// As newer tools write it: `text_config` with `rope_parameters`.
+fn nest(top: &mut Map<String, Value>) {
+    let mut nested = top.clone();
+    nested.remove("vision_config");
+    for name in nested.keys() {
+        let stays = name.ends_with("_token_id") || name == "tie_word_embeddings";
+        if !stays {
+            top.remove(name);
+        }
+    }
+    if let Some(Value::Object(mut rope)) = nested.remove("rope_scaling") {
+        rope.extend(nested.remove_entry("rope_theta"));
+        nested.insert("rope_parameters".to_owned(), Value::Object(rope));
+    }
+    top.insert("text_config".to_owned(), Value::Object(nested));
+}
+
 #[test]
 fn both_layouts_of_the_fixture_configuration_load_alike() {
     let folder = fixtures().join("qwen");
-    let nested = QwenConfig::from_json(&text(&folder.join("config.json"))).unwrap();
-    let flat = QwenConfig::from_json(&text(&folder.join("config_flat.json"))).unwrap();
-    assert_eq!(nested, flat);
-    let written = serde_json::to_string(&flat).unwrap();
-    assert_eq!(serde_json::from_str::<QwenConfig>(&written).unwrap(), flat);
+    let read = |json: &Value| QwenConfig::from_json(&json.to_string()).unwrap();
+    let json: Value = serde_json::from_str(&text(&folder.join("config.json"))).unwrap();
+    let config = read(&json);
+    let other = other_layout(json.clone());
+    assert_ne!(
+        json.get("text_config").is_some(),
+        other.get("text_config").is_some()
+    );
+    assert_eq!(config, read(&other));
+    assert_eq!(config, read(&other_layout(other)));
+    if let Ok(flat) = std::fs::read_to_string(folder.join("config_flat.json")) {
+        assert_eq!(config, QwenConfig::from_json(&flat).unwrap());
+    }
+    let written = serde_json::to_string(&config).unwrap();
+    assert_eq!(
+        serde_json::from_str::<QwenConfig>(&written).unwrap(),
+        config
+    );
+}
+
+#[test]
+fn fixture_prompts_become_the_published_ids() {
+    let fixture = Fixture::read();
+    let tokenizer = Tokenizer::from_file(fixture.folder.join("tokenizer.json")).unwrap();
+    let merge = fixture.config.vision.spatial_merge_size;
+    for picture in fixture.pictures() {
+        let prompt = fixture.case["prompts"][&picture].as_str().unwrap();
+        // The published chat template's default system message.
+        let chat = format!(
+            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n\
+             <|vision_start|><|image_pad|><|vision_end|>{prompt}<|im_end|>\n\
+             <|im_start|>assistant\n"
+        );
+        let encoded = tokenizer.encode(chat.as_str(), false).unwrap();
+        let image = fixture.config.image_token_id;
+        let tokens = fixture.grid(&picture).tokens(merge);
+        let ids: Vec<u32> = encoded
+            .get_ids()
+            .iter()
+            .flat_map(|&id| std::iter::repeat_n(id, if id == image { tokens } else { 1 }))
+            .collect();
+        assert_eq!(ids, fixture.ids(&picture, "input_ids"), "{picture}");
+    }
+}
+
+#[test]
+fn fixture_tensors_are_all_compared() {
+    let compared = [
+        "pixel_values",
+        "image_grid_thw",
+        "input_ids",
+        "position_ids",
+        "rope_delta",
+        "vision_features",
+        "logits",
+        "generated_ids",
+        "forced_ids",
+        "forced_logits",
+    ];
+    let fixture = Fixture::read();
+    assert_all_known(&fixture.expected, |name| {
+        let (_, what) = name.split_once('.').unwrap_or(("", name));
+        compared.contains(&what)
+    });
+    for picture in fixture.pictures() {
+        for what in compared {
+            let name = format!("{picture}.{what}");
+            assert!(fixture.expected.get(&name).is_some(), "{name} is missing");
+        }
+    }
 }
 
 #[test]
@@ -370,7 +473,7 @@ fn fixture_prompts_are_continued_as_published() {
 }
 
 #[test]
-fn a_truncated_cache_continues_as_if_it_had_never_been_longer() {
+fn a_truncated_cache_of_fixture_ids_continues_as_if_it_had_never_been_longer() {
     let fixture = Fixture::read();
     let picture = &fixture.pictures()[0];
     let ids = fixture.ids(picture, "forced_ids");

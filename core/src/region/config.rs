@@ -1,6 +1,12 @@
 use serde::{Deserialize, Serialize};
 
 use super::extractor::RegionExtractor;
+use crate::field::{FieldError, WIDEST, count, divides};
+
+/// Most sampling points of a head.
+const MOST_POINTS: usize = 1 << 10;
+/// Longest side of the square that a mask is stretched to.
+const LARGEST_MASK: usize = 1 << 12;
 
 /// Which steps of the semantic branch are on (the paper's table 6a).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +73,28 @@ impl RegionConfig {
         }
     }
 
+    /// Checks that every size can be used.
+    ///
+    /// # Errors
+    /// Names the first field that is wrong, and its value.
+    pub fn validate(&self) -> Result<(), FieldError> {
+        let [first, second] = self.position_hidden;
+        for (field, width) in [
+            ("sam_dim", self.sam_dim),
+            ("vision_dim", self.vision_dim),
+            ("hidden_size", self.hidden_size),
+            ("width", self.width),
+            ("position_hidden[0]", first),
+            ("position_hidden[1]", second),
+        ] {
+            count(field, width, WIDEST)?;
+        }
+        divides("num_heads", self.num_heads, ("width", self.width))?;
+        count("num_points", self.num_points, MOST_POINTS)?;
+        count("mask_side", self.mask_side, LARGEST_MASK)?;
+        count("max_cells", self.max_cells, usize::MAX)
+    }
+
     /// Numbers that the position branch takes: the mask's cells, then cx, cy, w, h.
     pub fn shape_len(&self) -> usize {
         self.mask_side * self.mask_side + 4
@@ -75,5 +103,56 @@ impl RegionConfig {
     /// A new extractor with random parameters on `device`.
     pub fn init(&self, device: &burn::tensor::Device) -> RegionExtractor {
         RegionExtractor::new(self, device)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_that_cannot_be_used_are_named() {
+        let good = RegionConfig::published(2048);
+        good.validate().unwrap();
+        let wrong = [
+            (
+                "num_heads",
+                RegionConfig {
+                    num_heads: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "num_heads",
+                RegionConfig {
+                    num_heads: 7,
+                    ..good.clone()
+                },
+            ),
+            (
+                "mask_side",
+                RegionConfig {
+                    mask_side: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "max_cells",
+                RegionConfig {
+                    max_cells: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "position_hidden[1]",
+                RegionConfig {
+                    position_hidden: [8, 0],
+                    ..good
+                },
+            ),
+        ];
+        for (field, config) in wrong {
+            assert_eq!(config.validate().unwrap_err().field, field);
+        }
     }
 }

@@ -55,12 +55,17 @@ fn fixture_mask_pooling() {
     let [_, _, height, width] = mask.dims();
     let [batch, channels, grid_h, grid_w] = features.dims();
     let values: Vec<f32> = mask.into_data().iter::<f32>().collect();
-    let selected = select_cells(&values, [height, width], [grid_h, grid_w]);
+    assert_eq!(values.len(), batch * height * width, "a mask per map");
+    let selected: Vec<bool> = values
+        .chunks_exact(height * width)
+        .flat_map(|mask| select_cells(mask, [height, width], [grid_h, grid_w]))
+        .collect();
     let wanted: Vec<bool> = read("pool.selected")
         .into_data()
         .iter::<f32>()
         .map(|cell| cell > 0.0)
         .collect();
+    assert!(wanted.contains(&true), "the fixture selects no cell");
     assert_eq!(selected, wanted);
 
     let selected: Vec<f32> = selected

@@ -52,7 +52,8 @@ pub fn prepare_region(
             [crop.input_h, crop.input_w],
             side,
             grid,
-            config.max_cells,
+            // Only what step 2 attends to is limited; pooling takes every cell of the crop.
+            usize::MAX,
         ),
         crop_pixels: crop.pixels,
         image_cells: foreground_cells(
@@ -132,5 +133,24 @@ impl RegionBatch {
                 device,
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fclm::FclmConfig;
+
+    #[test]
+    fn only_the_cells_of_the_whole_image_are_limited() {
+        let mut config = FclmConfig::tiny(64, 1);
+        config.region.max_cells = 3;
+        let image = RgbImage::new(64, 64);
+        let mask = Mask::from_fn(64, 64, |_, _| true);
+        let prepared = prepare_region(&image, &mask, &config.sam, &config.region)
+            .expect("a mask of the picture's size");
+        let count = |cells: &[bool]| cells.iter().filter(|&&cell| cell).count();
+        assert_eq!(count(&prepared.crop_cells), 16);
+        assert_eq!(count(&prepared.image_cells), 3);
     }
 }

@@ -12,7 +12,6 @@
 mod config;
 mod conv;
 mod image_encoder;
-
 mod mask_decoder;
 mod model;
 mod neck;
@@ -24,6 +23,7 @@ mod preprocess;
 mod prompt_encoder;
 mod tiny_vit;
 mod transformer;
+mod validate;
 mod vit;
 
 pub use config::{DecoderConfig, EncoderConfig, PromptConfig, SamConfig, TinyVitConfig, VitConfig};

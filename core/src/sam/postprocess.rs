@@ -58,7 +58,10 @@ fn bilinear_taps(index: usize, from: usize, to: usize) -> [(usize, f64); 2] {
 
 #[cfg(test)]
 mod tests {
+    use burn::tensor::Device;
+
     use super::*;
+    use crate::fixtures::{assert_close, tensors};
 
     #[test]
     fn equal_sizes_change_nothing() {
@@ -66,6 +69,29 @@ mod tests {
             scaling_matrix(3, 3, 3, 3),
             [1.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0]
         );
+    }
+
+    /// The reference weighs four neighbours at once, here it is one axis after the other: f32
+    /// rounds differently.
+    #[test]
+    fn fixture_bilinear_resizes() {
+        let device = Device::flex();
+        let file = tensors("ops", "ops.safetensors");
+        let read = |name: &str| file.tensor::<4>(name, &device).expect(name);
+        let input = read("resize.input");
+        let [_, _, height, width] = input.dims();
+        for name in ["resize.up", "resize.down"] {
+            let expected = read(name);
+            let [_, _, to_height, to_width] = expected.dims();
+            let matrix = |from: usize, to: usize| {
+                let values = scaling_matrix(from, from, from, to);
+                Tensor::<4>::from_data(TensorData::new(values, [1, 1, to, from]), &device)
+            };
+            let resized = matrix(height, to_height)
+                .matmul(input.clone())
+                .matmul(matrix(width, to_width).transpose());
+            assert_close(name, resized, expected, 1e-5);
+        }
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub fn preprocess(image: &RgbImage, config: &SamConfig) -> Prepared {
     let size = config.image_size;
     let (width, height) = image.dimensions();
     let [input_h, input_w] = input_size(height as usize, width as usize, size);
-    let resized = resize(image, input_w as u32, input_h as u32);
+    let resized = resize_bilinear(image, input_w as u32, input_h as u32);
 
     let plane = size * size;
     let mut pixels = vec![0.0; 3 * plane];
@@ -72,16 +72,6 @@ pub fn to_input_coords(
         .collect()
 }
 
-/// Resizes as the reference does, which rounds to eight bits between the two axes and begins with
-/// the vertical one where that shrinks a tall image.
-fn resize(image: &RgbImage, width: u32, height: u32) -> RgbImage {
-    if image.height() > image.width() && height < image.height() {
-        let shrunk = resize_bilinear(image, image.width(), height);
-        return resize_bilinear(&shrunk, width, height);
-    }
-    resize_bilinear(image, width, height)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -91,6 +81,37 @@ mod tests {
         assert_eq!(input_size(200, 310, 224), [145, 224]);
         assert_eq!(input_size(260, 121, 224), [224, 104]);
         assert_eq!(input_size(1, 5000, 1024), [1, 1024]);
+    }
+
+    /// Literals from Pillow 13.0.0, which resizes a picture of 2:3 across before down; one of 1:3
+    /// would be the other way round.
+    #[test]
+    fn upright_pictures_are_shrunk_as_by_pillow() {
+        let image = RgbImage::from_fn(4, 6, |x, y| {
+            image::Rgb([0, 1, 2].map(|c| ((x * 37 + y * 59 + c * 101) % 256) as u8))
+        });
+        let config = SamConfig {
+            image_size: 3,
+            patch_size: 1,
+            ..SamConfig::vit_b()
+        };
+        let prepared = preprocess(&image, &config);
+        assert_eq!((prepared.input_h, prepared.input_w), (3, 2));
+        let expected = [
+            [[68u8, 148, 108], [127, 144, 89]],
+            [[155, 92, 115], [159, 96, 151]],
+            [[107, 124, 147], [103, 183, 80]],
+        ];
+        for (y, row) in expected.iter().enumerate() {
+            for (x, pixel) in row.iter().enumerate() {
+                for (channel, &value) in pixel.iter().enumerate() {
+                    let value = (f32::from(value) - PIXEL_MEAN[channel]) / PIXEL_STD[channel];
+                    assert_eq!(prepared.pixels[channel * 9 + y * 3 + x], value);
+                }
+                // What is to the right of the picture is padding.
+                assert_eq!(prepared.pixels[y * 3 + 2], 0.0);
+            }
+        }
     }
 
     #[test]

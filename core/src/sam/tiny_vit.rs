@@ -17,6 +17,8 @@ use crate::linear::over_rows;
 const BATCH_NORM_EPSILON: f64 = 1e-5;
 /// Stages that lead to one of these widths keep the resolution, as the original hard-codes.
 const WIDTHS_OF_KEPT_RESOLUTION: [usize; 3] = [320, 448, 576];
+/// Pixels per side of a cell of the first stage, after two convolutions of stride two.
+pub(super) const FIRST_STRIDE: usize = 4;
 
 /// The encoder. Created by [`SamConfig::init`](super::SamConfig::init).
 #[derive(Module, Debug)]
@@ -250,11 +252,7 @@ impl PatchMerging {
             conv1: ConvNorm::new([next, dim, 1, 1], device),
             conv2: ConvNorm::new([next, 1, 3, 3], device),
             conv3: ConvNorm::new([next, next, 1, 1], device),
-            stride: if WIDTHS_OF_KEPT_RESOLUTION.contains(&next) {
-                1
-            } else {
-                2
-            },
+            stride: stride_before(next),
         }
     }
 
@@ -409,6 +407,15 @@ impl ConvNorm {
     }
 }
 
+/// By how much the step to a stage of this width shrinks the map.
+pub(super) fn stride_before(width: usize) -> usize {
+    if WIDTHS_OF_KEPT_RESOLUTION.contains(&width) {
+        1
+    } else {
+        2
+    }
+}
+
 /// For each pair of cells of a window the index of their distance, `[cells * cells]`.
 fn distances(side: usize, device: &Device) -> Tensor<1, Int> {
     let indices = distance_indices(side);
@@ -430,6 +437,10 @@ fn distance_indices(side: usize) -> Vec<i32> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashMap;
+
+    use burn::tensor::{Distribution, Tolerance};
+
     use super::*;
 
     /// The original numbers distances in the order in which it meets them.
@@ -451,5 +462,69 @@ mod tests {
             }
         }
         assert_eq!(distance_indices(side), expected);
+    }
+
+    fn rows(tensor: Tensor<2>) -> Vec<Vec<f32>> {
+        let [_, width] = tensor.dims();
+        let values: Vec<f32> = tensor.into_data().try_into_vec().unwrap();
+        values.chunks_exact(width).map(<[f32]>::to_vec).collect()
+    }
+
+    /// The original looks the bias of two cells up by the number that a dictionary gives to their
+    /// distance, counted as it meets them.
+    #[test]
+    fn attention_adds_the_bias_of_each_distance() {
+        let device = Device::flex();
+        let (side, heads, head_dim) = (3, 2, 4);
+        let (dim, cells) = (heads * head_dim, side * side);
+        let biases = Initializer::Uniform {
+            min: -2.0,
+            max: 2.0,
+        };
+        let attention = TinyAttention {
+            norm: LayerNormConfig::new(dim).init(&device),
+            qkv: LinearConfig::new(dim, 3 * dim).init(&device),
+            proj: LinearConfig::new(dim, dim).init(&device),
+            attention_biases: biases.init([heads, cells], &device),
+            window: side,
+        };
+        let x = Tensor::<2>::random([cells, dim], Distribution::Normal(0.0, 1.0), &device);
+        let qkv = rows(attention.qkv.forward(attention.norm.forward(x.clone())));
+        let biases = rows(attention.attention_biases.val());
+
+        let mut numbers: HashMap<(usize, usize), usize> = HashMap::new();
+        let mut mixed = vec![0.0f32; cells * dim];
+        for (head, biases) in biases.iter().enumerate() {
+            let part = |cell: usize, index: usize| {
+                let begin = (3 * head + index) * head_dim;
+                &qkv[cell][begin..begin + head_dim]
+            };
+            for from in 0..cells {
+                let weights: Vec<f32> = (0..cells)
+                    .map(|to| {
+                        let vertical = (from / side).abs_diff(to / side);
+                        let horizontal = (from % side).abs_diff(to % side);
+                        let next = numbers.len();
+                        let number = *numbers.entry((vertical, horizontal)).or_insert(next);
+                        let pairs = part(from, 0).iter().zip(part(to, 1));
+                        let product: f32 = pairs.map(|(query, key)| query * key).sum();
+                        (product / (head_dim as f32).sqrt() + biases[number]).exp()
+                    })
+                    .collect();
+                let sum: f32 = weights.iter().sum();
+                for (to, weight) in weights.iter().enumerate() {
+                    for (channel, value) in part(to, 2).iter().enumerate() {
+                        mixed[from * dim + head * head_dim + channel] += weight / sum * value;
+                    }
+                }
+            }
+        }
+        let mixed = Tensor::<2>::from_data(TensorData::new(mixed, [cells, dim]), &device);
+        let expected = attention.proj.forward(mixed).into_data();
+
+        let out = attention.forward(x.reshape([1, side, side, dim]));
+        out.reshape([cells, dim])
+            .into_data()
+            .assert_approx_eq::<f32>(&expected, Tolerance::absolute(1e-5));
     }
 }

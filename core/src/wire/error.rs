@@ -13,6 +13,8 @@ pub enum ErrorCode {
     NotFound,
     /// 405: the route does not take this method.
     MethodNotAllowed,
+    /// 408: the body did not arrive in time.
+    TooSlow,
     /// 409: another answer of this chat is being written.
     Conflict,
     /// 413: the body, the image or the text is over a limit.
@@ -43,6 +45,7 @@ impl ErrorCode {
             Self::CrossOrigin => 403,
             Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
+            Self::TooSlow => 408,
             Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::UnsupportedImage => 415,

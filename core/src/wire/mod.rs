@@ -6,6 +6,7 @@
 mod chat;
 mod error;
 mod image;
+pub mod mention;
 mod model;
 mod region;
 mod run;
@@ -18,7 +19,7 @@ pub use error::{ApiError, ErrorCode};
 pub use image::{ImageInfo, SampleInfo};
 pub use model::{ModelInfo, PartSize, Stage};
 pub use region::{
-    BoxPx, Counts, MaskRle, MaskSource, Point, PointLabel, Region, RegionMask, SegmentRequest,
-    SegmentResponse,
+    BoxPx, Counts, MAX_REGION_NAME, MAX_REGIONS, MaskRle, MaskSource, Point, PointLabel, Region,
+    RegionMask, SegmentRequest, SegmentResponse,
 };
 pub use run::{FinishReason, FoundRegion, RunEvent, RunState, Usage};

@@ -1,5 +1,11 @@
 use serde::{Deserialize, Serialize};
 
+/// Most regions of a chat.
+pub const MAX_REGIONS: usize = 32;
+
+/// Longest name of a region, in characters.
+pub const MAX_REGION_NAME: usize = 64;
+
 /// A box `[x0, y0, x1, y1]`, half-open, in upright original pixels.
 pub type BoxPx = [f32; 4];
 

@@ -20,10 +20,12 @@ use std::{
 };
 
 use clap::{Parser, Subcommand, error::ErrorKind as UsageError};
+use fclm_core::weights::WeightError;
+use fclm_server::serve::ServeError;
 
 /// Exit code for bad input.
 const BAD_INPUT: u8 = 2;
-/// Longest sentence; what is longer repeats what the person typed.
+/// Longest sentence that may repeat what the person typed.
 const SENTENCE: usize = 380;
 
 /// Region chat: describe regions of a picture, find what a text describes, and serve both.
@@ -82,7 +84,25 @@ pub(crate) fn refuse(error: &anyhow::Error) -> ExitCode {
             reason = format!("{reason}: {cause}");
         }
     }
-    complain(&reason)
+    match lists_tensors(error) {
+        true => complain(&one_line(&reason)),
+        false => complain(&sentence(&reason)),
+    }
+}
+
+/// Whether a message names tensors: whoever mends a checkpoint needs all of them.
+fn lists_tensors(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        let weights = cause.downcast_ref::<WeightError>();
+        let served = cause.downcast_ref::<ServeError>();
+        matches!(weights, Some(WeightError::Mismatch(_)))
+            || matches!(served, Some(ServeError::Model(_)))
+    })
+}
+
+/// Says that the program has come to where it must not: what went wrong has been reported.
+pub(crate) fn admit_defect() -> ExitCode {
+    complain("this is a defect of the program, not of what was asked; above it says where")
 }
 
 /// Answers a command line that asks for help, or that cannot be understood.
@@ -94,8 +114,7 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
             ExitCode::SUCCESS
         }
         UsageError::DisplayHelpOnMissingArgumentOrSubcommand => {
-            let _ = error.print();
-            ExitCode::from(BAD_INPUT)
+            complain("there is no command; add --help to see which there are")
         }
         _ => {
             let text = error.to_string();
@@ -104,19 +123,25 @@ pub(crate) fn explain(error: &clap::Error) -> ExitCode {
                 .split("\n\nFor more information")
                 .next()
                 .unwrap_or(reason);
-            complain(&reason.trim_start_matches("error: ").replace("\n\n", "; "))
+            let reason = reason.trim_start_matches("error: ").replace("\n\n", "; ");
+            complain(&sentence(&reason))
         }
     }
 }
 
-fn complain(reason: &str) -> ExitCode {
-    eprintln!("fclm: {}", sentence(reason));
+fn complain(sentence: &str) -> ExitCode {
+    eprintln!("fclm: {sentence}");
     ExitCode::from(BAD_INPUT)
+}
+
+/// Brings a message of any shape onto one line.
+fn one_line(reason: &str) -> String {
+    reason.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// Brings a message of any shape onto one line of bounded length.
 fn sentence(reason: &str) -> String {
-    let line = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    let line = one_line(reason);
     match line.char_indices().nth(SENTENCE) {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
@@ -135,6 +160,8 @@ fn print(text: impl Display) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use fclm_core::weights::Mismatch;
+    use fclm_server::{model_dir::ModelDirError, predict::PredictError};
 
     use super::*;
 
@@ -147,6 +174,26 @@ mod tests {
     fn messages_become_one_line() {
         assert_eq!(sentence("a\n  b\n\nc "), "a b c");
         assert!(sentence(&"word ".repeat(200)).len() < 400);
+    }
+
+    #[test]
+    fn lists_of_tensors_are_told_from_other_messages() {
+        let missing = (0..100).map(|index| (format!("layers.{index}.weight"), vec![4, 4]));
+        let mismatch = WeightError::Mismatch(Box::new(Mismatch {
+            missing: missing.collect(),
+            ..Mismatch::default()
+        }));
+        let directory = ModelDirError::Weights {
+            path: "model".into(),
+            source: mismatch,
+        };
+        let error = anyhow::Error::new(PredictError::Model(directory));
+        assert!(lists_tensors(&error));
+        assert!(error.to_string().contains("layers.99.weight [4, 4]"));
+        let served = ServeError::Model(error.to_string());
+        assert!(lists_tensors(&anyhow::Error::new(served)));
+        let typed = format!("there is no recipe {:?}", "word ".repeat(200));
+        assert!(!lists_tensors(&anyhow::anyhow!(typed)));
     }
 
     #[test]

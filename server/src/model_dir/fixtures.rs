@@ -5,7 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{InitOptions, init};
+use serde_json::Value;
+
+use super::{CONFIG, InitOptions, init};
 
 pub(crate) fn fixture(path: &str) -> PathBuf {
     let root = std::env::var_os("FCLM_FIXTURES").map_or_else(
@@ -27,7 +29,17 @@ pub(crate) fn tiny_model(folder: &Path) -> PathBuf {
         max_pixels: Some(64 * 28 * 28),
     })
     .unwrap();
+    set_decoder_heads(&out.join(CONFIG));
     out
+}
+
+/// Sets what the tensors of a SAM do not say to what the reference was made with.
+fn set_decoder_heads(config: &Path) {
+    let json = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let mut written = json(config);
+    let case = json(&fixture("sam/case.json"));
+    written["sam"]["decoder"]["num_heads"] = case["decoder"]["num_heads"].clone();
+    fs::write(config, written.to_string()).unwrap();
 }
 
 /// Copies the Qwen folder, so that a test can change it.

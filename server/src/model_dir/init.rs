@@ -284,7 +284,7 @@ mod tests {
                 .iter()
                 .all(|tensor| fclm_core::fclm::is_light(tensor.name()))
         );
-        assert!(light.get("region.local.projection.weight").is_some() || light.len() > sam.len());
+        assert!(light.get("region.local.proj.weight").is_some());
         let names: Vec<String> = fs::read_dir(folder.path().join("models"))
             .unwrap()
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
@@ -293,10 +293,10 @@ mod tests {
 
         let inspection = inspect(&out).unwrap();
         assert!(inspection.parts.len() >= 6, "{inspection}");
-        assert!(
-            inspection.to_string().contains("light.safetensors"),
-            "{inspection}"
-        );
+        let shown = inspection.to_string();
+        assert!(shown.contains("light.safetensors"), "{shown}");
+        let (_, config) = shown.split_once("configuration: ").unwrap();
+        assert_eq!(&FclmConfig::from_json(config).unwrap(), model.config());
         assert!(matches!(
             init(&options(out)),
             Err(ModelDirError::Exists { .. })
@@ -363,16 +363,13 @@ mod tests {
         let table = model.weights().get("model.embed_tokens.weight").unwrap();
         let before = published.weights.get("model.embed_tokens.weight").unwrap();
         assert_eq!(table.shape()[0], grown);
-        let kept = rows * table.bytes().len() / grown;
-        assert_eq!(table.bytes()[..kept], before.bytes()[..kept]);
+        // The two may be stored in different types: shrinking has written f32.
         let values = table.to_float_data(Precision::F32).unwrap();
-        assert!(
-            values
-                .as_slice::<f32>()
-                .unwrap()
-                .iter()
-                .all(|value| value.is_finite())
-        );
+        let values = values.as_slice::<f32>().unwrap();
+        let before = before.to_float_data(Precision::F32).unwrap();
+        let kept = rows * table.shape()[1];
+        assert_eq!(values[..kept], before.as_slice::<f32>().unwrap()[..kept]);
+        assert!(values.iter().all(|value| value.is_finite()));
         model.check().unwrap();
     }
 

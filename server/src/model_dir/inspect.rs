@@ -73,6 +73,8 @@ impl fmt::Display for Inspection {
             writeln!(f, "{}  {:>13}  {}", file.sha256, file.bytes, file.file)?;
         }
         writeln!(f, "{}  all weight files", self.hashes.weights)?;
-        write!(f, "{}  all files", self.hashes.all)
+        writeln!(f, "{}  all files", self.hashes.all)?;
+        let config = serde_json::to_string_pretty(config).map_err(|_| fmt::Error)?;
+        write!(f, "\nconfiguration: {config}")
     }
 }

@@ -1,10 +1,11 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs::{self, File},
+    ops::Range,
     path::{Path, PathBuf},
 };
 
-use fclm_core::weights::{WeightFile, Weights};
+use fclm_core::weights::{SharedBytes, WeightFile, Weights};
 use memmap2::Mmap;
 use serde::Deserialize;
 
@@ -111,12 +112,32 @@ fn open_file(path: &Path) -> Result<WeightFile, ModelDirError> {
 /// Weight files are gigabytes: mapping lets every tensor be copied once, from the page cache to
 /// where it is computed with, instead of twice.
 #[allow(unsafe_code)]
-fn map_file(path: &Path) -> std::io::Result<Mmap> {
+pub(super) fn map_file(path: &Path) -> std::io::Result<Mmap> {
     let file = File::open(path)?;
     // SAFETY: a map is only sound while nobody changes the file. Weight files are never changed in
     // place: this crate writes them under another name and renames, which leaves the mapped inode
     // alone, and so do the tools that download them.
     unsafe { Mmap::map(&file) }
+}
+
+/// A part of bytes that others hold too.
+pub(super) struct Window {
+    bytes: SharedBytes,
+    range: Range<usize>,
+}
+
+impl Window {
+    /// That part of `bytes`; none where it lies outside.
+    pub(super) fn new(bytes: SharedBytes, range: Range<usize>) -> Option<Self> {
+        (*bytes).as_ref().get(range.clone())?;
+        Some(Self { bytes, range })
+    }
+}
+
+impl AsRef<[u8]> for Window {
+    fn as_ref(&self) -> &[u8] {
+        &(*self.bytes).as_ref()[self.range.clone()]
+    }
 }
 
 /// Reads a small text file of a folder.

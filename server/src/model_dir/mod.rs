@@ -20,6 +20,7 @@ mod open;
 mod pth;
 mod qwen_folder;
 mod sam_config;
+mod stored_entries;
 mod tokens;
 mod write;
 

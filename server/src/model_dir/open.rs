@@ -67,10 +67,20 @@ impl ModelDir {
     ///
     /// # Errors
     ///
-    /// If `tokenizer.json` is damaged or lacks a token that FCLM needs.
+    /// If `tokenizer.json` is damaged, lacks a token that FCLM needs, or has ids for which the
+    /// model has no embedding.
     pub fn tokenizer(&self) -> Result<FclmTokenizer, ModelDirError> {
-        FclmTokenizer::from_json(self.tokenizer.as_bytes())
-            .map_err(ModelDirError::model(&self.path))
+        let tokenizer = FclmTokenizer::from_json(self.tokenizer.as_bytes())
+            .map_err(ModelDirError::model(&self.path))?;
+        let (ids, rows) = (tokenizer.ids(), self.config.qwen.text.vocab_size);
+        if ids > rows {
+            let reason = format!(
+                "its highest id is {} but the model's vocab_size is {rows}",
+                ids - 1
+            );
+            return Err(ModelDirError::content(&self.path.join(TOKENIZER), reason));
+        }
+        Ok(tokenizer)
     }
 
     /// The content of `chat_template.jinja`.

@@ -1,17 +1,23 @@
 use std::{path::Path, sync::Arc};
 
-use fclm_core::weights::{StoredDtype, WeightFile, Weights};
+use fclm_core::weights::{SharedBytes, StoredDtype, WeightFile, Weights};
 use pytorch_reader::{DType, PytorchReader};
 
-use super::error::ModelDirError;
+use super::{
+    error::ModelDirError,
+    mapped::{Window, map_file},
+    stored_entries::StoredEntries,
+};
 
 /// Keys under which training scripts wrap what they save.
 const WRAPPERS: [&str; 3] = ["model.", "state_dict.", "module."];
 
 /// Reads a PyTorch checkpoint, such as SAM's published `.pth` files.
 ///
-/// Only tensors are read; the file's pickled code is never run. A wrapper that all tensors share
-/// (`model`, `state_dict` or `module`) is taken off their names.
+/// Only tensors are read; the file's pickled code is never run. Each is copied once, to check it,
+/// and then let go for its place in a map of the file; a copy is kept only of what is not stored
+/// there as it is, such as a transposed view. A wrapper that all tensors share (`model`,
+/// `state_dict` or `module`) is taken off their names.
 ///
 /// # Errors
 ///
@@ -21,16 +27,21 @@ pub fn read_pth(path: &Path) -> Result<Weights, ModelDirError> {
         path: path.to_owned(),
         source,
     })?;
+    let map: SharedBytes = Arc::new(map_file(path).map_err(ModelDirError::io("open", path))?);
+    let entries = StoredEntries::of((*map).as_ref());
     let mut file = WeightFile::default();
     for (name, tensor) in reader.into_tensors() {
-        let bytes = tensor.read().map_err(ModelDirError::io("read", path))?;
-        file.insert(
-            name,
-            stored(tensor.dtype()),
-            tensor.shape().to_vec(),
-            Arc::new(bytes),
-        )
-        .map_err(ModelDirError::weights(path))?;
+        let copy = tensor.read().map_err(ModelDirError::io("read", path))?;
+        let mapped = entries
+            .find(&copy)
+            .and_then(|range| Window::new(Arc::clone(&map), range));
+        let bytes: SharedBytes = match mapped {
+            Some(window) => Arc::new(window),
+            None => Arc::new(copy),
+        };
+        let shape = tensor.shape().to_vec();
+        file.insert(name, stored(tensor.dtype()), shape, bytes)
+            .map_err(ModelDirError::weights(path))?;
     }
     let weights = Weights::from_files([file]).map_err(ModelDirError::weights(path))?;
     unwrapped(weights).map_err(ModelDirError::weights(path))

@@ -140,22 +140,55 @@ mod tests {
         fixtures::{copy_qwen, fixture},
     };
 
+    /// The configuration of a Qwen folder in the layout that its `config.json` does not have.
+    fn other_layout(folder: &Path) -> String {
+        let text = read_text(folder, CONFIG).unwrap();
+        let mut json: Value = serde_json::from_str(&text).unwrap();
+        let top = json.as_object_mut().unwrap();
+        let Some(mut nested) = top.remove("text_config") else {
+            // What is written is always nested.
+            return serde_json::to_string(&QwenConfig::from_json(&text).unwrap()).unwrap();
+        };
+        if let Ok(flat) = read_text(folder, "config_flat.json") {
+            return flat;
+        }
+        let nested = nested.as_object_mut().unwrap();
+        if let Some(Value::Object(mut rope)) = nested.remove("rope_parameters") {
+            top.extend(rope.remove_entry("rope_theta"));
+            top.insert("rope_scaling".to_owned(), Value::Object(rope));
+        }
+        for (name, value) in nested {
+            top.entry(name.clone()).or_insert(value.clone());
+        }
+        json.to_string()
+    }
+
+    /// The name that newer tools give to a published tensor.
+    fn newer_name(name: &str) -> String {
+        if let Some(rest) = name.strip_prefix("model.") {
+            return format!("model.language_model.{rest}");
+        }
+        match name.starts_with("visual.") {
+            true => format!("model.{name}"),
+            false => name.to_owned(),
+        }
+    }
+
     #[test]
     fn fixture_flat_and_nested_shards_and_one_file_open_alike() {
-        let nested = QwenFolder::open(&fixture("qwen")).unwrap();
+        let published = QwenFolder::open(&fixture("qwen")).unwrap();
         let folder = tempfile::tempdir().unwrap();
         copy_qwen(folder.path());
-        let flat = folder.path().join("config_flat.json");
-        fs::rename(flat, folder.path().join(CONFIG)).unwrap();
-        let tensors = nested
+        let other = other_layout(folder.path());
+        fs::write(folder.path().join(CONFIG), other).unwrap();
+        let tensors = published
             .weights
             .iter()
             .map(|tensor| {
-                let name = match tensor.name().strip_prefix("model.") {
-                    Some(rest) => format!("model.language_model.{rest}"),
-                    None => format!("model.{}", tensor.name()),
-                };
-                (name, tensor.to_float_data(weights::Precision::F32).unwrap())
+                (
+                    newer_name(tensor.name()),
+                    tensor.to_float_data(weights::Precision::F32).unwrap(),
+                )
             })
             .collect();
         for entry in fs::read_dir(folder.path()).unwrap() {
@@ -168,9 +201,9 @@ mod tests {
         let bytes = weights::to_safetensors(tensors).unwrap();
         fs::write(folder.path().join("model.safetensors"), bytes).unwrap();
         let one = QwenFolder::open(folder.path()).unwrap();
-        assert_eq!(one.config, nested.config);
-        assert_eq!(one.weights.len(), nested.weights.len());
-        for (left, right) in one.weights.iter().zip(nested.weights.iter()) {
+        assert_eq!(one.config, published.config);
+        assert_eq!(one.weights.len(), published.weights.len());
+        for (left, right) in one.weights.iter().zip(published.weights.iter()) {
             assert_eq!((left.name(), left.shape()), (right.name(), right.shape()));
             assert_eq!(
                 left.to_float_data(weights::Precision::F32).unwrap(),
@@ -183,18 +216,27 @@ mod tests {
     fn fixture_without_a_shard_names_the_file() {
         let folder = tempfile::tempdir().unwrap();
         copy_qwen(folder.path());
-        let Some(index) = json_if_there(folder.path(), INDEX).unwrap() else {
-            return;
-        };
-        let shard = index["weight_map"]
-            .as_object()
-            .unwrap()
-            .values()
-            .next()
-            .unwrap();
-        fs::remove_file(folder.path().join(shard.as_str().unwrap())).unwrap();
+        let (_, files) = open_weights(folder.path()).unwrap();
+        let index = folder.path().join(INDEX);
+        if !index.exists() {
+            let map = format!(r#"{{"weight_map": {{"any": "{}"}}}}"#, files[0]);
+            fs::write(index, map).unwrap();
+        }
+        fs::remove_file(folder.path().join(&files[0])).unwrap();
         let error = QwenFolder::open(folder.path()).unwrap_err().to_string();
-        assert!(error.contains(shard.as_str().unwrap()), "{error}");
+        assert!(error.contains(&files[0]), "{error}");
+    }
+
+    #[test]
+    fn newer_names_are_those_of_the_published_tensors() {
+        for name in ["model.norm.weight", "visual.merger.ln_q.weight"] {
+            let newer = newer_name(name);
+            assert_ne!(newer, name);
+            assert_eq!(published_name(&newer, true).as_deref(), Some(name));
+        }
+        let head = "lm_head.weight";
+        assert_eq!(published_name(head, false).as_deref(), Some(head));
+        assert_eq!(published_name(head, true), None);
     }
 
     #[test]

@@ -9,18 +9,21 @@ const IMAGE_SIZE: usize = 1024;
 const TINY_VIT_PATCH: usize = 16;
 /// Heads of every published mask decoder; its tensors do not say it.
 const DECODER_HEADS: usize = 8;
+/// By how much the decoder narrows attention between tokens and image.
+const CROSS_ATTENTION_DOWNSAMPLING: usize = 2;
 /// Width of one head of the published TinyViTs and of ViTs without relative positions.
 const DEFAULT_HEAD: usize = 64;
-/// Window of the published ViT encoders, where every block of the checkpoint is global.
+/// Window of the published ViT encoders, for those without relative positions.
 const DEFAULT_WINDOW: usize = 14;
 
 /// Reads the sizes of a SAM off the shapes of its tensors, which carry their original names.
 ///
-/// The number of the decoder's heads is not in the shapes and taken from the published models.
+/// The number of the decoder's heads is not in the shapes: it is that of the published models, or
+/// the largest below it that the width can be shared among.
 ///
 /// # Errors
 ///
-/// Says which tensor is missing, or of what shape none is expected.
+/// Says which tensor is missing, or which size none is expected to have.
 pub fn sam_config_of(weights: &Weights) -> Result<SamConfig, String> {
     let shapes = Shapes { weights };
     let (image_size, patch_size, encoder) = if weights
@@ -36,7 +39,7 @@ pub fn sam_config_of(weights: &Weights) -> Result<SamConfig, String> {
     let [iou_head_hidden_dim, _] = shapes.of("mask_decoder.iou_prediction_head.layers.0.weight")?;
     let [_, half] = shapes.of("prompt_encoder.pe_layer.positional_encoding_gaussian_matrix")?;
     let [mask_in_chans, ..]: [usize; 4] = shapes.of("prompt_encoder.mask_downscaling.3.weight")?;
-    Ok(SamConfig {
+    let config = SamConfig {
         image_size,
         patch_size,
         encoder,
@@ -49,12 +52,20 @@ pub fn sam_config_of(weights: &Weights) -> Result<SamConfig, String> {
                 .count("mask_decoder.transformer.layers", "self_attn.q_proj.weight"),
             embedding_dim,
             mlp_dim,
-            num_heads: DECODER_HEADS,
+            num_heads: decoder_heads(embedding_dim),
             num_multimask_outputs: masks.saturating_sub(1),
             iou_head_depth: shapes.count("mask_decoder.iou_prediction_head.layers", "weight"),
             iou_head_hidden_dim,
         },
-    })
+    };
+    config.validate().map_err(|error| error.to_string())?;
+    Ok(config)
+}
+
+fn decoder_heads(embedding_dim: usize) -> usize {
+    let inner = embedding_dim / CROSS_ATTENTION_DOWNSAMPLING;
+    let divides = |heads: &usize| inner.is_multiple_of(*heads);
+    (1..=DECODER_HEADS).rev().find(divides).unwrap_or(1)
 }
 
 fn vit(shapes: &Shapes<'_>) -> Result<(usize, usize, EncoderConfig), String> {
@@ -68,7 +79,9 @@ fn vit(shapes: &Shapes<'_>) -> Result<(usize, usize, EncoderConfig), String> {
         .get("image_encoder.blocks.0.attn.rel_pos_h")
         .is_some();
     let mut head_dim = DEFAULT_HEAD;
-    let mut window_size = DEFAULT_WINDOW;
+    // Where no table says otherwise, windows are as large as the map: a block with such a window
+    // and one that is global are the same.
+    let mut window_size = if use_rel_pos { grid } else { DEFAULT_WINDOW };
     let mut global_attn_indexes = Vec::new();
     for block in 0..depth {
         if !use_rel_pos {
@@ -168,18 +181,21 @@ impl Shapes<'_> {
 mod tests {
     use std::{collections::BTreeMap, sync::Arc};
 
-    use fclm_core::weights::{StoredDtype, WeightFile};
+    use fclm_core::weights::{SharedBytes, StoredDtype, WeightFile};
 
     use super::*;
-    use crate::model_dir::{fixtures::fixture, open_checkpoint};
+    use crate::model_dir::{fixtures::fixture, mapped::Window, open_checkpoint};
 
-    /// A checkpoint of shapes only: the bytes of no tensor are looked at, so they are shared.
+    /// A checkpoint of shapes only: the bytes of no tensor are looked at, so all share one buffer.
     fn published(file: &str) -> Weights {
         let text = std::fs::read(fixture("checkpoint_shapes").join(file)).unwrap();
         let shapes: BTreeMap<String, Vec<usize>> = serde_json::from_slice(&text).unwrap();
+        let length = |shape: &Vec<usize>| -> usize { shape.iter().product() };
+        let longest = shapes.values().map(length).max().unwrap();
+        let zeros: SharedBytes = Arc::new(vec![0u8; longest]);
         let mut weights = WeightFile::default();
         for (name, shape) in shapes {
-            let bytes = vec![0u8; shape.iter().product()];
+            let bytes = Window::new(Arc::clone(&zeros), 0..length(&shape)).unwrap();
             weights
                 .insert(name, StoredDtype::U8, shape, Arc::new(bytes))
                 .unwrap();
@@ -228,17 +244,29 @@ mod tests {
         assert_eq!(vit.depth, case["vit"]["depth"]);
         assert_eq!(vit.embed_dim, case["vit"]["embed_dim"]);
         assert_eq!(vit.num_heads, case["vit"]["num_heads"]);
-        assert_eq!(vit.window_size, case["vit"]["window_size"]);
-        assert_eq!(
-            vit.global_attn_indexes.len(),
-            case["vit"]["global_attn_indexes"].as_array().unwrap().len()
-        );
+        let global: Vec<usize> =
+            serde_json::from_value(case["vit"]["global_attn_indexes"].clone()).unwrap();
+        let grid = config.image_size / config.patch_size;
+        if case["vit"]["window_size"] == grid || global.len() == vit.depth {
+            // Every block sees the whole map, whatever it is called.
+            let all: Vec<usize> = (0..vit.depth).collect();
+            assert_eq!((vit.window_size, vit.global_attn_indexes), (grid, all));
+        } else {
+            assert_eq!(vit.window_size, case["vit"]["window_size"]);
+            assert_eq!(vit.global_attn_indexes, global);
+        }
         assert_eq!(config.decoder.mlp_dim, case["decoder"]["mlp_dim"]);
         assert_eq!(
             config.decoder.iou_head_depth,
             case["decoder"]["iou_head_depth"]
         );
         assert_eq!(config.prompt.mask_in_chans, case["prompt"]["mask_in_chans"]);
+    }
+
+    #[test]
+    fn decoders_have_as_many_heads_as_share_their_width() {
+        let heads = [256, 128, 32, 24, 40, 8].map(decoder_heads);
+        assert_eq!(heads, [8, 8, 8, 6, 5, 4]);
     }
 
     #[test]
