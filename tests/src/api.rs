@@ -11,11 +11,13 @@ use fclm_core::wire::{
 use fclm_server::engine::{Backend, Engine, EngineOptions, LoadState};
 use fclm_server::serve::{ServeOptions, Server};
 use futures::StreamExt;
+use futures::channel::mpsc::{self, UnboundedSender};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
+use tokio::task::JoinHandle;
 
 use crate::double::{Counters, Words};
 
@@ -41,6 +43,13 @@ pub struct Api {
     /// What a restart would find.
     pub data: TempDir,
     server: Server,
+}
+
+/// An upload of which a part is still to come.
+#[derive(Debug)]
+pub struct BegunUpload {
+    body: UnboundedSender<std::io::Result<Vec<u8>>>,
+    answer: JoinHandle<reqwest::Result<Response>>,
 }
 
 /// One event of a stream.
@@ -190,6 +199,20 @@ impl Client {
         request.send().await.expect("the server answers")
     }
 
+    /// Begins an upload with the first part of its bytes.
+    pub fn begin_upload(&self, first: &[u8]) -> BegunUpload {
+        let (body, parts) = mpsc::unbounded::<std::io::Result<Vec<u8>>>();
+        body.unbounded_send(Ok(first.to_vec()))
+            .expect("the other end is here");
+        let request = self
+            .request(reqwest::Method::POST, "/api/v1/images")
+            .body(reqwest::Body::wrap_stream(parts));
+        BegunUpload {
+            body,
+            answer: tokio::spawn(request.send()),
+        }
+    }
+
     /// Uploads the picture of that shade.
     pub async fn upload_picture(&self, shade: u8) -> ImageInfo {
         read(self.upload(png(shade)).await, StatusCode::CREATED).await
@@ -260,6 +283,17 @@ impl Client {
             body: Box::pin(response.bytes_stream()),
             text: String::new(),
         }
+    }
+}
+
+impl BegunUpload {
+    /// The answer to the upload, after the rest of its bytes.
+    pub async fn finish(self, rest: &[u8]) -> Response {
+        // A server that has answered already need not read the rest.
+        let _ = self.body.unbounded_send(Ok(rest.to_vec()));
+        drop(self.body);
+        let answer = self.answer.await.expect("the upload does not panic");
+        answer.expect("the server answers")
     }
 }
 

@@ -130,21 +130,38 @@ impl Tab {
         page.goto(url)
             .await
             .unwrap_or_else(|error| panic!("{url} did not load: {error}"));
-        Self {
+        let tab = Self {
             browser,
             page,
             complaints,
             tasks,
             _profile: profile,
-        }
+        };
+        tab.wait_until_live().await;
+        tab
     }
 
-    /// Loads the page again and waits until it is there.
+    /// Loads the page again and waits until it answers to clicks and keys.
     ///
     /// # Panics
     /// If it does not load.
     pub async fn reload(&self) {
+        // The page that is about to go must not be taken for the one that comes.
+        let _: bool = self
+            .evaluate("delete document.documentElement.dataset.live")
+            .await;
         self.page.reload().await.expect("the page loads again");
+        self.wait_until_live().await;
+    }
+
+    /// A page that has loaded is a picture of itself until its script has taken it over; what is
+    /// clicked before is lost.
+    async fn wait_until_live(&self) {
+        self.wait_until(
+            "the page is not live",
+            "document.documentElement.dataset.live === 'true'",
+        )
+        .await;
     }
 
     /// The value of a JavaScript expression.
@@ -304,6 +321,59 @@ impl Tab {
                 .await
                 .expect("the key event is taken");
         }
+    }
+
+    /// Waits until all that has happened so far is painted.
+    ///
+    /// # Panics
+    /// If the browser paints nothing.
+    pub async fn settle(&self) {
+        let _: bool = self
+            .evaluate(
+                "(() => { const root = document.documentElement; delete root.dataset.painted;
+                 const next = then => requestAnimationFrame(then);
+                 next(() => next(() => { root.dataset.painted = 'true'; })); return true; })()",
+            )
+            .await;
+        self.wait_until(
+            "no frame is painted",
+            "document.documentElement.dataset.painted === 'true'",
+        )
+        .await;
+    }
+
+    /// Holds a letter's key down, with the focus on the page as a whole.
+    ///
+    /// # Panics
+    /// If the browser refuses the event.
+    pub async fn hold(&self, letter: char) {
+        let _: bool = self
+            .evaluate("(document.activeElement?.blur(), true)")
+            .await;
+        self.key(DispatchKeyEventType::RawKeyDown, letter).await;
+    }
+
+    /// Lets a letter's key go.
+    ///
+    /// # Panics
+    /// If the browser refuses the event.
+    pub async fn let_go(&self, letter: char) {
+        self.key(DispatchKeyEventType::KeyUp, letter).await;
+    }
+
+    async fn key(&self, kind: DispatchKeyEventType, letter: char) {
+        let upper = letter.to_ascii_uppercase();
+        let event = DispatchKeyEventParams::builder()
+            .r#type(kind)
+            .key(letter)
+            .code(format!("Key{upper}"))
+            .windows_virtual_key_code(i64::from(u32::from(upper)))
+            .build()
+            .expect("the key event is whole");
+        self.page
+            .execute(event)
+            .await
+            .expect("the key event is taken");
     }
 
     /// Puts a file into a file input, as its picker would.

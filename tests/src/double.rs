@@ -1,7 +1,8 @@
 //! A model of words instead of tensors, for tests of everything around the model.
 //!
 //! What it answers is decided by the question: `count N` writes N words, `delay MS` waits before
-//! each, `panic` panics in the middle. A search finds the upper left quarter of the picture, or
+//! each, `panic` panics in the middle, and `break down` panics behind the end, where nothing is
+//! expected to. A search finds the upper left quarter of the picture, or
 //! nothing where the question says `nothing`.
 
 use std::sync::Arc;
@@ -177,7 +178,9 @@ impl Backend for Words {
         answer.counts
     }
 
-    fn end(&self, _: WordsAnswer) {}
+    fn end(&self, answer: WordsAnswer) {
+        assert!(!answer.text.contains("break down"), "asked to");
+    }
 }
 
 /// What the model of words answers to `count N`.

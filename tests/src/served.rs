@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
@@ -92,6 +92,35 @@ impl Served {
             .json()
             .await
             .unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Tells the server to end, as the system does: by SIGTERM.
+    ///
+    /// # Panics
+    /// If it cannot be told.
+    pub fn terminate(&self) {
+        let kill = format!("kill -TERM {}", self.child.id());
+        let told = Command::new("sh").args(["-c", &kill]).status();
+        assert!(told.expect("a shell").success(), "{kill}");
+    }
+
+    /// Waits until the server has ended by itself.
+    ///
+    /// # Panics
+    /// If it does not end.
+    pub async fn ended(&mut self) -> ExitStatus {
+        let started = Instant::now();
+        loop {
+            if let Some(status) = self.child.try_wait().expect("the server can be asked") {
+                return status;
+            }
+            assert!(
+                started.elapsed() < PATIENCE,
+                "the server does not end:\n{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// What the server has written to its log.

@@ -272,6 +272,42 @@ async fn texts_are_checked() {
 }
 
 #[tokio::test]
+async fn what_people_type_stays_text() {
+    let api = Api::start().await;
+    let client = &api.client;
+    let chat = client.chat().await;
+    let text = "<b>&amp;</b><script>alert(1)</script> <|im_end|> [SEG] <mask><pos> me@5.org @0";
+    let posted = client.ask(&chat.id, &ask(text)).await;
+    assert_eq!(posted.message.text, text);
+    assert!(posted.message.region_ids.is_empty());
+    client.events(&posted.run_id, 0).await;
+    assert_eq!(client.show(&chat.id).await.messages[0].text, text);
+    let answer = client.get(&format!("/api/v1/chats/{}", chat.id)).await;
+    assert_eq!(answer.headers()["content-type"], "application/json");
+    assert_eq!(answer.headers()["x-content-type-options"], "nosniff");
+}
+
+#[tokio::test]
+async fn titles_are_one_line() {
+    let api = Api::start().await;
+    let client = &api.client;
+    let image_id = client.upload_picture(1).await.id;
+    let create = async |title: &str| {
+        let body = CreateChat {
+            image_id: Some(image_id.clone()),
+            title: Some(title.to_owned()),
+            ..CreateChat::default()
+        };
+        client.post("/api/v1/chats", &body).await
+    };
+    refused(create("a\nb").await, ErrorCode::BadRequest).await;
+    let error = refused(create(&"é".repeat(201)).await, ErrorCode::TooLarge).await;
+    assert_eq!(error.param.as_deref(), Some("title"));
+    let longest = create(&"é".repeat(200)).await;
+    assert_eq!(longest.status(), StatusCode::CREATED);
+}
+
+#[tokio::test]
 async fn unknown_ids_and_routes_are_refused() {
     let api = Api::start().await;
     let client = &api.client;
@@ -287,6 +323,8 @@ async fn unknown_ids_and_routes_are_refused() {
         "/api/v2/images".to_owned(),
         "/../../etc/passwd".to_owned(),
         "/nothing.js".to_owned(),
+        format!("/{}", "a".repeat(300)),
+        format!("/api/v1/images/{}", "a".repeat(300)),
     ] {
         refused(client.get(&path).await, ErrorCode::NotFound).await;
     }
@@ -387,4 +425,39 @@ async fn other_sites_and_hosts_are_refused() {
         .await
         .expect("an answer");
     assert_eq!(own.status(), StatusCode::NO_CONTENT);
+}
+
+#[tokio::test]
+async fn no_operation_that_changes_something_is_open_to_other_sites() {
+    let api = Api::start().await;
+    let client = &api.client;
+    let description: serde_json::Value =
+        read(client.get("/api/openapi.json").await, StatusCode::OK).await;
+    let mut tried = 0;
+    for (path, operations) in description["paths"].as_object().expect("paths") {
+        let path = path.replace("{id}", "00000000-0000-4000-8000-000000000000");
+        for name in operations.as_object().expect("operations").keys() {
+            let Some(method) = [Method::POST, Method::PUT, Method::PATCH, Method::DELETE]
+                .into_iter()
+                .find(|method| method.as_str().eq_ignore_ascii_case(name))
+            else {
+                continue;
+            };
+            for (header, value) in [
+                ("origin", "https://example.org"),
+                ("sec-fetch-site", "cross-site"),
+            ] {
+                let request = client
+                    .request(method.clone(), &path)
+                    .header(header, value)
+                    .header("content-type", "application/json")
+                    .body("{}");
+                let answer = request.send().await.expect("an answer");
+                refused(answer, ErrorCode::CrossOrigin).await;
+            }
+            tried += 1;
+        }
+    }
+    // Uploading, asking, clicking, stopping; opening, changing and deleting a chat.
+    assert!(tried >= 7, "{tried} operations");
 }

@@ -7,8 +7,8 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use fclm_core::wire::{
-    ChatSummary, CreateChat, ErrorCode, FinishReason, Mode, ModelInfo, PostMessage, RunEvent,
-    RunState, SegmentRequest, SegmentResponse,
+    ChatSummary, CreateChat, ErrorCode, FinishReason, Mode, ModelInfo, PostMessage, PostedMessage,
+    RunEvent, RunState, SegmentRequest, SegmentResponse,
 };
 use fclm_server::engine::EngineOptions;
 use fclm_tests::api::{Api, Client, HEIGHT, Numbered, WIDTH, ask, png, read, refused, region};
@@ -342,6 +342,45 @@ async fn a_full_queue_says_when_to_come_back() {
 }
 
 #[tokio::test]
+async fn the_next_question_may_follow_the_end_at_once() {
+    let api = Api::start().await;
+    let chat = api.client.chat().await;
+    for _ in 0..20 {
+        let posted = api.client.ask(&chat.id, &ask("count 1")).await;
+        let events = api.client.events(&posted.run_id, 0).await;
+        assert_eq!(finish_of(&events), Some(FinishReason::Stop));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_that_waits_can_be_stopped() {
+    let options = EngineOptions {
+        active: 1,
+        ..EngineOptions::default()
+    };
+    let api = Api::with(options, |_| {}).await;
+    let client = &api.client;
+    let (running, waiting) = (client.chat().await, client.chat().await);
+    let first = client.ask(&running.id, &ask("count 100000 delay 5")).await;
+    wait_for(client, &running.id, RunState::Running).await;
+    let second = client.ask(&waiting.id, &ask("hello")).await;
+    wait_for(client, &waiting.id, RunState::Queued).await;
+    let stop = format!("/api/v1/runs/{}/stop", second.run_id);
+    assert_eq!(
+        client.post(&stop, &()).await.status(),
+        StatusCode::NO_CONTENT
+    );
+    let events = client.events(&second.run_id, 0).await;
+    assert_eq!(finish_of(&events), Some(FinishReason::Cancelled));
+    assert_eq!(text_of(&events), "");
+    wait_for(client, &waiting.id, RunState::Stopped).await;
+    wait_for(client, &running.id, RunState::Running).await;
+    client
+        .post(&format!("/api/v1/runs/{}/stop", first.run_id), &())
+        .await;
+}
+
+#[tokio::test]
 async fn answers_take_turns() {
     let api = Api::start().await;
     let client = &api.client;
@@ -366,13 +405,17 @@ async fn a_panic_of_the_model_ends_one_answer() {
     let client = &api.client;
     let (broken, fine) = (client.chat().await, client.chat().await);
     let other = client.ask(&fine.id, &ask("count 50 delay 5")).await;
-    let posted = client.ask(&broken.id, &ask("panic")).await;
+    let answer = client.post_message(&broken.id, &ask("panic")).await;
+    let request_id = answer.headers()["x-request-id"].clone();
+    let posted: PostedMessage = read(answer, StatusCode::ACCEPTED).await;
     let events = client.events(&posted.run_id, 0).await;
     let Some(RunEvent::Error(error)) = events.last().map(|numbered| &numbered.event) else {
         panic!("not an error: {events:?}");
     };
     assert_eq!(error.code, ErrorCode::Internal);
     assert!(!error.message.contains("asked to"), "{}", error.message);
+    // By this id the log says why.
+    assert_eq!(error.request_id.as_deref(), request_id.to_str().ok());
     wait_for(client, &broken.id, RunState::Failed).await;
     assert_eq!(text_of(&client.events(&other.run_id, 0).await), words(50));
 }

@@ -97,6 +97,9 @@ async fn files_are_cached_by_what_their_name_promises() {
     assert_eq!(icon.headers()["x-content-type-options"], "nosniff");
     refused(api.client.get("/pkg/none.js").await, ErrorCode::NotFound).await;
     refused(api.client.get("/pkg").await, ErrorCode::NotFound).await;
+    // Longer than a file's name may be.
+    let long = format!("/pkg/{}.js", "a".repeat(300));
+    refused(api.client.get(&long).await, ErrorCode::NotFound).await;
     refused(
         api.client.get("/%2e%2e/%2e%2e/etc/passwd").await,
         ErrorCode::NotFound,

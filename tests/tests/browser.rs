@@ -5,9 +5,9 @@ use std::env;
 use std::path::Path;
 
 use fclm_core::mask::Mask;
-use fclm_core::wire::{Chat, Role};
+use fclm_core::wire::{Chat, MaskRle, MaskSource, Role};
 use fclm_tests::browser::{Point, Rect, Tab};
-use fclm_tests::samples::{self, Object, Reference, Scene};
+use fclm_tests::samples::{self, Object, Reference, Scene, SceneId};
 use fclm_tests::served::Served;
 use serde_json::Value;
 
@@ -16,6 +16,11 @@ const CARD: &str = "[data-testid=sample-card]";
 const CANVAS: &str = "[data-testid=canvas]";
 const ASK_INPUT: &str = "[data-testid=ask-input]";
 const UPLOAD: &str = "[data-testid=upload-input]";
+/// What lies beside a fitted picture and never on it.
+const TOOLS: [&str; 2] = ["[data-testid=toolbar]", "[data-testid=zoom]"];
+/// Differences of a colour's parts up to this are none: the browser may rasterise a frame in two
+/// ways, and a mask changes a pixel by more, even one of nearly the mask's own colour.
+const SAME_COLOR: u8 = 4;
 
 /// How the canvas shows the picture: where it is in the window, and *canvas = picture * scale +
 /// offset*.
@@ -46,6 +51,18 @@ impl View {
         }
     }
 
+    /// An expression for the colour that the canvas has over the middle of a picture's pixel:
+    /// red, green, blue and alpha.
+    fn color_of(&self, (x, y): (u32, u32)) -> String {
+        let on_canvas = |at: u32, offset: f64| (f64::from(at) + 0.5) * self.scale + offset;
+        let (x, y) = (on_canvas(x, self.offset.0), on_canvas(y, self.offset.1));
+        format!(
+            "(() => {{ const c = document.querySelector('{CANVAS}');
+             const r = c.width / c.getBoundingClientRect().width;
+             return [...c.getContext('2d').getImageData({x} * r, {y} * r, 1, 1).data]; }})()"
+        )
+    }
+
     /// A point of the picture, as a point of the window.
     fn window(&self, x: f32, y: f32) -> Point {
         (
@@ -69,18 +86,44 @@ async fn draw_box(tab: &Tab, object: &Object) {
         .await;
 }
 
-/// Waits for the n-th answer, counted from 1, to be whole, and returns its text.
+/// Drags beside the picture, where nothing can be marked.
+async fn drag_in_the_margin(tab: &Tab) {
+    tab.click("[data-testid=tool-box]").await;
+    let view = View::of(tab).await;
+    let (left, top) = view.window(0.0, 0.0);
+    let above = (top + view.canvas[1]) / 2.0;
+    tab.drag(&[
+        (left + 40.0, above),
+        (left + 90.0, above),
+        (left + 140.0, above),
+    ])
+    .await;
+    let count: usize = tab
+        .evaluate("document.querySelectorAll('[data-testid=region-item]').length")
+        .await;
+    assert_eq!(count, 0, "a drag beside the picture made a region");
+}
+
+/// Waits for the n-th answer, counted from 1, to be whole, and returns its text. Where all that
+/// was asked for is a mask, there is no text.
 async fn answer(tab: &Tab, number: usize) -> String {
     let whole = format!(
         "(() => {{ const all = document.querySelectorAll('[data-testid=answer]');
          const last = all[{number} - 1];
          return all.length === {number} && !last.dataset.open &&
-             last.querySelector('[data-testid=answer-text]').innerText.trim(); }})()"
+             {{text: last.querySelector('[data-testid=answer-text]').innerText.trim()}}; }})()"
     );
-    let text = tab
+    let answer = tab
         .wait_until(&format!("answer {number} is not whole"), &whole)
         .await;
-    text.as_str().expect("the answer is a text").to_owned()
+    let errors: Vec<String> = tab
+        .evaluate(
+            "[...document.querySelectorAll('[data-testid=error-message]')].map(e => e.innerText)",
+        )
+        .await;
+    assert_eq!(errors, [] as [&str; 0], "with answer {number}");
+    let text = answer["text"].as_str();
+    text.expect("the answer's text is a text").to_owned()
 }
 
 async fn chat(served: &Served, tab: &Tab) -> Chat {
@@ -115,28 +158,146 @@ fn assert_describes(text: &str, object: &Object, scenes: &[Scene]) {
     );
 }
 
-/// A short expression of the scene that means one object.
-fn expression(scene: &Scene) -> &Reference {
+/// A short expression of the scene that means one object, and not the given one.
+fn expression<'a>(scene: &'a Scene, other: &Object) -> &'a Reference {
     let mut single = scene
         .refs
         .iter()
-        .filter(|reference| reference.targets.len() == 1);
+        .filter(|reference| reference.targets.len() == 1 && reference.targets[0] != other.id);
     single
         .find(|reference| reference.kind == "short")
         .expect("scenes have short expressions")
 }
 
-/// The best IoU of the masks of a chat's last answer with an object.
-fn found_iou(chat: &Chat, object: &Object) -> f64 {
-    let truth = Mask::from_wire(&object.mask, MAX_PIXELS).expect("the truth is a mask");
+fn mask(rle: &MaskRle) -> Mask {
+    Mask::from_wire(rle, MAX_PIXELS).expect("it is a mask")
+}
+
+/// The one region of a chat has the mask that the model made of the box around an object.
+fn assert_marks(chat: &Chat, object: &Object) {
+    let [region] = &chat.regions[..] else {
+        panic!("one box makes one region, not {}", chat.regions.len());
+    };
+    assert_eq!(region.source, MaskSource::Box, "the model makes the mask");
+    let iou = mask(&region.mask).iou(&mask(&object.mask));
+    assert!(iou >= 0.5, "IoU {iou:.2} for the box around {object:?}");
+}
+
+/// All that a chat's last answer has found.
+fn found(chat: &Chat) -> Mask {
     let answer = chat.messages.last().expect("the chat has messages");
     assert_eq!(answer.role, Role::Assistant);
-    let ious = answer.found.iter().map(|found| {
-        Mask::from_wire(&found.mask, MAX_PIXELS)
-            .expect("the answer is a mask")
-            .iou(&truth)
+    let masks = answer.found.iter().map(|found| mask(&found.mask));
+    let all = masks.reduce(|mut all, more| {
+        all.union_with(&more);
+        all
     });
-    ious.fold(0.0, f64::max)
+    all.expect("the answer has a mask")
+}
+
+/// A pixel well inside both masks and well off the chat's regions and their labels, so that
+/// nothing but the found mask is drawn over the picture there.
+fn pixel_of(truth: &Mask, found: &Mask, chat: &Chat) -> (u32, u32) {
+    const REACH: u32 = 3;
+    let (width, height) = (truth.width(), truth.height());
+    let mut taken = Mask::new(width, height);
+    for region in &chat.regions {
+        let region = mask(&region.mask);
+        let [x0, y0, ..] = region.bounds().expect("regions have pixels");
+        taken.union_with(&region);
+        // The label stands above the upper left corner.
+        let label = [x0 - 8.0, y0 - 40.0, x0 + 60.0, y0 + 8.0];
+        taken.union_with(&Mask::rect(width, height, label));
+    }
+    let free = |x, y| truth.get(x, y) && found.get(x, y) && !taken.get(x, y);
+    let is_well_inside = |x: u32, y: u32| {
+        (x - REACH..=x + REACH).all(|x| (y - REACH..=y + REACH).all(|y| free(x, y)))
+    };
+    (REACH..height)
+        .flat_map(|y| (REACH..width).map(move |x| (x, y)))
+        .find(|&(x, y)| is_well_inside(x, y))
+        .expect("the found mask covers a part of the object that nothing else covers")
+}
+
+fn differ(a: [u8; 4], b: [u8; 4]) -> bool {
+    a.into_iter()
+        .zip(b)
+        .any(|(a, b)| a.abs_diff(b) > SAME_COLOR)
+}
+
+/// The mask of the last answer is drawn over a pixel of the picture, and is not while H is held.
+/// Returns the pixel's colour under the mask.
+async fn assert_drawn(tab: &Tab, pixel: (u32, u32)) -> [u8; 4] {
+    let now = View::of(tab).await.color_of(pixel);
+    tab.settle().await;
+    let masked: [u8; 4] = tab.evaluate(&now).await;
+    tab.hold('h').await;
+    tab.settle().await;
+    let bare: [u8; 4] = tab.evaluate(&now).await;
+    assert!(
+        differ(bare, masked),
+        "{pixel:?} is {bare:?} with the mask and without"
+    );
+    tab.let_go('h').await;
+    tab.settle().await;
+    let again: [u8; 4] = tab.evaluate(&now).await;
+    assert!(
+        !differ(again, masked),
+        "{pixel:?} was {masked:?} before H and is {again:?} after it"
+    );
+    masked
+}
+
+/// The canvas shows its bitmap as it is, the picture on it has its own proportions, and no tool
+/// lies on it; right after a change of size as well as when all has come to rest.
+async fn assert_fits(tab: &Tab, scene: &Scene) {
+    let proportions = format!(
+        "(() => {{ const c = document.querySelector('{CANVAS}');
+         const r = c.getBoundingClientRect();
+         return [c.width / c.height, r.width / r.height]; }})()"
+    );
+    let [bitmap, shown]: [f64; 2] = tab.evaluate(&proportions).await;
+    assert!((bitmap - shown).abs() < 0.01, "{bitmap} shown as {shown}");
+    tab.wait_until(
+        "the canvas does not cover the stage",
+        &format!(
+            "(() => {{ const [c, s] = ['{CANVAS}', '[data-testid=stage]']
+                 .map(e => document.querySelector(e).getBoundingClientRect());
+             return Math.abs(c.width - s.width) < 1 && Math.abs(c.height - s.height) < 1; }})()"
+        ),
+    )
+    .await;
+    let [bitmap, shown]: [f64; 2] = tab.evaluate(&proportions).await;
+    assert!((bitmap - shown).abs() < 0.01, "{bitmap} shown as {shown}");
+    // Beside the picture the bitmap is transparent, or half so under a label.
+    let own = f64::from(scene.width) / f64::from(scene.height);
+    tab.wait_until(
+        "the picture is not drawn in its own proportions",
+        &format!(
+            "(() => {{ const c = document.querySelector('{CANVAS}'), {{width, height}} = c;
+             const d = c.getContext('2d').getImageData(0, 0, width, height).data;
+             const opaque = y => {{ let count = 0;
+                 for (let x = 0; x < width; x++) count += d[(y * width + x) * 4 + 3] === 255;
+                 return count; }};
+             const rows = Array.from({{length: height}}, (_, y) => opaque(y));
+             const r = c.getBoundingClientRect();
+             const drawn = [Math.max(...rows) * r.width / width,
+                 rows.filter(count => count > 99).length * r.height / height];
+             return Math.abs(drawn[0] / drawn[1] / {own} - 1) < 0.03; }})()"
+        ),
+    )
+    .await;
+    let view = View::of(tab).await;
+    let (left, top) = view.window(0.0, 0.0);
+    let (right, bottom) = view.window(scene.width as f32, scene.height as f32);
+    for tool in TOOLS {
+        let [x, y, width, height] = tab.see(tool).await;
+        let covers = x < right && x + width > left && y < bottom && y + height > top;
+        assert!(!covers, "{tool} lies on the picture");
+    }
+    let [a, b] = [tab.see(TOOLS[0]).await, tab.see(TOOLS[1]).await];
+    let meet = |at: usize| a[at] < b[at] + b[at + 2] && b[at] < a[at] + a[at + 2];
+    assert!(!(meet(0) && meet(1)), "the tools and the zoom overlap");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -145,6 +306,17 @@ async fn a_person_marks_asks_finds_and_comes_back() {
     let served = Served::start().await;
     let tab = Tab::open(&served.url("/")).await;
 
+    let scene = &scenes[0];
+    let card: String = tab
+        .evaluate(&format!(
+            "document.querySelector('{CARD}').dataset.sampleId"
+        ))
+        .await;
+    let id = match &scene.id {
+        SceneId::Number(number) => number.to_string(),
+        SceneId::Word(word) => word.clone(),
+    };
+    assert_eq!(card, id, "the first card is not the first scene");
     tab.click(CARD).await;
     View::of(&tab).await;
     let opened = chat(&served, &tab).await;
@@ -153,29 +325,36 @@ async fn a_person_marks_asks_finds_and_comes_back() {
             "({{...document.querySelector('{CANVAS}').dataset}})"
         ))
         .await;
-    let scene = &scenes[0];
     assert_eq!(picture["imageWidth"], scene.width.to_string().as_str());
     assert_eq!(
         (opened.image.width, opened.image.height),
         (scene.width, scene.height)
     );
+    assert_fits(&tab, scene).await;
+    drag_in_the_margin(&tab).await;
 
     let object = scene.clearest();
     draw_box(&tab, object).await;
     tab.click(ASK_INPUT).await;
     tab.press_enter().await;
     let description = answer(&tab, 1).await;
+    assert!(!description.is_empty(), "the description is empty");
     assert_describes(&description, object, &scenes);
+    assert_marks(&chat(&served, &tab).await, object);
 
-    let reference = expression(scene);
+    let reference = expression(scene, object);
     tab.click("[data-testid=mode-find]").await;
     tab.type_into(ASK_INPUT, &reference.text).await;
     tab.press_enter().await;
     let found_text = answer(&tab, 2).await;
     tab.see("[data-testid=found-item]").await;
     let stored = chat(&served, &tab).await;
-    let iou = found_iou(&stored, scene.object(reference.targets[0]));
+    let truth = mask(&scene.object(reference.targets[0]).mask);
+    let found = found(&stored);
+    let iou = found.iou(&truth);
     assert!(iou >= 0.5, "IoU {iou:.2} for {:?}", reference.text);
+    let pixel = pixel_of(&truth, &found, &stored);
+    let masked = assert_drawn(&tab, pixel).await;
     if let Some(file) = env::var_os("FCLM_SCREENSHOT") {
         tab.screenshot(Path::new(&file)).await;
     }
@@ -184,6 +363,11 @@ async fn a_person_marks_asks_finds_and_comes_back() {
     View::of(&tab).await;
     tab.see("[data-testid=region-item]").await;
     tab.see("[data-testid=found-item]").await;
+    let again = assert_drawn(&tab, pixel).await;
+    assert!(
+        !differ(again, masked),
+        "{pixel:?} was {masked:?} and is {again:?} after the page was loaded again"
+    );
     let texts: Vec<String> = tab
         .evaluate(
             "[...document.querySelectorAll('[data-testid=answer-text]')].map(e => e.innerText.trim())",
@@ -194,8 +378,10 @@ async fn a_person_marks_asks_finds_and_comes_back() {
     assert_eq!(kept.regions, stored.regions);
     assert_eq!(kept.messages, stored.messages);
 
+    tab.resize(1000, 640).await;
+    assert_fits(&tab, scene).await;
     tab.resize(390, 844).await;
-    tab.see(CANVAS).await;
+    assert_fits(&tab, scene).await;
     let width: f64 = tab.evaluate("document.documentElement.scrollWidth").await;
     assert!(
         width <= 390.0,
@@ -210,14 +396,6 @@ async fn a_person_marks_asks_finds_and_comes_back() {
 async fn a_text_as_upload_shows_what_is_wrong() {
     let served = Served::start().await;
     let tab = Tab::open(&served.url("/")).await;
-    tab.wait_until(
-        "the page is not live",
-        &format!(
-            "document.querySelectorAll('{CARD}').length === {}",
-            samples::scenes().len()
-        ),
-    )
-    .await;
     let folder = tempfile::tempdir().unwrap();
     for name in ["notes.txt", "renamed.png"] {
         let file = folder.path().join(name);
@@ -234,6 +412,8 @@ async fn a_text_as_upload_shows_what_is_wrong() {
             message.contains("JPEG"),
             "it does not say what is taken: {message}"
         );
+        tab.see("[data-testid=error-message][data-code=unsupported_image]")
+            .await;
         tab.reload().await;
     }
     let chats: Vec<Value> = served.get("/api/v1/chats").await;

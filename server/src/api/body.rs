@@ -91,17 +91,27 @@ pub(super) async fn read_body(
     gathering.finish()
 }
 
+/// Reads a body and throws it away, so that a client that is turned away hears why instead of
+/// losing its connection.
+pub(super) async fn discard(headers: &HeaderMap, body: HttpBody) {
+    // The client is refused anyway, whatever becomes of its body.
+    let _ = read_body(headers, body, 0).await;
+}
+
 /// Waits for what is to arrive, but not for ever.
 pub(super) async fn in_time<T>(
     arriving: impl Future<Output = Result<T, AppError>>,
 ) -> Result<T, AppError> {
-    let too_slow = |_| {
-        AppError::BadRequest(format!(
-            "The body took more than {} seconds.",
-            ARRIVAL.as_secs()
-        ))
-    };
-    timeout(ARRIVAL, arriving).await.map_err(too_slow)?
+    within(ARRIVAL, arriving).await
+}
+
+async fn within<T>(
+    limit: Duration,
+    arriving: impl Future<Output = Result<T, AppError>>,
+) -> Result<T, AppError> {
+    timeout(limit, arriving)
+        .await
+        .map_err(|_| AppError::TooSlow(limit))?
 }
 
 /// Gathers chunks up to a limit; what comes after it is thrown away.
@@ -165,5 +175,14 @@ mod tests {
         assert!(matches!(read, Err(AppError::TooLarge { .. })));
         let read = read_body(&HeaderMap::new(), HttpBody::from("abc"), 3).await;
         assert_eq!(read.expect("it fits"), "abc");
+    }
+
+    #[tokio::test]
+    async fn a_body_that_never_ends_is_too_slow() {
+        let read = within(
+            Duration::from_millis(5),
+            std::future::pending::<Result<(), _>>(),
+        );
+        assert!(matches!(read.await, Err(AppError::TooSlow(_))));
     }
 }

@@ -33,21 +33,17 @@ pub(super) async fn list(
     request_body = CreateChat,
     responses(
         (status = 201, body = Chat),
-        (status = 400, body = ErrorBody, description = "not exactly one of the two ids"),
+        (status = 400, body = ErrorBody, description = "not exactly one of the two ids, or a title of more lines"),
         (status = 404, body = ErrorBody, description = "no such picture or sample"),
+        (status = 413, body = ErrorBody, description = "the title is too long"),
     ),
 )]
 pub(super) async fn create(
     State(state): State<AppState>,
     JsonBody(request): JsonBody<CreateChat>,
 ) -> Result<(StatusCode, Json<Chat>), AppError> {
-    if let Some(title) = &request.title
-        && (title.chars().count() > MAX_TITLE || title.chars().any(char::is_control))
-    {
-        return Err(AppError::TooLarge {
-            message: format!("A title is one line of up to {MAX_TITLE} characters."),
-            param: Some("title"),
-        });
+    if let Some(title) = &request.title {
+        check_title(title)?;
     }
     let given = request.title.filter(|title| !title.trim().is_empty());
     let (image_id, title) = match (request.image_id, request.sample_id) {
@@ -133,4 +129,19 @@ pub(super) async fn put_regions(
     check_regions(&request.regions, image.width, image.height)?;
     state.store.put_regions(&id, &request.regions).await?;
     Ok(Json(request))
+}
+
+fn check_title(title: &str) -> Result<(), AppError> {
+    if title.chars().count() > MAX_TITLE {
+        return Err(AppError::TooLarge {
+            message: format!("A title has up to {MAX_TITLE} characters."),
+            param: Some("title"),
+        });
+    }
+    match title.chars().any(char::is_control) {
+        true => Err(AppError::BadRequest(
+            "A title is one line without control characters.".to_owned(),
+        )),
+        false => Ok(()),
+    }
 }

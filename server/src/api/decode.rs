@@ -19,8 +19,13 @@ use tokio::{sync::Semaphore, time::timeout};
 use super::AppError;
 use crate::store::{EncodedImage, StoredFormat};
 
+/// Uploads that are taken at a time, each with its whole file in memory.
+const UPLOADS: usize = 8;
 /// Pictures that are decoded at a time.
 const AT_A_TIME: usize = 2;
+/// Memory for what a PNG carries beside its pixels, in bytes. A colour profile is compressed, so
+/// a small file may hold a huge one; one that does not fit is left out, and nothing else is lost.
+const BESIDE_PIXELS: u64 = 64 << 20;
 /// How long a picture waits for its turn.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Quality of what is stored of a JPEG; high, because it is the second loss.
@@ -62,6 +67,8 @@ impl Default for ImageLimits {
 #[derive(Debug, Clone)]
 pub(super) struct PictureDecoder {
     pub(super) limits: ImageLimits,
+    /// Places for uploads, from the first byte of the body to the stored picture.
+    pub(super) uploads: Arc<Semaphore>,
     permits: Arc<Semaphore>,
 }
 
@@ -69,6 +76,7 @@ impl PictureDecoder {
     pub(super) fn new(limits: ImageLimits) -> Self {
         Self {
             limits,
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
             permits: Arc::new(Semaphore::new(AT_A_TIME)),
         }
     }
@@ -160,27 +168,51 @@ fn decode_as(
     format: ImageFormat,
     limits: &ImageLimits,
 ) -> Result<RgbImage, AppError> {
-    let failed = |error: ImageError| match error {
-        ImageError::Limits(_) => AppError::TooLarge {
-            message: "Opening the picture takes more memory than is allowed.".to_owned(),
-            param: None,
-        },
-        other => broken(&other.to_string()),
-    };
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    reader.no_limits();
-    let mut decoder = reader.into_decoder().map_err(failed)?;
-    check_size(decoder.dimensions(), limits)?;
+    let mut decoder = open(bytes, format, limits)?;
     if !is_whole(bytes, format) {
         return Err(broken("the file ends too early"));
     }
-    let mut allowed = Limits::default();
-    allowed.max_alloc = Some(limits.memory);
-    decoder.set_limits(allowed).map_err(failed)?;
     let orientation = decoder.orientation().map_err(failed)?;
     let mut picture = DynamicImage::from_decoder(decoder).map_err(failed)?;
     picture.apply_orientation(orientation);
     Ok(opaque(picture))
+}
+
+/// Reads what stands before the pixels and checks that they may be read.
+fn open(
+    bytes: &[u8],
+    format: ImageFormat,
+    limits: &ImageLimits,
+) -> Result<impl ImageDecoder, AppError> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    // The PNG decoder takes its limit when it is made and never another one, so this must hold
+    // for what it reads at once, which the pixels are not.
+    let mut allowed = Limits::no_limits();
+    allowed.max_alloc = Some(limits.memory.min(BESIDE_PIXELS));
+    reader.limits(allowed);
+    let mut decoder = reader.into_decoder().map_err(failed)?;
+    check_size(decoder.dimensions(), limits)?;
+    if decoder.total_bytes() > limits.memory {
+        return Err(too_much_memory());
+    }
+    let mut allowed = Limits::no_limits();
+    allowed.max_alloc = Some(limits.memory);
+    decoder.set_limits(allowed).map_err(failed)?;
+    Ok(decoder)
+}
+
+fn failed(error: ImageError) -> AppError {
+    match error {
+        ImageError::Limits(_) => too_much_memory(),
+        other => broken(&other.to_string()),
+    }
+}
+
+fn too_much_memory() -> AppError {
+    AppError::TooLarge {
+        message: "Opening the picture takes more memory than is allowed.".to_owned(),
+        param: None,
+    }
 }
 
 fn check_size((width, height): (u32, u32), limits: &ImageLimits) -> Result<(), AppError> {
@@ -312,6 +344,27 @@ mod tests {
         [&jpeg[..2], &[0xFF, 0xE1], &length, &exif, &jpeg[2..]].concat()
     }
 
+    fn webp() -> Vec<u8> {
+        let mut bytes = Vec::new();
+        picture()
+            .write_to(&mut Cursor::new(&mut bytes), ImageFormat::WebP)
+            .expect("encodes");
+        bytes
+    }
+
+    fn pixels(stored: &EncodedImage) -> RgbImage {
+        image::load_from_memory(&stored.bytes)
+            .expect("decodes")
+            .into_rgb8()
+    }
+
+    #[test]
+    fn webps_are_stored_as_pngs() {
+        let stored = decode(&webp()).expect("decodes");
+        assert_eq!(stored.format, StoredFormat::Png);
+        assert_eq!(pixels(&stored), picture());
+    }
+
     #[test]
     fn pngs_keep_their_pixels() {
         let png = encode_png(&picture()).expect("encodes");
@@ -320,10 +373,7 @@ mod tests {
             (stored.width, stored.height, stored.format),
             (40, 20, StoredFormat::Png)
         );
-        let again = image::load_from_memory(&stored.bytes)
-            .expect("decodes")
-            .into_rgb8();
-        assert_eq!(again, picture());
+        assert_eq!(pixels(&stored), picture());
     }
 
     #[test]
@@ -341,9 +391,7 @@ mod tests {
         }
         // 6: turned by 90 degrees clockwise, so what was at the left edge is at the top.
         let stored = decode(&with_orientation(&jpeg, 6)).expect("decodes");
-        let upright = image::load_from_memory(&stored.bytes)
-            .expect("decodes")
-            .into_rgb8();
+        let upright = pixels(&stored);
         assert!(upright.get_pixel(10, 0)[0] < 40 && upright.get_pixel(10, 39)[0] > 200);
     }
 
@@ -351,10 +399,10 @@ mod tests {
     fn truncated_files_are_refused() {
         let png = encode_png(&picture()).expect("encodes");
         let jpeg = encode_jpeg(&picture()).expect("encodes");
-        for whole in [png, with_orientation(&jpeg, 1)] {
+        for whole in [png, with_orientation(&jpeg, 1), webp()] {
             assert!(decode(&whole).is_ok());
             for length in [
-                9,
+                16,
                 40,
                 whole.len() / 2,
                 whole.len() * 9 / 10,
@@ -378,6 +426,61 @@ mod tests {
         let crc = crc32(&png[12..29]);
         png[29..33].copy_from_slice(&crc.to_be_bytes());
         assert!(matches!(decode(&png), Err(AppError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_profile_that_unfolds_to_too_much_is_left_out() {
+        let png = encode_png(&picture()).expect("encodes");
+        let limits = ImageLimits::default();
+        let profile_bytes = |png: &[u8]| {
+            let mut decoder = open(png, ImageFormat::Png, &limits).expect("it opens");
+            let profile = decoder.icc_profile().expect("it can be read");
+            profile.map(|profile| profile.len())
+        };
+        let small = with_profile(&png, &zeros(10));
+        assert_eq!(profile_bytes(&small), Some(2581));
+        let bomb = with_profile(&png, &zeros(300_000));
+        assert!(bomb.len() < 1 << 19);
+        assert_eq!(profile_bytes(&bomb), None);
+        let stored = decode(&bomb).expect("the picture itself is fine");
+        assert_eq!(pixels(&stored), picture());
+    }
+
+    /// A PNG with a colour profile right behind its header.
+    fn with_profile(png: &[u8], compressed: &[u8]) -> Vec<u8> {
+        let chunk = [&b"iCCPx\0\0"[..], compressed].concat();
+        let length = (chunk.len() as u32 - 4).to_be_bytes();
+        let crc = crc32(&chunk).to_be_bytes();
+        [&png[..33], &length, &chunk, &crc, &png[33..]].concat()
+    }
+
+    /// A zlib stream of one zero and `repeats` times 258 more, each at 13 bits.
+    fn zeros(repeats: u32) -> Vec<u8> {
+        let mut bytes = vec![0x78, 0x01];
+        let (mut held, mut count) = (0_u8, 0);
+        // Huffman codes go in with their highest bit first.
+        let mut put = |code: u8, length: u32| {
+            for bit in (0..length).rev() {
+                held |= ((code >> bit) & 1) << count;
+                count += 1;
+                if count == 8 {
+                    bytes.push(held);
+                    (held, count) = (0, 0);
+                }
+            }
+        };
+        // The last block, with the fixed codes: a literal zero, then length 258 at distance 1.
+        put(0b110, 3);
+        put(0x30, 8);
+        for _ in 0..repeats {
+            put(0b1100_0101, 8);
+            put(0, 5);
+        }
+        put(0, 7);
+        put(0, (8 - (3 + 8 + 13 * repeats + 7) % 8) % 8);
+        let checksum = (((1 + 258 * repeats) % 65_521) << 16) | 1;
+        bytes.extend(checksum.to_be_bytes());
+        bytes
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

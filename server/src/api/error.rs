@@ -38,6 +38,9 @@ pub enum AppError {
     /// The route does not take this method.
     #[error("This address does not take that method; /api/openapi.json lists what it takes.")]
     MethodNotAllowed,
+    /// The body did not arrive in time.
+    #[error("The body took more than {} seconds to arrive; send it again.", .0.as_secs())]
+    TooSlow(Duration),
     /// Another answer of the chat is being written.
     #[error("An answer in this chat is still being written; wait for it or stop it first.")]
     Conflict,
@@ -91,6 +94,7 @@ impl AppError {
             Self::CrossOrigin(_) => (ErrorCode::CrossOrigin, None),
             Self::NotFound(_) => (ErrorCode::NotFound, None),
             Self::MethodNotAllowed => (ErrorCode::MethodNotAllowed, None),
+            Self::TooSlow(_) => (ErrorCode::TooSlow, None),
             Self::Conflict => (ErrorCode::Conflict, None),
             Self::TooLarge { param, .. } => (ErrorCode::TooLarge, *param),
             Self::UnsupportedImage => (ErrorCode::UnsupportedImage, None),
@@ -131,9 +135,17 @@ impl IntoResponse for AppError {
             }),
         )
             .into_response();
-        if let Self::Busy { retry_after } = self {
-            let seconds = HeaderValue::from(seconds(retry_after));
-            response.headers_mut().insert(header::RETRY_AFTER, seconds);
+        let headers = response.headers_mut();
+        match self {
+            Self::Busy { retry_after } => {
+                let seconds = HeaderValue::from(seconds(retry_after));
+                headers.insert(header::RETRY_AFTER, seconds);
+            }
+            // What is still to come of the body would be read as the next request.
+            Self::TooSlow(_) => {
+                headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            _ => {}
         }
         response
     }

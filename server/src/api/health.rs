@@ -23,7 +23,9 @@ pub(super) async fn readyz(
         LoadState::Ready(_) => {}
         LoadState::Loading => return Err(AppError::Unavailable("The model is still loading.")),
         LoadState::Failed(_) => {
-            return Err(AppError::Unavailable("The model could not be loaded."));
+            return Err(AppError::Unavailable(
+                "The model has failed; the server's log says why.",
+            ));
         }
     }
     match state.store.is_alive().await {

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use axum::{
     Json,
     extract::{FromRequest, Multipart, Request, State},
@@ -9,10 +11,13 @@ use fclm_core::wire::{ImageInfo, SegmentRequest, SegmentResponse};
 
 use super::{
     AppError, AppState, ErrorBody,
-    body::{Gathering, Id, JsonBody, in_time, read_body},
+    body::{Gathering, Id, JsonBody, discard, in_time, read_body},
     regions::check_prompts,
 };
 use crate::{engine::ImageSource, store::StoredImage};
+
+/// How soon an upload that was turned away is worth trying again.
+const RETRY_UPLOAD: Duration = Duration::from_secs(2);
 
 /// Stores a picture: the body itself, or the field `file` of a multipart form.
 ///
@@ -30,10 +35,11 @@ use crate::{engine::ImageSource, store::StoredImage};
     ),
     responses(
         (status = 201, body = ImageInfo),
+        (status = 408, body = ErrorBody, description = "the body took too long"),
         (status = 413, body = ErrorBody, description = "over a limit"),
         (status = 415, body = ErrorBody, description = "no picture that is taken"),
         (status = 422, body = ErrorBody, description = "broken"),
-        (status = 429, body = ErrorBody, description = "too much waits"),
+        (status = 429, body = ErrorBody, description = "too many uploads at a time"),
         (status = 507, body = ErrorBody, description = "the disk is full"),
     ),
 )]
@@ -41,6 +47,14 @@ pub(super) async fn upload(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<(StatusCode, Json<ImageInfo>), AppError> {
+    // Taken before anything of the body is kept, and held until the picture is stored.
+    let Ok(_place) = state.decoder.uploads.try_acquire() else {
+        let (parts, body) = request.into_parts();
+        discard(&parts.headers, body).await;
+        return Err(AppError::Busy {
+            retry_after: RETRY_UPLOAD,
+        });
+    };
     let limit = state.decoder.limits.bytes;
     let is_form = request
         .headers()

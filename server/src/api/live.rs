@@ -1,5 +1,6 @@
 use std::{
     collections::HashMap,
+    ops::Deref,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -7,10 +8,13 @@ use std::{
 };
 
 use fclm_core::wire::{FinishReason, RunEvent};
-use tokio::sync::{mpsc::UnboundedReceiver, watch};
+use tokio::{
+    sync::{mpsc::UnboundedReceiver, watch},
+    task::JoinHandle,
+};
 use tokio_util::task::TaskTracker;
 
-use super::AppError;
+use super::{AppError, trace::of_request};
 use crate::store::{Store, StoreError};
 
 /// Events that are stored in one step at most.
@@ -21,7 +25,16 @@ const BATCH: usize = 256;
 #[derive(Debug, Default)]
 pub(super) struct LiveRuns {
     runs: Mutex<HashMap<String, Arc<LiveRun>>>,
-    recorders: TaskTracker,
+    /// What must be stored before the server goes down.
+    tasks: TaskTracker,
+}
+
+/// The right to write a run. One that is given up before the run's last event, because its task
+/// ended early, ends the run as failed: neither its readers nor its chat wait for ever.
+#[derive(Debug)]
+pub(super) struct OpenRun {
+    runs: Arc<LiveRuns>,
+    run: Arc<LiveRun>,
 }
 
 /// A run that is being written, with its events so far.
@@ -39,9 +52,13 @@ impl LiveRuns {
     ///
     /// # Errors
     /// [`AppError::Conflict`] where another run of the chat is live.
-    pub(super) fn open(&self, run_id: &str, chat_id: &str) -> Result<Arc<LiveRun>, AppError> {
+    pub(super) fn open(self: &Arc<Self>, run_id: &str, chat_id: &str) -> Result<OpenRun, AppError> {
         let mut runs = self.lock();
-        if runs.values().any(|run| run.chat_id == chat_id) {
+        // A run leaves the map a moment after its readers have seen its last event.
+        if runs
+            .values()
+            .any(|run| run.chat_id == chat_id && !run.is_over())
+        {
             return Err(AppError::Conflict);
         }
         let run = Arc::new(LiveRun {
@@ -52,16 +69,14 @@ impl LiveRuns {
             count: watch::Sender::new(0),
         });
         runs.insert(run_id.to_owned(), Arc::clone(&run));
-        Ok(run)
+        Ok(OpenRun {
+            runs: Arc::clone(self),
+            run,
+        })
     }
 
     pub(super) fn get(&self, run_id: &str) -> Option<Arc<LiveRun>> {
         self.lock().get(run_id).cloned()
-    }
-
-    /// Takes a run out that never began, or that has ended.
-    pub(super) fn close(&self, run_id: &str) {
-        self.lock().remove(run_id);
     }
 
     /// Stops what is being written in a chat.
@@ -74,26 +89,47 @@ impl LiveRuns {
 
     /// Stores and publishes what the engine writes, on a task of its own.
     pub(super) fn record(
-        self: &Arc<Self>,
+        &self,
         store: Arc<Store>,
-        run: Arc<LiveRun>,
+        run: OpenRun,
         events: UnboundedReceiver<RunEvent>,
     ) {
-        let runs = Arc::clone(self);
-        self.recorders.spawn(async move {
-            run.record(&store, events).await;
-            runs.close(&run.id);
-        });
+        drop(self.spawn(async move { run.record(&store, events).await }));
+    }
+
+    /// Does what must come to its end even if the client leaves now, on a task of its own.
+    pub(super) fn spawn<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> JoinHandle<T> {
+        self.tasks.spawn(of_request(work))
     }
 
     /// Waits until everything that was being written is stored.
     pub(super) async fn finished(&self) {
-        self.recorders.close();
-        self.recorders.wait().await;
+        self.tasks.close();
+        self.tasks.wait().await;
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<LiveRun>>> {
         self.runs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Deref for OpenRun {
+    type Target = LiveRun;
+
+    fn deref(&self) -> &LiveRun {
+        &self.run
+    }
+}
+
+impl Drop for OpenRun {
+    fn drop(&mut self) {
+        if !self.run.is_over() {
+            self.run.publish(vec![left_unfinished()]);
+        }
+        self.runs.lock().remove(&self.run.id);
     }
 }
 
@@ -107,8 +143,7 @@ impl LiveRun {
         self.stop.store(true, Ordering::Relaxed);
     }
 
-    /// The events after the first `seen` ones; waits until there is one. Empty means that the
-    /// writer is gone without a last event.
+    /// The events after the first `seen` ones; waits until there is one.
     pub(super) async fn after(&self, seen: usize) -> Vec<RunEvent> {
         let mut count = self.count.subscribe();
         // An error means that nothing more will come.
@@ -142,8 +177,8 @@ impl LiveRun {
         let mut batch = Vec::new();
         loop {
             if events.recv_many(&mut batch, BATCH).await == 0 {
-                let why = AppError::Internal("the engine dropped a run".into());
-                batch.push(RunEvent::Error(why.to_wire()));
+                tracing::error!("the engine has dropped an answer");
+                batch.push(left_unfinished());
             }
             let new = joined(std::mem::take(&mut batch));
             let is_last = new.iter().any(RunEvent::is_last);
@@ -159,7 +194,7 @@ impl LiveRun {
                     return;
                 }
                 Err(error) => {
-                    tracing::error!(run = self.id, %error, "events could not be stored");
+                    tracing::error!(%error, "an answer's events could not be stored");
                     self.stop();
                     let error = AppError::from(error);
                     self.publish(vec![RunEvent::Error(error.to_wire())]);
@@ -171,6 +206,11 @@ impl LiveRun {
             }
         }
     }
+}
+
+fn left_unfinished() -> RunEvent {
+    let why = AppError::Internal("an answer was left unfinished".into());
+    RunEvent::Error(why.to_wire())
 }
 
 /// Joins pieces of text that came together.
@@ -193,12 +233,33 @@ mod tests {
 
     #[test]
     fn a_chat_has_one_live_run() {
-        let runs = LiveRuns::default();
-        runs.open("r1", "c1").expect("the first");
-        runs.open("r2", "c2").expect("another chat");
+        let runs = Arc::new(LiveRuns::default());
+        let first = runs.open("r1", "c1").expect("the first");
+        let _other = runs.open("r2", "c2").expect("another chat");
         assert!(matches!(runs.open("r3", "c1"), Err(AppError::Conflict)));
-        runs.close("r1");
-        runs.open("r3", "c1").expect("free again");
+        first.publish(vec![RunEvent::Done {
+            finish: FinishReason::Stop,
+        }]);
+        // Whoever has seen the end may ask at once, though the writer is still there.
+        let next = runs.open("r3", "c1").expect("free again");
+        assert!(matches!(runs.open("r4", "c1"), Err(AppError::Conflict)));
+        drop(next);
+        runs.open("r4", "c1").expect("free again");
+    }
+
+    async fn broken_writer(_: OpenRun) {
+        panic!("asked to");
+    }
+
+    #[tokio::test]
+    async fn a_run_whose_writer_is_gone_has_failed() {
+        let runs = Arc::new(LiveRuns::default());
+        let open = runs.open("r1", "c1").expect("the first");
+        let reader = runs.get("r1").expect("it is live");
+        assert!(runs.spawn(broken_writer(open)).await.is_err());
+        let events = reader.after(0).await;
+        assert!(matches!(events[..], [RunEvent::Error(_)]), "{events:?}");
+        assert!(runs.get("r1").is_none());
     }
 
     #[test]

@@ -1,6 +1,9 @@
+use std::sync::Arc;
+
 use axum::{Json, extract::State, http::StatusCode};
 use fclm_core::wire::{
-    MAX_TEXT, Message, Mode, PostMessage, PostedMessage, Region, Role, RunState,
+    MAX_REGIONS, MAX_TEXT, Message, Mode, PostMessage, PostedMessage, Region, Role, RunState,
+    mention,
 };
 use tokio::sync::mpsc;
 
@@ -8,11 +11,12 @@ use super::{
     AppError, AppState, ErrorBody,
     body::{Id, JsonBody},
     images::source,
-    regions::{MAX_REGIONS, check_regions},
+    regions::check_regions,
+    request_id,
 };
 use crate::{
     engine::Question,
-    store::{NewRun, new_id, now},
+    store::{NewRun, RegionChange, StoreError, new_id, now},
 };
 
 /// How the interface names a region in a text.
@@ -47,11 +51,26 @@ pub(super) async fn post(
             param: Some("text"),
         });
     }
-    let chat = state.store.chat_head(&chat_id).await?;
+    loop {
+        // Each time that this fails another request has succeeded, so it comes to an end.
+        if let Some(posted) = ask(&state, &chat_id, &request).await? {
+            return Ok((StatusCode::ACCEPTED, Json(posted)));
+        }
+    }
+}
+
+/// Stores the question and asks it; none where the chat's regions were changed meanwhile, so that
+/// the numbers in the question may mean other regions than it was checked for.
+async fn ask(
+    state: &AppState,
+    chat_id: &str,
+    request: &PostMessage,
+) -> Result<Option<PostedMessage>, AppError> {
+    let chat = state.store.chat_head(chat_id).await?;
     let image = state.store.image(&chat.image_id).await?;
-    let held = state.store.regions(&chat_id).await?;
+    let seen = state.store.regions(chat_id).await?;
     let changes = !request.regions.is_empty();
-    let regions = merged(held, request.regions)?;
+    let regions = merged(seen.clone(), &request.regions)?;
     if changes {
         check_regions(&regions, image.width, image.height)?;
     }
@@ -61,7 +80,7 @@ pub(super) async fn post(
 
     let permit = state.engine.reserve()?;
     let run_id = new_id();
-    let live = state.runs.open(&run_id, &chat_id)?;
+    let live = state.runs.open(&run_id, chat_id)?;
     let question = Message {
         id: new_id(),
         role: Role::User,
@@ -87,7 +106,8 @@ pub(super) async fn post(
         ..question.clone()
     };
     let for_engine = Question {
-        chat_id: chat_id.clone(),
+        request_id: request_id(),
+        chat_id: chat_id.to_owned(),
         image: source(&image),
         mode: request.mode,
         text,
@@ -98,36 +118,36 @@ pub(super) async fn post(
     };
     let new = NewRun {
         run_id: run_id.clone(),
-        chat_id,
+        chat_id: chat_id.to_owned(),
         question: question.clone(),
         answer: answer.clone(),
-        regions: changes.then_some(regions),
+        regions: changes.then_some(RegionChange { seen, new: regions }),
     };
+    let (store, runs) = (Arc::clone(&state.store), Arc::clone(&state.runs));
     // A task of its own, so that a client that leaves now cannot leave a stored run unasked.
-    tokio::spawn(async move {
-        if let Err(error) = state.store.begin_run(&new).await {
-            state.runs.close(&new.run_id);
-            return Err(AppError::from(error));
-        }
+    let begun = state.runs.spawn(async move {
+        store.begin_run(&new).await?;
         let (events, written) = mpsc::unbounded_channel();
         permit.submit(for_engine, live.stop_flag(), events);
-        state.runs.record(state.store, live, written);
-        Ok(())
-    })
-    .await
-    .map_err(|failed| AppError::Internal(Box::new(failed)))??;
-    Ok((
-        StatusCode::ACCEPTED,
-        Json(PostedMessage {
+        runs.record(store, live, written);
+        Ok::<_, StoreError>(())
+    });
+    let begun = begun
+        .await
+        .map_err(|failed| AppError::Internal(Box::new(failed)))?;
+    match begun {
+        Ok(()) => Ok(Some(PostedMessage {
             message: question,
             answer,
             run_id,
-        }),
-    ))
+        })),
+        Err(StoreError::Changed) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The chat's regions with those that came along; the same id replaces.
-fn merged(mut held: Vec<Region>, new: Vec<Region>) -> Result<Vec<Region>, AppError> {
+fn merged(mut held: Vec<Region>, new: &[Region]) -> Result<Vec<Region>, AppError> {
     if new.len() > MAX_REGIONS {
         return Err(AppError::TooLarge {
             message: format!(
@@ -139,14 +159,14 @@ fn merged(mut held: Vec<Region>, new: Vec<Region>) -> Result<Vec<Region>, AppErr
     }
     for region in new {
         match held.iter_mut().find(|other| other.id == region.id) {
-            Some(other) => *other = region,
-            None => held.push(region),
+            Some(other) => other.clone_from(region),
+            None => held.push(region.clone()),
         }
     }
     Ok(held)
 }
 
-/// Writes `@k` for each `<region:ID>`.
+/// Writes `@k` for each `<region:ID>`, with a space wherever it would join a word.
 fn with_numbers(text: &str, regions: &[Region]) -> Result<String, AppError> {
     let mut numbered = String::with_capacity(text.len());
     let mut rest = text;
@@ -165,7 +185,13 @@ fn with_numbers(text: &str, regions: &[Region]) -> Result<String, AppError> {
                     "The text names a region that this chat does not hold.".to_owned(),
                 )
             })?;
+        if numbered.ends_with(mention::is_word) {
+            numbered.push(' ');
+        }
         numbered.push_str(&format!("@{}", index + 1));
+        if after.starts_with(mention::is_word) {
+            numbered.push(' ');
+        }
         rest = after;
     }
     numbered.push_str(rest);
@@ -193,16 +219,10 @@ fn regions_asked_about(
             numbers.push(index + 1);
         }
     }
-    for tail in text.split('@').skip(1) {
-        let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
-        if digits == 0 {
-            continue;
-        }
-        let number = tail[..digits].parse::<usize>().unwrap_or(usize::MAX);
-        if number == 0 || number > regions.len() {
+    for number in mention::mentions(text) {
+        if number > regions.len() {
             return Err(AppError::BadText(format!(
-                "The text names @{}, but this chat has {} regions.",
-                &tail[..digits.min(20)],
+                "The text names @{number}, but this chat has {} regions.",
                 regions.len(),
             )));
         }
@@ -249,6 +269,8 @@ mod tests {
         let regions = regions(&["a", "b"]);
         let text = with_numbers("Is <region:b> left of <region:a>?", &regions).expect("known");
         assert_eq!(text, "Is @2 left of @1?");
+        let text = with_numbers("see<region:a>2", &regions).expect("known");
+        assert_eq!(text, "see @1 2");
         assert!(with_numbers("<region:c>", &regions).is_err());
         assert!(with_numbers("<region:a", &regions).is_err());
     }
@@ -260,13 +282,10 @@ mod tests {
         let about = regions_asked_about("@2 or @3?", &ids, &regions).expect("known");
         assert_eq!(about, [3, 2]);
         assert!(regions_asked_about("@4", &[], &regions).is_err());
-        assert!(regions_asked_about("@0", &[], &regions).is_err());
-        assert!(regions_asked_about("@99999999999999999999999", &[], &regions).is_err());
-        assert!(
-            regions_asked_about("a@b", &[], &regions)
-                .expect("no number")
-                .is_empty()
-        );
+        for plain in ["a@b", "me@5.org", "@0", "@99999999999999999999999"] {
+            let about = regions_asked_about(plain, &[], &regions).expect("plain text");
+            assert!(about.is_empty(), "{plain}");
+        }
     }
 
     #[test]

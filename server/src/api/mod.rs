@@ -22,7 +22,9 @@ mod security;
 mod site;
 mod trace;
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use tokio::time::timeout;
 
 use self::{decode::PictureDecoder, live::LiveRuns, trace::request_id};
 pub use self::{
@@ -32,6 +34,9 @@ pub use self::{
     site::{Site, SiteError},
 };
 use crate::{engine::Engine, store::Store};
+
+/// How long the ends of answers may take to be stored and sent when the server goes down.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// What the routes share. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -55,18 +60,30 @@ impl AppState {
         }
     }
 
-    /// Lets what is being written go on for `grace`, ends the rest as failed, and waits until all
-    /// of it is stored.
-    pub async fn drain(&self, grace: Duration) {
+    /// Goes down in good order: requests and answers go on for `grace`, those that are left are
+    /// ended as failed, and the store is closed behind the last of them.
+    ///
+    /// `served` ends when no connection is left; what it gives is returned, or none where a
+    /// connection is still held at the end.
+    pub async fn drain<T>(&self, served: impl Future<Output = T>, grace: Duration) -> Option<T> {
         self.engine.close();
-        if tokio::time::timeout(grace, self.runs.finished())
-            .await
-            .is_err()
-        {
-            tracing::warn!("answers that took too long are ended");
-        }
+        let mut ending = pin!(async {
+            let served = served.await;
+            // Looked at last, because the last request may have begun a run.
+            self.runs.finished().await;
+            served
+        });
+        let ended = match timeout(grace, ending.as_mut()).await {
+            Ok(served) => Some(served),
+            Err(_) => {
+                tracing::warn!("requests and answers that take too long are ended");
+                // Answers end at once, and their readers are told so before they are cut off.
+                self.engine.abort();
+                timeout(LAST_WORDS, ending).await.ok()
+            }
+        };
         self.engine.abort();
-        self.runs.finished().await;
         self.store.close().await;
+        ended
     }
 }

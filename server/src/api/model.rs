@@ -20,6 +20,8 @@ pub(super) async fn show(State(state): State<AppState>) -> Result<Json<ModelInfo
         LoadState::Loading => Err(AppError::Unavailable(
             "The model is still loading; try again in a moment.",
         )),
-        LoadState::Failed(_) => Err(AppError::Unavailable("The model could not be loaded.")),
+        LoadState::Failed(_) => Err(AppError::Unavailable(
+            "The model has failed; the server's log says why.",
+        )),
     }
 }

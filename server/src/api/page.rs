@@ -34,7 +34,7 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
             Ok(found) => found,
             Err(never) => match never {},
         };
-        if found.status() != StatusCode::NOT_FOUND {
+        if is_file(found.status()) {
             let mut response = found.map(axum::body::Body::new);
             let caching = match is_named_by_content {
                 true => "public, max-age=31536000, immutable",
@@ -51,6 +51,18 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
         }
     }
     AppError::NotFound("address").into_response()
+}
+
+/// Whether the file service has answered from a file. Whatever else keeps it from one, such as a
+/// name that is longer than the system takes, means that there is none for this address.
+fn is_file(status: StatusCode) -> bool {
+    status.is_success()
+        || matches!(
+            status,
+            StatusCode::NOT_MODIFIED
+                | StatusCode::PRECONDITION_FAILED
+                | StatusCode::RANGE_NOT_SATISFIABLE
+        )
 }
 
 fn render(state: &AppState, request: &Request, status: StatusCode) -> Response {

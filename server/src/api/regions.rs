@@ -2,17 +2,13 @@ use std::collections::HashSet;
 
 use fclm_core::{
     mask::rle::Rle,
-    wire::{BoxPx, Region, SegmentRequest},
+    wire::{BoxPx, MAX_REGION_NAME, MAX_REGIONS, Region, SegmentRequest},
 };
 
 use super::AppError;
 
-/// Most regions of a chat.
-pub(super) const MAX_REGIONS: usize = 32;
 /// Most clicks of one request.
 const MAX_POINTS: usize = 64;
-/// Longest name of a region, in characters.
-const MAX_NAME: usize = 64;
 /// Longest id of a region, in bytes.
 const MAX_ID: usize = 64;
 
@@ -91,7 +87,7 @@ fn check_names(region: &Region) -> Result<(), (&'static str, &'static str)> {
     if region.id.is_empty() || region.id.len() > MAX_ID || !region.id.bytes().all(is_id) {
         return Err(("id", "its id must be 1 to 64 letters, digits, _ or -"));
     }
-    if region.name.chars().count() > MAX_NAME || region.name.chars().any(char::is_control) {
+    if region.name.chars().count() > MAX_REGION_NAME || region.name.chars().any(char::is_control) {
         return Err(("name", "its name must be one line of up to 64 characters"));
     }
     let is_color = region.color.strip_prefix('#').is_some_and(|digits| {
@@ -199,13 +195,24 @@ mod tests {
         assert!(refused(|region| region.score = Some(1.5)));
     }
 
+    fn named(length: usize) -> Region {
+        Region {
+            name: "é".repeat(length),
+            ..region("a")
+        }
+    }
+
     #[test]
     fn there_is_a_limit() {
-        let many: Vec<_> = (0..33).map(|k| region(&format!("r{k}"))).collect();
+        let many: Vec<_> = (0..=MAX_REGIONS)
+            .map(|k| region(&format!("r{k}")))
+            .collect();
         assert!(matches!(
             check_regions(&many, 6, 4),
             Err(AppError::TooLarge { .. })
         ));
-        check_regions(&many[..32], 6, 4).expect("as many as may be");
+        check_regions(&many[..MAX_REGIONS], 6, 4).expect("as many as may be");
+        check_regions(&[named(MAX_REGION_NAME)], 6, 4).expect("as long as may be");
+        assert!(check_regions(&[named(MAX_REGION_NAME + 1)], 6, 4).is_err());
     }
 }

@@ -49,24 +49,49 @@ pub fn openapi() -> utoipa::openapi::OpenApi {
 /// All routes, with everything that stands before them.
 pub fn router(state: AppState) -> Router {
     let (api, description) = described();
-    api.route("/api/openapi.json", get(async move || Json(description)))
+    let routes = api
+        .route("/api/openapi.json", get(async move || Json(description)))
         .route("/", get(page::show))
         .route("/c/{chat_id}", get(page::show))
         .fallback(page::fallback)
-        .method_not_allowed_fallback(async || AppError::MethodNotAllowed)
+        .method_not_allowed_fallback(async || AppError::MethodNotAllowed);
+    protected(routes).with_state(state)
+}
+
+/// Puts everything in front of the routes that each request goes through. What is added last is
+/// outermost: a panic's answer gets the headers too, and every answer is traced.
+fn protected<S: Clone + Send + Sync + 'static>(routes: Router<S>) -> Router<S> {
+    routes
         // Bodies are limited where they are read, so that the refusal is a typed one.
         .layer(DefaultBodyLimit::disable())
         .layer(CsrfLayer::new().with_rejection_response(|_| security::cross_site()))
         .layer(middleware::from_fn(security::check_host))
-        .layer(middleware::from_fn(security::add_headers))
         .layer(CatchPanicLayer::custom(trace::panicked))
+        .layer(middleware::from_fn(security::add_headers))
         .layer(middleware::from_fn(trace::trace))
-        .with_state(state)
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::{body::Body, http::Request};
+    use tower::ServiceExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered_like_every_error() {
+        let routes = Router::new().route("/", get(async || -> &'static str { panic!("asked to") }));
+        let request = Request::get("/")
+            .header("host", "localhost")
+            .body(Body::empty())
+            .expect("a request");
+        let answer = protected(routes).oneshot(request).await.expect("an answer");
+        assert_eq!(answer.status().as_u16(), 500);
+        for name in ["content-security-policy", "x-frame-options", "x-request-id"] {
+            assert!(answer.headers().contains_key(name), "{name}");
+        }
+        assert_eq!(answer.headers()["cache-control"], "no-store");
+    }
 
     #[test]
     fn every_route_is_described() {

@@ -88,7 +88,7 @@ async fn ended_events(state: &AppState, id: &str) -> Result<Vec<RunEvent>, AppEr
         // Its last events could not be stored. Trying again here mends it once there is room.
         let interrupted = state.store.fail_run(id).await;
         if let Err(error) = &interrupted {
-            tracing::warn!(run = id, %error, "an interrupted run cannot be closed");
+            tracing::warn!(%error, "an interrupted run cannot be closed");
         }
         events = state.store.events(id).await?;
         if !events.last().is_some_and(RunEvent::is_last) {

@@ -22,6 +22,19 @@ pub(super) fn request_id() -> Option<String> {
     REQUEST_ID.try_with(Clone::clone).ok()
 }
 
+/// Work of the request that outlives it, on a task of its own: its errors and its lines in the
+/// log go on naming the request.
+pub(super) fn of_request<F: Future>(work: F) -> impl Future<Output = F::Output> {
+    let id = request_id();
+    let named = async move {
+        match id {
+            Some(id) => REQUEST_ID.scope(id, work).await,
+            None => work.await,
+        }
+    };
+    named.in_current_span()
+}
+
 /// Gives the request an id and logs what became of it. The log names route patterns, never paths:
 /// the ids in paths are what protects chats.
 pub(super) async fn trace(request: Request, next: Next) -> Response {
@@ -52,4 +65,20 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
         .or_else(|| panic.downcast_ref::<String>().cloned())
         .unwrap_or_default();
     AppError::Internal(format!("panic: {text}").into()).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn work_on_another_task_still_names_its_request() {
+        let task = REQUEST_ID
+            .scope("r".to_owned(), async {
+                tokio::spawn(of_request(async { request_id() }))
+            })
+            .await;
+        assert_eq!(task.await.expect("it ends").as_deref(), Some("r"));
+        assert_eq!(of_request(async { request_id() }).await, None);
+    }
 }

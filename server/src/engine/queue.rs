@@ -1,5 +1,6 @@
 use std::{
     collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
     path::PathBuf,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
@@ -9,13 +10,22 @@ use std::{
     time::Duration,
 };
 
-use fclm_core::wire::{MaskRle, Mode, ModelInfo, RegionMask, RunEvent, SegmentRequest};
+use fclm_core::wire::{
+    ApiError, ErrorCode, MaskRle, Mode, ModelInfo, RegionMask, RunEvent, SegmentRequest,
+};
 use tokio::sync::{mpsc::UnboundedSender, oneshot, watch};
 
 use super::{
     backend::{Backend, BackendError},
-    worker::Worker,
+    worker::{Worker, panic_text},
 };
+
+/// What answers end with when the server goes down.
+pub(super) const WENT_DOWN: &str =
+    "The server went down while this answer was being written; ask again.";
+/// What answers end with when the engine's thread fails.
+const BROKE_DOWN: &str =
+    "The model broke down while this answer was being written; the server's log says why.";
 
 /// What the engine may hold.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +97,8 @@ pub struct ImageSource {
 /// A question to the model.
 #[derive(Debug, Clone)]
 pub struct Question {
+    /// The request that asks, by which the log is searched when the answer fails.
+    pub request_id: Option<String>,
     /// The chat; what it computed before is used again.
     pub chat_id: String,
     /// The picture.
@@ -115,6 +127,16 @@ impl Job {
     /// Sends an event; whoever listens may be gone, the run goes on without.
     pub(super) fn send(&self, event: RunEvent) {
         let _ = self.events.send(event);
+    }
+
+    /// Ends the answer as failed.
+    pub(super) fn fail(&self, code: ErrorCode, message: &str) {
+        self.send(RunEvent::Error(ApiError {
+            code,
+            message: message.to_owned(),
+            param: None,
+            request_id: self.question.request_id.clone(),
+        }));
     }
 }
 
@@ -216,15 +238,7 @@ impl Engine {
         let for_thread = Arc::clone(&shared);
         thread::Builder::new()
             .name("engine".to_owned())
-            .spawn(move || match load() {
-                Ok(backend) => {
-                    announce.send_replace(LoadState::Ready(Arc::new(backend.info())));
-                    Worker::new(backend, options, for_thread).run();
-                }
-                Err(why) => {
-                    announce.send_replace(LoadState::Failed(why));
-                }
-            })?;
+            .spawn(move || load_and_work(load, options, for_thread, &announce))?;
         Ok(Self {
             inner: Arc::new(Inner {
                 shared,
@@ -245,6 +259,17 @@ impl Engine {
         match load.wait_for(|state| *state != LoadState::Loading).await {
             Ok(state) => state.clone(),
             Err(_) => LoadState::Failed("the model's thread ended while loading".to_owned()),
+        }
+    }
+
+    /// Waits until the model can answer no more, and says why. A thread that ends in good order
+    /// has not failed.
+    pub async fn failed(&self) -> String {
+        let mut load = self.inner.load.clone();
+        let failed = load.wait_for(|state| matches!(state, LoadState::Failed(_)));
+        match failed.await.map(|state| state.clone()) {
+            Ok(LoadState::Failed(why)) => why,
+            _ => std::future::pending().await,
         }
     }
 
@@ -346,14 +371,20 @@ impl Permit {
             return;
         };
         let shared = &engine.inner.shared;
-        let mut state = shared.lock();
-        state.reserved -= 1;
-        state.waiting.push_back(Job {
+        let job = Job {
             question,
             stop,
             events,
             told: None,
-        });
+        };
+        let mut state = shared.lock();
+        state.reserved -= 1;
+        if state.aborting {
+            // The thread may have looked at the queue for the last time.
+            job.fail(ErrorCode::Unavailable, WENT_DOWN);
+            return;
+        }
+        state.waiting.push_back(job);
         state.tell_places();
         drop(state);
         shared.wake.notify_all();
@@ -365,5 +396,40 @@ impl Drop for Permit {
         if let Some(engine) = self.engine.take() {
             engine.inner.shared.lock().reserved -= 1;
         }
+    }
+}
+
+/// What the thread does. Where it panics, everybody who waits for it is told.
+fn load_and_work<B: Backend>(
+    load: impl FnOnce() -> Result<B, String>,
+    options: EngineOptions,
+    shared: Arc<Shared>,
+    announce: &watch::Sender<LoadState>,
+) {
+    let load = || -> Result<(B, ModelInfo), String> {
+        let backend = load()?;
+        let info = backend.info();
+        Ok((backend, info))
+    };
+    let loaded = catch_unwind(AssertUnwindSafe(load)).unwrap_or_else(|panic| {
+        Err(format!(
+            "loading the model panicked: {}",
+            panic_text(&*panic)
+        ))
+    });
+    let (backend, info) = match loaded {
+        Ok(loaded) => loaded,
+        Err(why) => {
+            announce.send_replace(LoadState::Failed(why));
+            return;
+        }
+    };
+    announce.send_replace(LoadState::Ready(Arc::new(info)));
+    let mut worker = Worker::new(backend, options, shared);
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| worker.run())) {
+        let why = format!("the model's thread panicked: {}", panic_text(&*panic));
+        // Announced first, so that whoever hears the end of an answer finds the model gone.
+        announce.send_replace(LoadState::Failed(why));
+        worker.end_all(ErrorCode::Internal, BROKE_DOWN);
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use fclm_core::{
     mask::Mask,
-    wire::{ApiError, ErrorCode, FinishReason, MaskRle, RegionMask, RunEvent, Usage},
+    wire::{ErrorCode, FinishReason, MaskRle, RegionMask, RunEvent, Usage},
 };
 use image::{ImageReader, RgbImage};
 use sha2::{Digest, Sha256};
@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{
     backend::{Backend, BackendError, Prompt, PromptRegion, Step},
     cache::Lru,
-    queue::{EngineOptions, ImageSource, Job, Question, SegmentJob, Shared},
+    queue::{EngineOptions, ImageSource, Job, Question, SegmentJob, Shared, WENT_DOWN},
 };
 
 /// Decoded pictures that are kept for the next region, in bytes.
@@ -81,13 +81,14 @@ impl<B: Backend> Worker<B> {
         }
     }
 
-    pub(super) fn run(mut self) {
+    /// Works until it is told to end.
+    pub(super) fn run(&mut self) {
         loop {
             match self.next_turn() {
                 Turn::Segment(job) => self.segment(job),
                 Turn::Admit(job) => self.admit(job),
                 Turn::Write => {}
-                Turn::End => return self.end_all(),
+                Turn::End => return self.end_all(ErrorCode::Unavailable, WENT_DOWN),
             }
             self.write_round();
         }
@@ -188,24 +189,16 @@ impl<B: Backend> Worker<B> {
         state.answer_time = (state.answer_time * 3 + started.elapsed()) / 4;
     }
 
-    fn end_all(self) {
+    /// Ends every answer as failed; nothing is taken any more.
+    pub(super) fn end_all(&mut self, code: ErrorCode, message: &str) {
         let mut state = self.shared.lock();
+        state.aborting = true;
         let waiting = std::mem::take(&mut state.waiting);
         state.segments.clear();
         drop(state);
-        for job in self
-            .active
-            .into_iter()
-            .map(|active| active.job)
-            .chain(waiting)
-        {
-            job.send(RunEvent::Error(ApiError {
-                code: ErrorCode::Unavailable,
-                message: "The server went down while this answer was being written; ask again."
-                    .to_owned(),
-                param: None,
-                request_id: None,
-            }));
+        let active = self.active.drain(..).map(|active| active.job);
+        for job in active.chain(waiting) {
+            job.fail(code, message);
         }
     }
 }
@@ -349,7 +342,7 @@ fn guarded<T>(compute: impl FnOnce() -> Result<T, BackendError>) -> Result<T, Ba
     })
 }
 
-fn panic_text(panic: &(dyn Any + Send)) -> &str {
+pub(super) fn panic_text(panic: &(dyn Any + Send)) -> &str {
     panic
         .downcast_ref::<&str>()
         .copied()
@@ -358,20 +351,16 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 }
 
 fn fail(job: &Job, error: BackendError) {
-    let (code, message) = match error {
-        BackendError::Refused { code, message } => (code, message),
+    match error {
+        BackendError::Refused { code, message } => job.fail(code, &message),
         BackendError::Failed(why) => {
-            tracing::error!(chat = job.question.chat_id, %why, "an answer failed");
+            // By the request's id, because a chat's id opens the chat.
+            let request = job.question.request_id.as_deref();
+            tracing::error!(request, %why, "an answer failed");
             let message = "The model failed on this question; the server's log says why.";
-            (ErrorCode::Internal, message.to_owned())
+            job.fail(ErrorCode::Internal, message);
         }
-    };
-    job.send(RunEvent::Error(ApiError {
-        code,
-        message,
-        param: None,
-        request_id: None,
-    }));
+    }
 }
 
 /// The first eight bytes of the SHA-256 over length-prefixed parts.

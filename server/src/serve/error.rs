@@ -28,7 +28,7 @@ pub enum ServeError {
     /// The built page cannot be used.
     #[error(transparent)]
     Site(#[from] SiteError),
-    /// The model cannot be loaded.
+    /// The model cannot be loaded, or has broken down.
     #[error("{0}")]
     Model(String),
     /// The listener failed.

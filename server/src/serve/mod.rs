@@ -10,7 +10,12 @@ use std::{
     time::Duration,
 };
 
-use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
+use tokio::{
+    net::TcpListener,
+    sync::oneshot,
+    task::JoinHandle,
+    time::{Instant, interval_at},
+};
 
 pub use self::{
     error::ServeError,
@@ -22,8 +27,8 @@ use crate::{
     store::Store,
 };
 
-/// How long connections may take to send what is left when the server goes down.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How often unused uploads are looked for.
+const SWEEP: Duration = Duration::from_secs(3600);
 
 /// How the server runs.
 #[derive(Debug, Clone)]
@@ -36,7 +41,7 @@ pub struct ServeOptions {
     pub site: Option<PathBuf>,
     /// What a picture may be at most.
     pub images: ImageLimits,
-    /// How long answers may go on being written after the server was told to end.
+    /// How long requests and answers may go on after the server was told to end.
     pub grace: Duration,
 }
 
@@ -89,13 +94,14 @@ impl Server {
             addr: options.addr,
             source,
         })?;
+        let sweeping = tokio::spawn(sweep(Arc::clone(&store)));
         let state = AppState::new(store, engine.clone(), site, options.images);
         let (end, ended) = oneshot::channel::<()>();
         let grace = options.grace;
         let serving = tokio::spawn(async move {
             let app = router(state.clone());
             let (stop_accepting, stopped) = oneshot::channel::<()>();
-            let mut accepting = tokio::spawn(
+            let accepting = tokio::spawn(
                 axum::serve(listener, app)
                     .with_graceful_shutdown(async {
                         // Dropping the sender says the same as sending.
@@ -105,14 +111,15 @@ impl Server {
             );
             let _ = ended.await;
             drop(stop_accepting);
-            state.drain(grace).await;
-            // Streams have had their last event; whoever still holds a connection is cut off.
-            match tokio::time::timeout(LAST_WORDS, &mut accepting).await {
-                Ok(ended) => ended.unwrap_or_else(|failed| Err(std::io::Error::other(failed))),
-                Err(_) => {
-                    accepting.abort();
-                    Ok(())
-                }
+            sweeping.abort();
+            let cut_off = accepting.abort_handle();
+            let served = state.drain(accepting, grace).await;
+            // Streams have had their last event; nobody waits for who still holds a connection.
+            cut_off.abort();
+            match served {
+                Some(Ok(served)) => served,
+                Some(Err(failed)) => Err(std::io::Error::other(failed)),
+                None => Ok(()),
             }
         });
         Ok(Self {
@@ -133,8 +140,13 @@ impl Server {
         self.engine.loaded().await
     }
 
-    /// Takes no new connection, lets answers be finished for the time that the options give, and
-    /// stores everything.
+    /// Waits until the model can answer no more, and says why.
+    pub async fn failed(&self) -> String {
+        self.engine.failed().await
+    }
+
+    /// Takes no new connection, lets requests and answers be finished for the time that the
+    /// options give, and stores everything.
     ///
     /// # Errors
     /// Where the listener failed.
@@ -147,14 +159,16 @@ impl Server {
     }
 }
 
-/// Serves until SIGTERM or ctrl-c, then goes down in good order.
+/// Serves until SIGTERM, ctrl-c or the model's failure, then goes down in good order. From here on
+/// the process's panics go into its log.
 ///
 /// # Errors
-/// Where it cannot start, or the model cannot be loaded.
+/// Where it cannot start, or the model cannot be loaded or breaks down.
 pub async fn serve(options: ServeOptions, engine: Engine) -> Result<(), ServeError> {
+    log_panics();
     let server = Server::start(options, engine).await?;
     tracing::info!(address = %server.addr(), "listening on http://{}", server.addr());
-    let loading = async {
+    let failing = async {
         match server.loaded().await {
             LoadState::Failed(why) => why,
             LoadState::Ready(info) => {
@@ -163,13 +177,13 @@ pub async fn serve(options: ServeOptions, engine: Engine) -> Result<(), ServeErr
                     parameters = info.parameters,
                     "model loaded"
                 );
-                std::future::pending().await
+                server.failed().await
             }
             LoadState::Loading => std::future::pending().await,
         }
     };
     let failed = tokio::select! {
-        why = loading => Some(why),
+        why = failing => Some(why),
         () = told_to_end() => None,
     };
     tracing::info!("going down");
@@ -178,6 +192,27 @@ pub async fn serve(options: ServeOptions, engine: Engine) -> Result<(), ServeErr
         Some(why) => Err(ServeError::Model(why)),
         None => Ok(()),
     }
+}
+
+/// Removes uploads that nobody asks about, for as long as the server runs.
+async fn sweep(store: Arc<Store>) {
+    // The store has swept when it was opened.
+    let mut hours = interval_at(Instant::now() + SWEEP, SWEEP);
+    loop {
+        hours.tick().await;
+        if let Err(error) = store.sweep_images().await {
+            tracing::warn!(%error, "unused pictures stay for another hour");
+        }
+    }
+}
+
+/// Writes panics like everything else, with the request that they happened in.
+fn log_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map(ToString::to_string);
+        let text = panic.payload_as_str().unwrap_or("without a text");
+        tracing::error!(place, text, "panicked");
+    }));
 }
 
 async fn told_to_end() {

@@ -49,17 +49,7 @@ impl Store {
     pub async fn create_chat(&self, title: &str, image_id: &str) -> Result<Chat, StoreError> {
         let image = self.image(image_id).await?;
         let (id, created_at) = (new_id(), now());
-        sqlx::query(
-            "INSERT INTO chats (id, title, image_id, created_at, updated_at)
-             VALUES (?, ?, ?, ?, ?)",
-        )
-        .bind(&id)
-        .bind(title)
-        .bind(image_id)
-        .bind(&created_at)
-        .bind(&created_at)
-        .execute(&self.writer)
-        .await?;
+        self.insert_chat(&id, title, image_id, &created_at).await?;
         let title = title.to_owned();
         let image = image.info();
         Ok(Chat {
@@ -70,6 +60,34 @@ impl Store {
             messages: Vec::new(),
             created_at,
         })
+    }
+
+    async fn insert_chat(
+        &self,
+        id: &str,
+        title: &str,
+        image_id: &str,
+        created_at: &str,
+    ) -> Result<(), StoreError> {
+        let inserted = sqlx::query(
+            "INSERT INTO chats (id, title, image_id, created_at, updated_at)
+             VALUES (?, ?, ?, ?, ?)",
+        )
+        .bind(id)
+        .bind(title)
+        .bind(image_id)
+        .bind(created_at)
+        .bind(created_at)
+        .execute(&self.writer)
+        .await;
+        match inserted {
+            Ok(_) => Ok(()),
+            // The image has gone, with its last chat, since the caller saw it.
+            Err(sqlx::Error::Database(error)) if error.is_foreign_key_violation() => {
+                Err(StoreError::Missing("image"))
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The newest chats, newest first.
@@ -199,7 +217,7 @@ impl Store {
     }
 }
 
-async fn read_regions(
+pub(super) async fn read_regions(
     connection: &mut SqliteConnection,
     chat_id: &str,
 ) -> Result<Vec<Region>, StoreError> {
@@ -315,4 +333,18 @@ pub(super) fn name<T: Serialize>(value: &T) -> Result<String, StoreError> {
 pub(super) fn parse<T: DeserializeOwned>(name: &str) -> Result<T, StoreError> {
     serde_json::from_value(serde_json::Value::String(name.to_owned()))
         .map_err(StoreError::damaged("name"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_chat_cannot_be_about_an_image_that_has_just_gone() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Store::open(dir.path()).await.expect("the store opens");
+        let late = store.insert_chat("c", "title", "gone", &now()).await;
+        assert!(matches!(late, Err(StoreError::Missing("image"))));
+        assert!(store.chats().await.expect("there").is_empty());
+    }
 }

@@ -9,6 +9,9 @@ pub enum StoreError {
     /// No such row.
     #[error("there is no such {0}")]
     Missing(&'static str),
+    /// Regions are no longer what a change of them was made from.
+    #[error("the chat's regions were changed meanwhile")]
+    Changed,
     /// Nothing more fits on the disk.
     #[error("the disk that holds the data directory is full")]
     Full,

@@ -162,7 +162,10 @@ impl Store {
     }
 
     /// Removes images that no chat uses and that are older than a day, and files without a row.
-    pub(super) async fn sweep_images(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// When the database or the file system fails.
+    pub async fn sweep_images(&self) -> Result<(), StoreError> {
         let _guard = self.files.guard.lock().await;
         let cutoff = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(UNUSED_HOURS);
         sqlx::query(
@@ -254,5 +257,27 @@ mod tests {
             store.image(&second.id).await,
             Err(StoreError::Missing("image"))
         ));
+    }
+
+    #[tokio::test]
+    async fn what_no_chat_uses_goes_after_a_day() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Arc::new(Store::open(dir.path()).await.expect("the store opens"));
+        let unused = store.put_image(encoded(b"unused")).await.expect("stored");
+        let used = store.put_image(encoded(b"used")).await.expect("stored");
+        store.create_chat("a", &used.id).await.expect("created");
+        store.sweep_images().await.expect("swept");
+        assert!(unused.path.exists());
+
+        sqlx::query("UPDATE images SET created_at = '2020-01-01T00:00:00.000Z'")
+            .execute(&store.writer)
+            .await
+            .expect("changed");
+        let fresh = store.put_image(encoded(b"fresh")).await.expect("stored");
+        store.sweep_images().await.expect("swept");
+        assert!(!unused.path.exists());
+        assert!(used.path.exists() && fresh.path.exists());
+        let gone = store.image(&unused.id).await;
+        assert!(matches!(gone, Err(StoreError::Missing("image"))));
     }
 }

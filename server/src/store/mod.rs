@@ -12,7 +12,8 @@ mod images;
 mod runs;
 
 use std::{
-    fs::{File, TryLockError},
+    fs::{DirBuilder, File, TryLockError},
+    os::unix::fs::DirBuilderExt,
     path::Path,
     time::Duration,
 };
@@ -27,11 +28,13 @@ pub use self::{
     chats::ChatHead,
     error::StoreError,
     images::{EncodedImage, StoredFormat, StoredImage},
-    runs::{NewRun, RunRow},
+    runs::{NewRun, RegionChange, RunRow},
 };
 
 /// How long a statement waits for another one's lock.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Chats are their owner's: nobody else on the machine may look into the directory.
+const PRIVATE: u32 = 0o700;
 
 /// The database and the image files of one data directory.
 ///
@@ -46,14 +49,18 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the data directory, creating it where it is missing, brings the schema up to date,
+    /// Opens the data directory, creating it for its owner only where it is missing, brings the schema up to date,
     /// and marks runs that the previous process left unfinished as failed.
     ///
     /// # Errors
     /// When the directory cannot be written, is in use by another server, or holds a database of
     /// a newer version.
     pub async fn open(dir: &Path) -> Result<Self, StoreError> {
-        std::fs::create_dir_all(dir).map_err(|e| StoreError::io("create", dir, e))?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(PRIVATE)
+            .create(dir)
+            .map_err(|e| StoreError::io("create", dir, e))?;
         let lock = lock_directory(dir)?;
         let files = ImageFiles::open(&dir.join("images"))?;
         let options = SqliteConnectOptions::new()
@@ -128,6 +135,8 @@ pub(crate) fn now() -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
 
     #[tokio::test]
@@ -142,6 +151,18 @@ mod tests {
         Store::open(dir.path())
             .await
             .expect("the directory is free again");
+    }
+
+    #[tokio::test]
+    async fn a_new_directory_is_private() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let data = dir.path().join("fclm").join("data");
+        let _store = Store::open(&data).await.expect("the store opens");
+        let mode = std::fs::metadata(&data)
+            .expect("there")
+            .permissions()
+            .mode();
+        assert_eq!(mode & 0o777, PRIVATE);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use sqlx::SqliteConnection;
 
 use super::{
     Store, StoreError,
-    chats::{insert_message, name, parse, touch, write_regions},
+    chats::{insert_message, name, parse, read_regions, touch, write_regions},
     now,
 };
 
@@ -20,8 +20,17 @@ pub struct NewRun {
     pub question: Message,
     /// The answer, still empty.
     pub answer: Message,
-    /// The chat's regions from now on, where the question changes them.
-    pub regions: Option<Vec<Region>>,
+    /// What becomes of the chat's regions, where the question changes them.
+    pub regions: Option<RegionChange>,
+}
+
+/// A change of a chat's regions.
+#[derive(Debug, Clone)]
+pub struct RegionChange {
+    /// The regions that the change was made from.
+    pub seen: Vec<Region>,
+    /// The regions from now on.
+    pub new: Vec<Region>,
 }
 
 /// A run as it is stored.
@@ -40,7 +49,8 @@ impl Store {
     /// caller lets one run per chat live; it is closed as failed first.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] where the chat is gone.
+    /// [`StoreError::Missing`] where the chat is gone, and [`StoreError::Changed`] where its
+    /// regions are no longer those that the change was made from.
     pub async fn begin_run(&self, run: &NewRun) -> Result<(), StoreError> {
         let mut change = self.writer.begin().await?;
         touch(&mut change, &run.chat_id).await?;
@@ -53,8 +63,11 @@ impl Store {
         if let Some(open) = open {
             fail_run(&mut change, &open).await?;
         }
-        if let Some(regions) = &run.regions {
-            write_regions(&mut change, &run.chat_id, regions).await?;
+        if let Some(RegionChange { seen, new }) = &run.regions {
+            if read_regions(&mut change, &run.chat_id).await? != *seen {
+                return Err(StoreError::Changed);
+            }
+            write_regions(&mut change, &run.chat_id, new).await?;
         }
         insert_message(&mut change, &run.chat_id, &run.question).await?;
         insert_message(&mut change, &run.chat_id, &run.answer).await?;
@@ -121,7 +134,7 @@ impl Store {
             .collect()
     }
 
-    /// Closes a run that nobody writes any more as failed.
+    /// Closes a run that nobody writes any more as failed; one that is over stays as it is.
     ///
     /// # Errors
     /// When the disk is full or fails.
@@ -154,6 +167,15 @@ impl Store {
 }
 
 async fn fail_run(change: &mut SqliteConnection, run_id: &str) -> Result<(), StoreError> {
+    let state: Option<String> = sqlx::query_scalar("SELECT state FROM runs WHERE id = ?")
+        .bind(run_id)
+        .fetch_optional(&mut *change)
+        .await?;
+    let state: RunState = parse(&state.ok_or(StoreError::Missing("run"))?)?;
+    // Whoever looked before this transaction began may have been overtaken.
+    if !matches!(state, RunState::Queued | RunState::Running) {
+        return Ok(());
+    }
     let last: i64 =
         sqlx::query_scalar("SELECT COALESCE(MAX(seq), 0) FROM run_events WHERE run_id = ?")
             .bind(run_id)
@@ -380,6 +402,61 @@ mod tests {
         assert_eq!(chat.messages[1].run_state, Some(RunState::Failed));
         let events = store.events(&run.run_id).await.expect("there");
         assert!(events.last().is_some_and(RunEvent::is_last));
+    }
+
+    #[tokio::test]
+    async fn a_run_is_closed_once() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Arc::new(Store::open(dir.path()).await.expect("the store opens"));
+        let run = begin(&store).await;
+        for _ in 0..2 {
+            store.fail_run(&run.run_id).await.expect("closed");
+        }
+        let events = store.events(&run.run_id).await.expect("there");
+        assert!(matches!(events[..], [RunEvent::Error(_)]), "{events:?}");
+        let nobody = store.fail_run("none").await;
+        assert!(matches!(nobody, Err(StoreError::Missing("run"))));
+    }
+
+    #[tokio::test]
+    async fn regions_that_changed_meanwhile_are_not_overwritten() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Arc::new(Store::open(dir.path()).await.expect("the store opens"));
+        let first = begin(&store).await;
+        let region = |id: &str| -> Region {
+            let json = serde_json::json!({
+                "id": id, "name": "", "color": "#000000",
+                "mask": { "size": [1, 1], "counts": [0, 1] }, "score": 0.1,
+            });
+            serde_json::from_value(json).expect("a region")
+        };
+        let chat_id = &first.chat_id;
+        let ask = |seen: &[Region], new: &[Region]| NewRun {
+            run_id: new_id(),
+            question: message(Role::User, "What is it?"),
+            answer: message(Role::Assistant, ""),
+            regions: Some(RegionChange {
+                seen: seen.to_vec(),
+                new: new.to_vec(),
+            }),
+            ..first.clone()
+        };
+        let (a, b) = (region("a"), region("b"));
+        store
+            .put_regions(chat_id, std::slice::from_ref(&a))
+            .await
+            .expect("put");
+        let late = store.begin_run(&ask(&[], std::slice::from_ref(&b))).await;
+        assert!(matches!(late, Err(StoreError::Changed)));
+        let chat = store.chat(chat_id).await.expect("there");
+        assert_eq!((chat.regions.len(), chat.messages.len()), (1, 2));
+
+        let both = [a.clone(), b];
+        let again = ask(std::slice::from_ref(&a), &both);
+        store.begin_run(&again).await.expect("begun");
+        let chat = store.chat(chat_id).await.expect("there");
+        assert_eq!(chat.regions, both);
+        assert_eq!(chat.messages.len(), 4);
     }
 
     #[tokio::test]
