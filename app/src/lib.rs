@@ -20,6 +20,7 @@
 //!
 //! | mark | element |
 //! |---|---|
+//! | none; `data-live` of `<html>` | the page answers to clicks and keys |
 //! | `sample-card` | a sample scene; `data-sample-id` |
 //! | `upload-input`, `upload-progress` | the file input, and the upload on its way |
 //! | `chat-row`, `chat-delete` | a chat of before |
@@ -29,6 +30,7 @@
 //! | `stage`, `canvas` | the picture. The canvas tells how it shows it: `data-ready`, `data-tool`, `data-image-width`, `data-image-height`, and `data-scale`, `data-offset-x`, `data-offset-y` with *canvas = image * scale + offset* in CSS pixels |
 //! | `tool-select`, `tool-box`, `tool-brush`, `tool-eraser`, `tool-undo`, `tool-redo`, `tool-peek`, `brush-size` | the tools |
 //! | `zoom-in`, `zoom-out`, `zoom-fit` | zoom |
+//! | `toolbar`, `zoom` | what holds the tools and the zoom, both beside the fitted picture |
 //! | `region-item` | a region; `data-region-id`. Within: `region-select`, `region-name`, `region-note` (score or kind), `region-rectangle`, `region-mention`, `region-hide`, `region-delete` |
 //! | `new-region` | the next stroke starts another region |
 //! | `mode-switch`, `mode-ask`, `mode-find` | what the next message asks for |

@@ -1,65 +1,45 @@
 //! Texts with `@k` and answers with phrases that carry masks, taken apart for display.
 
-/// A piece of a text in which regions are named.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Piece {
-    /// Plain text.
-    Text(String),
-    /// `@k`, with its k.
-    Mention(usize),
+pub use fclm_core::wire::mention::{Piece, mentions, pieces};
+
+use fclm_core::wire::mention::is_word;
+
+/// A text after the regions, whose ids were `before` in the order of their numbers, have become
+/// `after`: each mention means the same region as it did, and those of regions that are gone go.
+pub fn renumbered(text: &str, before: &[String], after: &[String]) -> String {
+    with_numbers(text, |number| match before.get(number - 1) {
+        Some(id) => number_of(id, after),
+        None => Some(number),
+    })
 }
 
-/// Splits a text at its `@k`. An `@` within a word, or before no number, is plain text.
-pub fn pieces(text: &str) -> Vec<Piece> {
-    let mut pieces = Vec::new();
-    let mut plain = String::new();
-    let mut rest = text;
-    while let Some(at) = rest.find('@') {
-        let (before, after) = (&rest[..at], &rest[at + 1..]);
-        let digits = after.bytes().take_while(u8::is_ascii_digit).count();
-        let in_word = before
-            .chars()
-            .next_back()
-            .or(plain.chars().next_back())
-            .is_some_and(char::is_alphanumeric);
-        let runs_on = after[digits..].starts_with(|c: char| c.is_alphanumeric() || c == '_');
-        plain.push_str(before);
-        match after[..digits].parse::<usize>() {
-            Ok(number) if number > 0 && !in_word && !runs_on => {
-                if !plain.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut plain)));
-                }
-                pieces.push(Piece::Mention(number));
-                rest = &after[digits..];
-            }
-            _ => {
-                plain.push('@');
-                rest = after;
-            }
-        }
-    }
-    plain.push_str(rest);
-    if !plain.is_empty() {
-        pieces.push(Piece::Text(plain));
-    }
-    pieces
+/// An earlier question with the numbers that its regions have `today`; `asked` are the ids that it
+/// was about. None where one of them is gone.
+pub fn readdressed(text: &str, asked: &[String], today: &[String]) -> Option<String> {
+    let all_there = asked.iter().all(|id| today.contains(id));
+    all_there.then(|| {
+        let named = mentions(text);
+        with_numbers(text, |number| match named_region(&named, asked, number) {
+            Some(id) => number_of(id, today),
+            None => Some(number),
+        })
+    })
 }
 
-/// The numbers that a text names, each once, in order of appearance.
-pub fn mentions(text: &str) -> Vec<usize> {
-    let mut numbers = Vec::new();
-    for piece in pieces(text) {
-        if let Piece::Mention(number) = piece
-            && !numbers.contains(&number)
-        {
-            numbers.push(number);
-        }
-    }
-    numbers
+/// The id of the region that a question named by `number`. The n-th of the numbers that it names,
+/// `named`, was the n-th region that it was about, whatever numbers the regions have now.
+pub fn named_region<'a>(named: &[usize], asked: &'a [String], number: usize) -> Option<&'a str> {
+    let place = named.iter().position(|&other| other == number)?;
+    asked.get(place).map(String::as_str)
 }
 
-/// The text after region `removed` is gone: its own mentions go, later ones move up by one.
-pub fn without_region(text: &str, removed: usize) -> String {
+fn number_of(id: &str, ids: &[String]) -> Option<usize> {
+    let index = ids.iter().position(|other| other == id)?;
+    Some(index + 1)
+}
+
+/// The text with another number in each mention; a mention without one goes.
+fn with_numbers(text: &str, new: impl Fn(usize) -> Option<usize>) -> String {
     let mut out = String::new();
     for piece in pieces(text) {
         match piece {
@@ -68,10 +48,10 @@ pub fn without_region(text: &str, removed: usize) -> String {
                 let double = out.ends_with(' ') && text.starts_with(' ');
                 out.push_str(if double { &text[1..] } else { &text });
             }
-            Piece::Mention(number) if number == removed => {}
             Piece::Mention(number) => {
-                let number = if number > removed { number - 1 } else { number };
-                out.push_str(&format!("@{number}"));
+                if let Some(number) = new(number) {
+                    out.push_str(&format!("@{number}"));
+                }
             }
         }
     }
@@ -90,10 +70,10 @@ pub fn with_mention(text: &str, position: usize, number: usize) -> (String, usiz
     } else {
         " "
     };
-    let tail = if after.starts_with(|c: char| !c.is_alphanumeric()) {
-        ""
-    } else {
+    let tail = if after.is_empty() || after.starts_with(is_word) {
         " "
+    } else {
+        ""
     };
     let head = format!("{before}{lead}@{number}{tail}");
     (format!("{head}{after}"), head.len())
@@ -153,43 +133,45 @@ pub fn segments(text: &str, spans: &[(u32, u32)]) -> Vec<Segment> {
 mod tests {
     use super::*;
 
-    fn text(text: &str) -> Piece {
-        Piece::Text(text.to_owned())
-    }
-
-    #[test]
-    fn mentions_are_found_and_addresses_are_not() {
-        assert_eq!(
-            pieces("is @1 left of @12?"),
-            [
-                text("is "),
-                Piece::Mention(1),
-                text(" left of "),
-                Piece::Mention(12),
-                text("?")
-            ]
-        );
-        for plain in [
-            "me@1.org",
-            "@",
-            "@x",
-            "@0",
-            "@1a",
-            "@99999999999999999999999",
-        ] {
-            assert_eq!(pieces(plain), [text(plain)], "{plain}");
-        }
-        assert_eq!(pieces("@@2"), [text("@"), Piece::Mention(2)]);
-        assert_eq!(mentions("@2 and @1 and @2"), [2, 1]);
+    fn ids(names: &str) -> Vec<String> {
+        names.split_whitespace().map(str::to_owned).collect()
     }
 
     #[test]
     fn removing_a_region_renumbers_the_rest() {
         assert_eq!(
-            without_region("compare @1 with @2 and @3", 2),
+            renumbered("compare @1 with @2 and @3", &ids("a b c"), &ids("a c")),
             "compare @1 with and @2"
         );
-        assert_eq!(without_region("@1", 1), "");
+        assert_eq!(renumbered("@1", &ids("a"), &[]), "");
+    }
+
+    #[test]
+    fn a_region_that_comes_back_keeps_the_others_apart() {
+        assert_eq!(
+            renumbered("is @1 red?", &ids("b"), &ids("a b")),
+            "is @2 red?"
+        );
+        assert_eq!(renumbered("@1 or @4", &ids("a b"), &ids("b a")), "@2 or @4");
+        assert_eq!(renumbered("no region", &[], &ids("a")), "no region");
+    }
+
+    #[test]
+    fn an_earlier_question_means_the_regions_of_then() {
+        let asked = ids("c a");
+        let text = "is @3 left of @1, or @1 of @3?";
+        assert_eq!(
+            readdressed(text, &asked, &ids("a c")).as_deref(),
+            Some("is @2 left of @1, or @1 of @2?")
+        );
+        assert_eq!(readdressed(text, &asked, &ids("a b")), None);
+        assert_eq!(
+            readdressed("what is it?", &ids("a"), &ids("b a")).as_deref(),
+            Some("what is it?")
+        );
+        let named = mentions(text);
+        assert_eq!(named_region(&named, &asked, 1), Some("a"));
+        assert_eq!(named_region(&named, &asked, 2), None);
     }
 
     #[test]

@@ -3,9 +3,10 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, PointerEvent, WheelEvent};
 
+use super::hand::{Hand, Landing, PointerKind};
 use super::layer::LiveLayer;
 use super::view::{CanvasView, found_key};
-use crate::editor::{MAX_PIXELS, PointXy, Raster};
+use crate::editor::{MAX_PIXELS, PointXy, Raster, dragged_box, is_inside};
 use crate::state::{Highlight, Notices, Tool, Workspace};
 
 // Shorter drags are clicks, in CSS pixels.
@@ -18,15 +19,9 @@ enum Gesture {
     Idle,
     Pan(PointXy),
     Pinch,
+    // From an image point, which may lie off the image as the drag's other end may.
     Box(PointXy),
     Stroke,
-}
-
-#[derive(Debug, Default)]
-struct Hand {
-    gesture: Gesture,
-    // Pointers that are down, with where they are on the stage.
-    pointers: Vec<(i32, PointXy)>,
 }
 
 /// Turns pointers (and the keyboard's crosshair) into boxes, strokes and views.
@@ -35,6 +30,7 @@ pub(super) struct Gestures {
     view: CanvasView,
     workspace: Workspace,
     notices: Notices,
+    gesture: StoredValue<Gesture>,
     hand: StoredValue<Hand>,
 }
 
@@ -45,6 +41,7 @@ impl Gestures {
             view,
             workspace,
             notices,
+            gesture: StoredValue::new(Gesture::default()),
             hand: StoredValue::new(Hand::default()),
         }
     }
@@ -57,40 +54,45 @@ impl Gestures {
     }
 
     fn gesture(self) -> Gesture {
-        self.hand.with_value(|hand| hand.gesture)
+        self.gesture.get_value()
     }
 
     fn set_gesture(self, gesture: Gesture) {
-        self.hand.update_value(|hand| hand.gesture = gesture);
+        self.gesture.set_value(gesture);
         self.view
-            .grabbing
+            .moving
             .set(matches!(gesture, Gesture::Pan(_) | Gesture::Pinch));
     }
 
     /// A pointer goes down.
     pub(super) fn down(self, event: &PointerEvent) {
-        let (Some(image), Some(at)) = (self.image(), place(event)) else {
-            return;
-        };
-        if event.button() == 2 {
+        let Some(at) = place(event) else { return };
+        if self.image().is_none() || event.button() == 2 {
             return;
         }
-        if let Some(target) = target(event) {
-            // Without capture a drag ends at the canvas's edge, which is bearable.
-            let _ = target.set_pointer_capture(event.pointer_id());
+        let (id, kind) = (event.pointer_id(), PointerKind::of(&event.pointer_type()));
+        let landing = self.hand.try_update_value(|hand| hand.land(id, kind, at));
+        match landing {
+            Some(Landing::Leads) => self.lead(event, at),
+            Some(Landing::Pinches) => {
+                capture(event);
+                self.cancel();
+                self.set_gesture(Gesture::Pinch);
+            }
+            Some(Landing::Rests) | None => {}
+        }
+    }
+
+    fn lead(self, event: &PointerEvent, at: PointXy) {
+        capture(event);
+        // What the keyboard left unfinished, or fingers before a pen.
+        if self.gesture() != Gesture::Idle {
+            self.cancel();
         }
         self.view.crosshair.set(None);
-        self.hand
-            .update_value(|hand| hand.pointers.push((event.pointer_id(), at)));
-        if self.hand.with_value(|hand| hand.pointers.len()) == 2 {
-            self.cancel();
-            self.set_gesture(Gesture::Pinch);
-            return;
-        }
         let tool = self.workspace.editor.tool.get_untracked();
-        let pan = event.button() == 1 || self.view.grabbing.get_untracked();
         let point = self.view.viewport.get_untracked().to_image(at);
-        if pan {
+        if event.button() == 1 || self.view.space.get_untracked() {
             event.prevent_default();
             self.set_gesture(Gesture::Pan(at));
         } else if event.buttons() & PEN_ERASER != 0 {
@@ -99,7 +101,7 @@ impl Gestures {
             self.choose(point);
             self.set_gesture(Gesture::Pan(at));
         } else {
-            self.begin(clamp(point, image), tool);
+            self.begin(point, tool);
         }
     }
 
@@ -108,58 +110,89 @@ impl Gestures {
         let (Some(image), Some(at)) = (self.image(), place(event)) else {
             return;
         };
-        if event.pointer_type() != "touch" {
+        let (id, kind) = (event.pointer_id(), PointerKind::of(&event.pointer_type()));
+        if kind != PointerKind::Touch {
             self.view.hover.set(Some(at));
         }
+        if kind != PointerKind::Touch
+            && event.buttons() == 0
+            && self.hand.with_value(|hand| hand.holds(id))
+        {
+            // It was let go where the page could not see it.
+            self.up(event);
+            return;
+        }
+        let moved = self.hand.try_update_value(|hand| {
+            let before = hand.fingers();
+            hand.shift(id, at);
+            (hand.is_led_by(id), before, hand.fingers())
+        });
+        let Some((leads, before, after)) = moved else {
+            return;
+        };
         let point = self.view.viewport.get_untracked().to_image(at);
         match self.gesture() {
-            Gesture::Idle => self.point_at(point),
-            Gesture::Pan(last) => {
-                self.hand
-                    .update_value(|hand| hand.gesture = Gesture::Pan(at));
+            Gesture::Idle if kind != PointerKind::Touch => self.point_at(point),
+            Gesture::Pan(last) if leads => {
+                self.gesture.set_value(Gesture::Pan(at));
                 self.view.pan(at.0 - last.0, at.1 - last.1, image);
             }
-            Gesture::Pinch => self.pinch(event.pointer_id(), at, image),
-            Gesture::Box(_) => self.advance(clamp(point, image)),
-            Gesture::Stroke => self.advance(point),
-        }
-        self.hand.update_value(|hand| {
-            for pointer in &mut hand.pointers {
-                if pointer.0 == event.pointer_id() {
-                    pointer.1 = at;
+            Gesture::Pinch => {
+                if let (Some(before), Some(after)) = (before, after)
+                    && before != after
+                {
+                    self.view.pinch(before, after, image);
                 }
             }
-        });
-    }
-
-    fn pinch(self, id: i32, at: PointXy, image: PointXy) {
-        let pointers = self.hand.with_value(|hand| hand.pointers.clone());
-        if let [a, b, ..] = pointers[..] {
-            let moved = |pointer: (i32, PointXy)| if pointer.0 == id { at } else { pointer.1 };
-            self.view.pinch([a.1, b.1], [moved(a), moved(b)], image);
+            Gesture::Box(_) | Gesture::Stroke if leads => self.advance(point),
+            Gesture::Idle | Gesture::Pan(_) | Gesture::Box(_) | Gesture::Stroke => {}
         }
     }
 
     /// A pointer goes up.
     pub(super) fn up(self, event: &PointerEvent) {
-        self.release(event.pointer_id());
+        let Some(led) = self.release(event.pointer_id()) else {
+            return;
+        };
         match self.gesture() {
-            Gesture::Pinch if self.hand.with_value(|hand| !hand.pointers.is_empty()) => {}
-            Gesture::Pan(_) | Gesture::Pinch => self.set_gesture(Gesture::Idle),
-            Gesture::Box(_) | Gesture::Stroke => self.end(),
-            Gesture::Idle => {}
+            Gesture::Pinch if self.hand.with_value(Hand::is_empty) => {
+                self.set_gesture(Gesture::Idle);
+            }
+            Gesture::Pan(_) if led => self.set_gesture(Gesture::Idle),
+            Gesture::Box(_) | Gesture::Stroke if led => self.end(),
+            Gesture::Idle
+            | Gesture::Pinch
+            | Gesture::Pan(_)
+            | Gesture::Box(_)
+            | Gesture::Stroke => {}
         }
     }
 
     /// The system takes a pointer away.
     pub(super) fn lost(self, event: &PointerEvent) {
-        self.release(event.pointer_id());
-        self.cancel();
+        let Some(led) = self.release(event.pointer_id()) else {
+            return;
+        };
+        let pinched = self.gesture() == Gesture::Pinch && self.hand.with_value(Hand::is_empty);
+        if led || pinched {
+            self.cancel();
+        }
     }
 
-    fn release(self, id: i32) {
-        self.hand
-            .update_value(|hand| hand.pointers.retain(|pointer| pointer.0 != id));
+    // Whether the pointer was leading; none where it was not down.
+    fn release(self, id: i32) -> Option<bool> {
+        let released = self.hand.try_update_value(|hand| {
+            let led = hand.is_led_by(id);
+            hand.lift(id).then_some(led)
+        });
+        released.flatten()
+    }
+
+    /// Drops what the keyboard was drawing; what a pointer draws goes on.
+    pub(super) fn drop_keyboard_drawing(self) {
+        if self.is_drawing() && self.hand.with_value(Hand::is_empty) {
+            self.cancel();
+        }
     }
 
     /// The pointer leaves the canvas.
@@ -250,23 +283,20 @@ impl Gestures {
     }
 
     fn end_box(self) {
-        let Some((a, b)) = self.view.drag.get_untracked() else {
+        let (Some((a, b)), Some(image)) = (self.view.drag.get_untracked(), self.image()) else {
             return;
         };
         self.view.drag.set(None);
         let scale = self.view.viewport.get_untracked().scale;
         let editor = self.workspace.editor;
         if (a.0 - b.0).abs() * scale < CLICK && (a.1 - b.1).abs() * scale < CLICK {
-            editor.add_click(a);
-            return;
+            // Beside the picture there is nothing to ask about.
+            if is_inside(a, image) {
+                editor.add_click(a);
+            }
+        } else if let Some(px) = dragged_box(a, b, image) {
+            editor.add_box(px);
         }
-        let px = [
-            a.0.min(b.0).floor() as f32,
-            a.1.min(b.1).floor() as f32,
-            a.0.max(b.0).ceil() as f32,
-            a.1.max(b.1).ceil() as f32,
-        ];
-        editor.add_box(px);
     }
 
     fn start_stroke(self, at: PointXy, tool: Tool) {
@@ -281,6 +311,9 @@ impl Gestures {
         if region.is_none() && tool == Tool::Eraser {
             self.notices
                 .info("Nothing to erase", "Choose the region to erase from first.");
+            return;
+        }
+        if region.is_none() && !editor.has_room() {
             return;
         }
         let color = region.as_ref().map_or_else(
@@ -382,6 +415,9 @@ fn place(event: &PointerEvent) -> Option<PointXy> {
     ))
 }
 
-fn clamp((x, y): PointXy, image: PointXy) -> PointXy {
-    (x.clamp(0.0, image.0), y.clamp(0.0, image.1))
+fn capture(event: &PointerEvent) {
+    if let Some(target) = target(event) {
+        // Without capture a drag ends at the canvas's edge, which is bearable.
+        let _ = target.set_pointer_capture(event.pointer_id());
+    }
 }

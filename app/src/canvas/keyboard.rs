@@ -36,18 +36,22 @@ pub(super) fn page_key(
     if event.alt_key() {
         return false;
     }
+    let take = |tool: Tool| {
+        gestures.drop_keyboard_drawing();
+        editor.tool.set(tool);
+    };
     match key.as_str() {
-        "v" | "V" => editor.tool.set(Tool::Select),
-        "b" | "B" => editor.tool.set(Tool::Box),
-        "p" | "P" => editor.tool.set(Tool::Brush),
-        "e" | "E" => editor.tool.set(Tool::Eraser),
+        "v" | "V" => take(Tool::Select),
+        "b" | "B" => take(Tool::Box),
+        "p" | "P" => take(Tool::Brush),
+        "e" | "E" => take(Tool::Eraser),
         "[" => editor.scale_brush(0.8),
         "]" => editor.scale_brush(1.25),
         "+" | "=" => view.zoom_middle(ZOOM_STEP, image),
         "-" => view.zoom_middle(1.0 / ZOOM_STEP, image),
         "0" => view.fit(image),
         "h" | "H" => view.peek.set(true),
-        " " => view.grabbing.set(true),
+        " " => view.space.set(true),
         "n" | "N" => editor.selected.set(None),
         "Escape" => {
             if gestures.is_drawing() {
@@ -58,7 +62,7 @@ pub(super) fn page_key(
             view.crosshair.set(None);
         }
         "Delete" | "Backspace" => match editor.selected.get_untracked() {
-            Some(id) => workspace.remove_region(&id),
+            Some(id) => editor.remove(&id),
             None => return false,
         },
         "/" => focus_draft(),

@@ -1,6 +1,7 @@
 //! The picture with its masks: layers, painting and gestures.
 
 mod gestures;
+mod hand;
 mod keyboard;
 mod layer;
 mod painter;

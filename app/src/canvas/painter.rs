@@ -2,7 +2,7 @@ use std::collections::HashMap;
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
-use fclm_core::wire::MaskRle;
+use fclm_core::wire::{BoxPx, MaskRle};
 use js_sys::Array;
 use leptos::prelude::window;
 use wasm_bindgen::{JsCast, JsValue};
@@ -46,8 +46,8 @@ pub(super) struct Scene {
     pub(super) image: PointXy,
     /// Masks, lowest first.
     pub(super) masks: Vec<Drawn>,
-    /// The box that is being drawn, in image pixels.
-    pub(super) drag: Option<(PointXy, PointXy)>,
+    /// The box that is being drawn, in whole image pixels.
+    pub(super) drag: Option<BoxPx>,
     /// Stage point and radius of the brush's outline.
     pub(super) brush: Option<(PointXy, f64)>,
     /// Stage point of the keyboard's crosshair.
@@ -60,6 +60,8 @@ pub(super) struct Scene {
 pub(super) struct Painter {
     canvas: HtmlCanvasElement,
     context: CanvasRenderingContext2d,
+    // Width and height of the bitmap, and its pixels per CSS pixel.
+    extent: (u32, u32, f64),
     layers: HashMap<String, Kept>,
     /// The picture, once it is loaded.
     pub(super) picture: Option<HtmlImageElement>,
@@ -80,6 +82,7 @@ impl Painter {
         Some(Self {
             canvas,
             context,
+            extent: (0, 0, 1.0),
             layers: HashMap::new(),
             picture: None,
             live: None,
@@ -104,16 +107,28 @@ impl Painter {
     pub(super) fn paint(&mut self, scene: &Scene) {
         self.renew_layers(&scene.masks);
         let ratio = window().device_pixel_ratio().max(1.0);
-        let (width, height) = (
-            (scene.stage.0 * ratio) as u32,
-            (scene.stage.1 * ratio) as u32,
-        );
-        if self.canvas.width() != width || self.canvas.height() != height {
-            self.canvas.set_width(width);
-            self.canvas.set_height(height);
-        }
+        self.resize(scene.stage, ratio);
         // The drawing calls below fail only on arguments that are not numbers.
         let _ = self.try_paint(scene, ratio);
+    }
+
+    /// Gives element and bitmap the same size. The stylesheet gives the element none, so a bitmap
+    /// that is a frame behind the stage is cut off or too short, but never stretched.
+    fn resize(&mut self, stage: PointXy, ratio: f64) {
+        let pixels = |length: f64| (length * ratio).round() as u32;
+        let extent = (pixels(stage.0), pixels(stage.1), ratio);
+        if self.extent == extent {
+            return;
+        }
+        self.extent = extent;
+        let (width, height, _) = extent;
+        self.canvas.set_width(width);
+        self.canvas.set_height(height);
+        let style = self.canvas.style();
+        for (name, pixels) in [("width", width), ("height", height)] {
+            // A length under a known name is always taken.
+            let _ = style.set_property(name, &format!("{}px", f64::from(pixels) / ratio));
+        }
     }
 
     fn renew_layers(&mut self, masks: &[Drawn]) {
@@ -248,13 +263,15 @@ impl Painter {
     }
 
     fn draw_drag(&self, scene: &Scene) -> Result<(), JsValue> {
-        let Some((from, to)) = scene.drag else {
+        let Some([x0, y0, x1, y1]) = scene.drag.map(|px| px.map(f64::from)) else {
             return Ok(());
         };
         let context = &self.context;
-        let (a, b) = (scene.viewport.to_stage(from), scene.viewport.to_stage(to));
-        let (x, y) = (a.0.min(b.0), a.1.min(b.1));
-        let (width, height) = ((a.0 - b.0).abs(), (a.1 - b.1).abs());
+        let ((x, y), end) = (
+            scene.viewport.to_stage((x0, y0)),
+            scene.viewport.to_stage((x1, y1)),
+        );
+        let (width, height) = (end.0 - x, end.1 - y);
         context.set_fill_style_str("rgba(255, 255, 255, 0.12)");
         context.fill_rect(x, y, width, height);
         context.set_line_width(3.0);

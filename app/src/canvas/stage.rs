@@ -2,12 +2,12 @@ use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
-use web_sys::{HtmlCanvasElement, HtmlImageElement, ResizeObserver};
+use web_sys::{Element, HtmlImageElement, ResizeObserver};
 
 use super::gestures::Gestures;
 use super::keyboard::{canvas_key, is_control, is_typing, page_key};
 use super::painter::Painter;
-use super::toolbar::{Toolbar, ZoomControls};
+use super::toolbar::{BrushSize, Toolbar, ZoomControls};
 use super::view::CanvasView;
 use crate::icons::Icon;
 use crate::state::{Application, Loading, Tool, Workspace};
@@ -24,7 +24,10 @@ pub(crate) fn Stage() -> impl IntoView {
 
     Effect::new(move |_| {
         if let Some(canvas) = canvas.get() {
-            watch_size(&canvas, view, workspace);
+            // The canvas takes its size from what is painted, so its parent is what is measured.
+            if let Some(stage) = canvas.parent_element() {
+                watch_size(&stage, view, workspace);
+            }
             view.painter.set_value(Painter::new(canvas));
         }
     });
@@ -48,7 +51,7 @@ pub(crate) fn Stage() -> impl IntoView {
             <canvas
                 node_ref=canvas
                 class="stage-canvas"
-                class:is-grabbing=move || view.grabbing.get()
+                class:is-grabbing=move || view.is_grabbing()
                 data-testid="canvas"
                 data-tool=move || tool_name(editor.tool.get())
                 data-ready=move || view.ready.get().to_string()
@@ -73,19 +76,25 @@ pub(crate) fn Stage() -> impl IntoView {
                         event.stop_propagation();
                     }
                 }
-                on:blur=move |_| view.crosshair.set(None)
+                on:blur=move |_| {
+                    view.crosshair.set(None);
+                    gestures.drop_keyboard_drawing();
+                }
             ></canvas>
             <div class="stage-wait" class:is-gone=move || !waiting() aria-hidden="true">
                 <span class="spinner"></span>
             </div>
-            <p class="stage-hint" id="stage-hint" class:is-gone=move || {
-                waiting() || editor.document.with(|document| !document.regions.is_empty())
-            }>
-                <Icon name="sparkle"/>
-                {hint}
-            </p>
             {view! { <Toolbar view/> }.into_any()}
-            {view! { <ZoomControls view/> }.into_any()}
+            <div class="stage-foot">
+                {view! { <BrushSize/> }.into_any()}
+                <p class="stage-hint" id="stage-hint" class:is-gone=move || {
+                    waiting() || editor.document.with(|document| !document.regions.is_empty())
+                }>
+                    <Icon name="sparkle"/>
+                    {hint}
+                </p>
+                {view! { <ZoomControls view/> }.into_any()}
+            </div>
         </section>
     }
 }
@@ -110,12 +119,12 @@ impl Drop for Observer {
     }
 }
 
-fn watch_size(canvas: &HtmlCanvasElement, view: CanvasView, workspace: Workspace) {
-    let element = canvas.clone();
+fn watch_size(element: &Element, view: CanvasView, workspace: Workspace) {
+    let measured = element.clone();
     let measure = move || {
         let stage = (
-            f64::from(element.client_width()),
-            f64::from(element.client_height()),
+            f64::from(measured.client_width()),
+            f64::from(measured.client_height()),
         );
         if view
             .stage
@@ -124,17 +133,18 @@ fn watch_size(canvas: &HtmlCanvasElement, view: CanvasView, workspace: Workspace
         {
             return;
         }
-        view.stage.set(stage);
-        if view.fitted.get_untracked()
-            && let Some((width, height)) = workspace.editor.size()
-        {
-            view.fit((f64::from(width), f64::from(height)));
-        }
+        let image = workspace.editor.size();
+        view.resize(
+            stage,
+            image.map(|(width, height)| (f64::from(width), f64::from(height))),
+        );
+        // Sizes are told before their frame is painted, so this picture is in that very frame.
+        view.paint(workspace);
     };
     measure();
     let callback = Closure::<dyn Fn()>::new(measure);
     if let Ok(observer) = ResizeObserver::new(callback.as_ref().unchecked_ref()) {
-        observer.observe(canvas);
+        observer.observe(element);
         // It lives as long as the stage's owner.
         StoredValue::new_local(Observer {
             observer,
@@ -187,12 +197,18 @@ fn listen_for_keys(workspace: Workspace, view: CanvasView, gestures: Gestures) {
         });
         let up = window_event_listener(ev::keyup, move |event| match event.key().as_str() {
             "h" | "H" => view.peek.set(false),
-            " " => view.grabbing.set(false),
+            " " => view.space.set(false),
             _ => {}
+        });
+        // A key that is let go in another window is not told here.
+        let away = window_event_listener(ev::blur, move |_| {
+            view.peek.set(false);
+            view.space.set(false);
         });
         on_cleanup(move || {
             down.remove();
             up.remove();
+            away.remove();
         });
     });
 }

@@ -1,4 +1,5 @@
 use leptos::prelude::*;
+use web_sys::KeyboardEvent;
 
 use super::view::CanvasView;
 use crate::icons::Icon;
@@ -27,14 +28,8 @@ pub(super) fn Toolbar(
             </button>
         }
     };
-    let painting = move || matches!(editor.tool.get(), Tool::Brush | Tool::Eraser);
-    let longest = move || {
-        editor
-            .image
-            .with(|image| image.as_ref().map_or(400, |i| i.width.max(i.height) / 4))
-    };
     view! {
-        <div class="toolbar" role="toolbar" aria-label="Tools">
+        <div class="toolbar" role="toolbar" aria-label="Tools" data-testid="toolbar">
             {tool(Tool::Select, "tool-select", "cursor", "Select and move (V)")}
             {tool(Tool::Box, "tool-box", "box", "Box (B)")}
             {tool(Tool::Brush, "tool-brush", "brush", "Brush (P)")}
@@ -73,27 +68,52 @@ pub(super) fn Toolbar(
                 on:pointerup=move |_| view.peek.set(false)
                 on:pointerleave=move |_| view.peek.set(false)
                 on:pointercancel=move |_| view.peek.set(false)
+                on:keydown=move |event| {
+                    if is_press(&event) {
+                        view.peek.set(true);
+                    }
+                }
+                on:keyup=move |event| {
+                    if is_press(&event) {
+                        view.peek.set(false);
+                    }
+                }
+                on:blur=move |_| view.peek.set(false)
             >
                 <Icon name="eye-off"/>
             </button>
-            <label class="brush-size" class:is-gone=move || !painting()>
-                <span class="visually-hidden">"Brush size ([ and ])"</span>
-                <input
-                    r#type="range"
-                    min="1"
-                    max=move || longest().to_string()
-                    title="Brush size ([ and ])"
-                    data-testid="brush-size"
-                    disabled=move || !painting()
-                    prop:value=move || editor.brush.get().to_string()
-                    on:input=move |event| {
-                        if let Ok(size) = event_target_value(&event).parse::<f64>() {
-                            editor.brush.set(size);
-                        }
-                    }
-                />
-            </label>
         </div>
+    }
+}
+
+/// How thick brush and eraser are, while one of them is in hand.
+#[component]
+pub(super) fn BrushSize() -> impl IntoView {
+    let editor = expect_context::<Workspace>().editor;
+    let painting = move || matches!(editor.tool.get(), Tool::Brush | Tool::Eraser);
+    let longest = move || {
+        editor
+            .image
+            .with(|image| image.as_ref().map_or(400, |i| i.width.max(i.height) / 4))
+    };
+    view! {
+        <label class="brush-size" class:is-gone=move || !painting()>
+            <span class="visually-hidden">"Brush size ([ and ])"</span>
+            <input
+                r#type="range"
+                min="1"
+                max=move || longest().to_string()
+                title="Brush size ([ and ])"
+                data-testid="brush-size"
+                disabled=move || !painting()
+                prop:value=move || editor.brush.get().to_string()
+                on:input=move |event| {
+                    if let Ok(size) = event_target_value(&event).parse::<f64>() {
+                        editor.brush.set(size);
+                    }
+                }
+            />
+        </label>
     }
 }
 
@@ -110,7 +130,7 @@ pub(super) fn ZoomControls(
     };
     let percent = move || format!("{:.0}%", view.viewport.get().scale * 100.0);
     view! {
-        <div class="zoom" role="group" aria-label="Zoom">
+        <div class="zoom" role="group" aria-label="Zoom" data-testid="zoom">
             <button
                 r#type="button"
                 class="tool"
@@ -143,4 +163,9 @@ pub(super) fn ZoomControls(
             </button>
         </div>
     }
+}
+
+// What a button that is held answers to on the keyboard.
+fn is_press(event: &KeyboardEvent) -> bool {
+    matches!(event.key().as_str(), "Enter" | " ")
 }

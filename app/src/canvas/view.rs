@@ -1,10 +1,24 @@
 use leptos::prelude::*;
 
 use super::painter::{Drawn, Painter, Scene};
-use crate::editor::{PointXy, Viewport, found_color};
+use crate::editor::{Insets, PointXy, Viewport, dragged_box, found_color};
 use crate::state::{Tool, Workspace};
 
-const MARGIN: f64 = 20.0;
+// Where the stylesheet puts the tools: on the left and at the bottom, or at the bottom alone.
+const WIDE: Insets = Insets {
+    left: 82.0,
+    top: 20.0,
+    right: 20.0,
+    bottom: 74.0,
+};
+const NARROW: Insets = Insets {
+    left: 12.0,
+    top: 12.0,
+    right: 12.0,
+    bottom: 76.0,
+};
+const NARROW_PAGE: &str = "(max-width: 820px)";
+const REDUCED_MOTION: &str = "(prefers-reduced-motion: reduce)";
 
 /// What the canvas shows besides the chat's own state. All of it is of this visit only.
 #[derive(Clone, Copy)]
@@ -27,8 +41,10 @@ pub(crate) struct CanvasView {
     pub(crate) strokes: RwSignal<u32>,
     /// Whether masks are hidden while a key or button is held.
     pub(crate) peek: RwSignal<bool>,
-    /// Whether the pointer moves the picture for now.
-    pub(crate) grabbing: RwSignal<bool>,
+    /// Whether the space bar is held, so that the next drag moves the picture.
+    pub(crate) space: RwSignal<bool>,
+    /// Whether a drag or two fingers move the picture.
+    pub(crate) moving: RwSignal<bool>,
     /// Whether the picture is there.
     pub(crate) ready: RwSignal<bool>,
     pub(super) painter: StoredValue<Option<Painter>, LocalStorage>,
@@ -48,21 +64,44 @@ impl CanvasView {
             stroke: RwSignal::new(None),
             strokes: RwSignal::new(0),
             peek: RwSignal::new(false),
-            grabbing: RwSignal::new(false),
+            space: RwSignal::new(false),
+            moving: RwSignal::new(false),
             ready: RwSignal::new(false),
             painter: StoredValue::new_local(None),
             scheduled: StoredValue::new(false),
         }
     }
 
-    /// The whole image in the middle.
+    /// Whether the picture is being moved, or the next drag would move it.
+    pub(crate) fn is_grabbing(self) -> bool {
+        self.space.get() || self.moving.get()
+    }
+
+    /// The whole image in the middle of what the tools leave free.
     pub(crate) fn fit(self, image: PointXy) {
         self.fitted.set(true);
         self.viewport.set(self.fit_viewport(image));
     }
 
     fn fit_viewport(self, image: PointXy) -> Viewport {
-        Viewport::fit(image, self.stage.get_untracked(), MARGIN)
+        let insets = if matches_media(NARROW_PAGE) {
+            NARROW
+        } else {
+            WIDE
+        };
+        Viewport::fit(image, self.stage.get_untracked(), insets)
+    }
+
+    /// The stage has another size: a fitted image is fitted again, another one stays in sight.
+    pub(super) fn resize(self, stage: PointXy, image: Option<PointXy>) {
+        self.stage.set(stage);
+        let Some(image) = image else { return };
+        if self.fitted.get_untracked() {
+            self.fit(image);
+        } else {
+            self.viewport
+                .update(|viewport| *viewport = viewport.kept_in_sight(image, stage));
+        }
     }
 
     /// Zooms about a stage point.
@@ -105,19 +144,23 @@ impl CanvasView {
             if self.scheduled.try_set_value(false).is_some() {
                 return;
             }
-            let Some(scene) = untrack(|| self.scene(workspace)) else {
-                return;
-            };
-            let moving = scene.masks.iter().any(|drawn| drawn.pending) && !still();
-            self.painter.update_value(|painter| {
-                if let Some(painter) = painter {
-                    painter.paint(&scene);
-                }
-            });
-            if moving {
+            if self.paint(workspace) {
                 self.schedule(workspace);
             }
         });
+    }
+
+    /// Paints at once; true where the next frame looks different by itself.
+    pub(super) fn paint(self, workspace: Workspace) -> bool {
+        let Some(scene) = untrack(|| self.scene(workspace)) else {
+            return false;
+        };
+        self.painter.update_value(|painter| {
+            if let Some(painter) = painter {
+                painter.paint(&scene);
+            }
+        });
+        scene.masks.iter().any(|drawn| drawn.pending) && !matches_media(REDUCED_MOTION)
     }
 
     /// The frame to be shown. Reading it in an effect repaints when any part of it changes.
@@ -133,7 +176,7 @@ impl CanvasView {
         let tool = editor.tool.get();
         let radius = editor.brush.get() * viewport.scale / 2.0;
         let crosshair = self.crosshair.get();
-        let painting = matches!(tool, Tool::Brush | Tool::Eraser) && !self.grabbing.get();
+        let painting = matches!(tool, Tool::Brush | Tool::Eraser) && !self.is_grabbing();
         let at_key = crosshair.map(|at| viewport.to_stage(at));
         let brush = painting
             .then(|| at_key.or(self.hover.get()).map(|at| (at, radius)))
@@ -147,7 +190,7 @@ impl CanvasView {
             } else {
                 self.masks(workspace)
             },
-            drag: self.drag.get(),
+            drag: self.drag.get().and_then(|(a, b)| dragged_box(a, b, image)),
             brush,
             crosshair: at_key,
             time: js_sys::Date::now(),
@@ -165,6 +208,11 @@ impl CanvasView {
         let selected = editor.selected.get();
         let stroke = self.stroke.get();
         let faint = if spotlit { 0.25 } else { 1.0 };
+        // A phrase that is pointed at shows its answer for as long, whatever is shown otherwise.
+        let shown = match &highlight {
+            Some(highlight) if spotlit => Some(highlight.message.clone()),
+            _ => conversation.shown.get(),
+        };
         let mut masks = editor.document.with(|document| {
             let numbered = document.regions.iter().zip(1..);
             numbered
@@ -185,7 +233,7 @@ impl CanvasView {
                 })
                 .collect::<Vec<_>>()
         });
-        if let Some(shown) = conversation.shown.get() {
+        if let Some(shown) = shown {
             conversation.messages.with(|messages| {
                 let Some(answer) = messages.iter().find(|message| message.id == shown) else {
                     return;
@@ -232,9 +280,9 @@ pub(super) fn found_key(index: usize) -> String {
     format!("found/{index}")
 }
 
-fn still() -> bool {
+fn matches_media(query: &str) -> bool {
     window()
-        .match_media("(prefers-reduced-motion: reduce)")
+        .match_media(query)
         .ok()
         .flatten()
         .is_some_and(|query| query.matches())

@@ -5,7 +5,7 @@ use serde::Deserialize;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
     /// The server said why.
-    #[error("{}", .0.message)]
+    #[error("{}", sentence(.0))]
     Refused(ApiError),
     /// There was no answer.
     #[error("The server cannot be reached. What you made is kept here; try again in a moment.")]
@@ -13,6 +13,9 @@ pub(crate) enum Failure {
     /// The answer was something else than what the route gives.
     #[error("The server's answer (status {0}) could not be read. Reload the page and try again.")]
     Unreadable(u16),
+    /// What was to be sent cannot be read, as folders cannot.
+    #[error("It is a folder, or a file that cannot be read. Choose a JPEG, PNG or WebP picture.")]
+    NoFile,
 }
 
 #[derive(Deserialize)]
@@ -33,7 +36,17 @@ impl Failure {
     pub(crate) fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused(error) => Some(error.code),
-            Self::Offline | Self::Unreadable(_) => None,
+            Self::Offline | Self::Unreadable(_) | Self::NoFile => None,
+        }
+    }
+
+    /// Whether the server may have done what was asked, although its answer says otherwise or was
+    /// lost. A conflict is such a case: what stands in the way may be the same request, sent before.
+    pub(crate) fn may_have_arrived(&self) -> bool {
+        match self {
+            Self::Refused(error) => error.code == ErrorCode::Conflict,
+            Self::Offline | Self::Unreadable(_) => true,
+            Self::NoFile => false,
         }
     }
 
@@ -41,10 +54,14 @@ impl Failure {
     pub(crate) fn is_passing(&self) -> bool {
         match self {
             Self::Refused(error) => {
-                matches!(error.code, ErrorCode::Busy | ErrorCode::Unavailable)
+                matches!(
+                    error.code,
+                    ErrorCode::Busy | ErrorCode::TooSlow | ErrorCode::Unavailable
+                )
             }
             Self::Offline => true,
             Self::Unreadable(status) => *status >= 500,
+            Self::NoFile => false,
         }
     }
 
@@ -54,24 +71,41 @@ impl Failure {
             Self::Refused(error) => heading(error.code),
             Self::Offline => "No connection",
             Self::Unreadable(_) => "Unexpected answer",
+            Self::NoFile => "This cannot be opened",
         }
     }
 }
 
+/// What to tell of an error: the server's sentence, with the number under which its log says more
+/// where the log is the only place to look.
+pub(crate) fn sentence(error: &ApiError) -> String {
+    match &error.request_id {
+        Some(id) if error.code == ErrorCode::Internal => format!("{} ({id})", error.message),
+        _ => error.message.clone(),
+    }
+}
+
+/// The code as it travels.
+pub(crate) fn code_name(code: ErrorCode) -> Option<String> {
+    let name = serde_json::to_value(code).ok()?;
+    name.as_str().map(str::to_owned)
+}
+
 /// A few words for a code; the server's sentence says the rest.
-pub(crate) fn heading(code: ErrorCode) -> &'static str {
+fn heading(code: ErrorCode) -> &'static str {
     match code {
         ErrorCode::BadRequest => "That request was not understood",
         ErrorCode::CrossOrigin => "Request from another site",
         ErrorCode::NotFound => "Not found",
         ErrorCode::MethodNotAllowed => "That is not possible here",
+        ErrorCode::TooSlow => "That took too long to arrive",
         ErrorCode::Conflict => "An answer is still being written",
         ErrorCode::TooLarge => "Too large",
         ErrorCode::UnsupportedImage => "Not a picture we can read",
         ErrorCode::BadImage => "The picture is broken",
         ErrorCode::BadRegion => "The region does not fit",
         ErrorCode::BadText => "The text does not fit",
-        ErrorCode::Busy => "Many people are waiting",
+        ErrorCode::Busy => "Too much is waiting already",
         ErrorCode::Internal => "Something went wrong on the server",
         ErrorCode::Unavailable => "The model is not ready yet",
         ErrorCode::StorageFull => "The server's disk is full",
@@ -89,7 +123,24 @@ mod tests {
         assert_eq!(failure.code(), Some(ErrorCode::UnsupportedImage));
         assert_eq!(failure.to_string(), "Send a JPEG.");
         assert_eq!(failure.heading(), "Not a picture we can read");
-        assert!(!failure.is_passing());
+        assert!(!failure.is_passing() && !failure.may_have_arrived());
+    }
+
+    #[test]
+    fn a_lost_answer_leaves_it_open_whether_the_request_arrived() {
+        let body = r#"{"error":{"code":"conflict","message":"Wait."}}"#;
+        assert!(Failure::from_body(409, body).may_have_arrived());
+        assert!(Failure::Offline.may_have_arrived());
+        assert!(!Failure::NoFile.may_have_arrived());
+    }
+
+    #[test]
+    fn a_defect_of_the_server_names_its_request() {
+        let body = r#"{"error":{"code":"internal","message":"It failed.","request_id":"r7"}}"#;
+        assert_eq!(Failure::from_body(500, body).to_string(), "It failed. (r7)");
+        let body = r#"{"error":{"code":"busy","message":"Wait.","request_id":"r7"}}"#;
+        assert_eq!(Failure::from_body(429, body).to_string(), "Wait.");
+        assert_eq!(code_name(ErrorCode::TooLarge).as_deref(), Some("too_large"));
     }
 
     #[test]

@@ -8,7 +8,7 @@ mod upload;
 
 pub(crate) use api::{delete, get, post, post_empty, put};
 pub(crate) use events::{RunStream, StreamEvent};
-pub(crate) use failure::Failure;
+pub(crate) use failure::{Failure, code_name, sentence};
 pub(crate) use storage::{forget, recall, remember};
 pub(crate) use upload::{picture_in, upload};
 

@@ -1,6 +1,7 @@
 use fclm_core::wire::ImageInfo;
 use futures::channel::oneshot;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
+use wasm_bindgen_futures::JsFuture;
 use web_sys::{DataTransfer, File, ProgressEvent, XmlHttpRequest};
 
 use super::Failure;
@@ -11,11 +12,22 @@ pub(crate) async fn upload(
     file: &File,
     progress: impl Fn(f64) + 'static,
 ) -> Result<ImageInfo, Failure> {
+    if !is_readable(file).await {
+        return Err(Failure::NoFile);
+    }
     let (status, body) = send(file, progress).await.map_err(|_| Failure::Offline)?;
     match status {
         200..=299 => serde_json::from_str(&body).map_err(|_| Failure::Unreadable(status)),
         0 => Err(Failure::Offline),
         _ => Err(Failure::from_body(status, &body)),
+    }
+}
+
+// A folder comes as a file that cannot be read; sending it would look like a lost connection.
+async fn is_readable(file: &File) -> bool {
+    match file.slice_with_i32_and_i32(0, 1) {
+        Ok(start) => JsFuture::from(start.array_buffer()).await.is_ok(),
+        Err(_) => false,
     }
 }
 

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use fclm_core::mask::Mask;
-use fclm_core::wire::{BoxPx, MaskRle, MaskSource, Region, RegionMask};
+use fclm_core::wire::{
+    BoxPx, MAX_REGION_NAME, MAX_REGIONS, MaskRle, MaskSource, Region, RegionMask,
+};
 
 use super::PALETTE;
 
@@ -127,11 +129,20 @@ impl Document {
             .map(|index| index + 1)
     }
 
-    /// Takes a region out and tells its number.
-    pub fn remove(&mut self, id: &str) -> Option<usize> {
-        let number = self.number(id)?;
-        self.regions.remove(number - 1);
-        Some(number)
+    /// The ids in the order of their `@k`.
+    pub fn ids(&self) -> Vec<String> {
+        let ids = self.regions.iter().map(|region| region.id.clone());
+        ids.collect()
+    }
+
+    /// Whether the chat holds as many regions as the server takes.
+    pub fn is_full(&self) -> bool {
+        self.regions.len() >= MAX_REGIONS
+    }
+
+    /// Takes a region out.
+    pub fn remove(&mut self, id: &str) {
+        self.regions.retain(|region| region.id != id);
     }
 
     /// The colour that is used least, in the palette's order.
@@ -166,6 +177,14 @@ impl Document {
     }
 }
 
+/// A name as the server takes it, one line and not too long; none where nothing is left of it.
+pub fn clean_name(text: &str) -> Option<String> {
+    let plain = text.trim().chars().filter(|c| !c.is_control());
+    let name: String = plain.take(MAX_REGION_NAME).collect();
+    let name = name.trim();
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
 /// A region id from two random numbers.
 pub fn region_id_from(high: u64, low: u64) -> String {
     format!("r{high:016x}{low:016x}")
@@ -185,10 +204,30 @@ mod tests {
         let mut document = Document {
             regions: vec![region("a", "#1"), region("b", "#2")],
         };
+        assert_eq!(document.ids(), ["a", "b"]);
         assert_eq!(document.number("b"), Some(2));
-        assert_eq!(document.remove("a"), Some(1));
+        document.remove("a");
         assert_eq!(document.number("b"), Some(1));
-        assert_eq!(document.remove("a"), None);
+        assert_eq!(document.number("a"), None);
+    }
+
+    #[test]
+    fn a_chat_holds_so_many_and_no_more() {
+        let mut document = Document::default();
+        for number in 0..MAX_REGIONS {
+            assert!(!document.is_full(), "{number}");
+            document.regions.push(region(&number.to_string(), "#1"));
+        }
+        assert!(document.is_full());
+    }
+
+    #[test]
+    fn names_become_what_the_server_takes() {
+        assert_eq!(clean_name("  red mug\n").as_deref(), Some("red mug"));
+        assert_eq!(clean_name("a\tb\u{7}c").as_deref(), Some("abc"));
+        assert_eq!(clean_name(" \u{1} \n"), None);
+        let long = clean_name(&"é".repeat(MAX_REGION_NAME + 9)).unwrap_or_default();
+        assert_eq!(long.chars().count(), MAX_REGION_NAME);
     }
 
     #[test]

@@ -1,19 +1,23 @@
-//! What the canvas edits, free of any browser type: regions, their history, strokes, outlines and
-//! the mapping between image and screen. All of it is tested on the host.
+//! What the canvas edits, free of any browser type: regions, their history, strokes, drags,
+//! outlines and the mapping between image and screen. All of it is tested on the host.
 
 mod document;
+mod drag;
 mod history;
+mod kept_view;
 mod outline;
 mod raster;
 mod run_index;
 mod viewport;
 
-pub use document::{Document, RegionState, region_id_from};
+pub use document::{Document, RegionState, clean_name, region_id_from};
+pub use drag::{dragged_box, is_inside};
 pub use history::History;
+pub use kept_view::KeptView;
 pub use outline::{outline, svg_path};
 pub use raster::{PixelRect, Raster};
 pub use run_index::RunIndex;
-pub use viewport::{PointXy, Viewport};
+pub use viewport::{Insets, PointXy, Viewport};
 
 /// Colours given to regions in turn: far apart, and readable on dark and light pictures.
 pub const PALETTE: [&str; 10] = [

@@ -3,6 +3,19 @@ pub type PointXy = (f64, f64);
 
 const MAX_SCALE: f64 = 40.0;
 
+/// Room at the stage's edges that tools take and the fitted image leaves free, in CSS pixels.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Insets {
+    /// At the left edge.
+    pub left: f64,
+    /// At the top edge.
+    pub top: f64,
+    /// At the right edge.
+    pub right: f64,
+    /// At the bottom edge.
+    pub bottom: f64,
+}
+
 /// How the image lies on the stage: `stage = image * scale + offset`, in CSS pixels.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Viewport {
@@ -25,19 +38,17 @@ impl Default for Viewport {
 }
 
 impl Viewport {
-    /// The whole image in the middle of the stage, `margin` CSS pixels away from its edges.
-    pub fn fit(image: PointXy, stage: PointXy, margin: f64) -> Self {
-        let room = (
-            (stage.0 - 2.0 * margin).max(1.0),
-            (stage.1 - 2.0 * margin).max(1.0),
-        );
-        let scale = (room.0 / image.0.max(1.0))
-            .min(room.1 / image.1.max(1.0))
+    /// The whole image in the middle of what the insets leave of the stage.
+    pub fn fit(image: PointXy, stage: PointXy, insets: Insets) -> Self {
+        let (x, width) = room(stage.0, insets.left, insets.right);
+        let (y, height) = room(stage.1, insets.top, insets.bottom);
+        let scale = (width / image.0.max(1.0))
+            .min(height / image.1.max(1.0))
             .min(MAX_SCALE);
         Self {
             scale,
-            x: (stage.0 - image.0 * scale) / 2.0,
-            y: (stage.1 - image.1 * scale) / 2.0,
+            x: x + (width - image.0 * scale) / 2.0,
+            y: y + (height - image.1 * scale) / 2.0,
         }
     }
 
@@ -100,6 +111,18 @@ impl Viewport {
     }
 }
 
+/// Where the room between two insets starts, and how long it is: never less than half of the
+/// stage, so that a small stage still shows its image.
+fn room(length: f64, before: f64, after: f64) -> (f64, f64) {
+    let taken = before + after;
+    let share = if taken > length / 2.0 {
+        length / 2.0 / taken
+    } else {
+        1.0
+    };
+    (before * share, (length - taken * share).max(1.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -109,11 +132,31 @@ mod tests {
     }
 
     #[test]
-    fn fit_centres_the_image() {
-        let view = Viewport::fit((200.0, 100.0), (440.0, 400.0), 20.0);
+    fn fit_centres_the_image_between_the_insets() {
+        let insets = Insets {
+            left: 60.0,
+            top: 20.0,
+            right: 20.0,
+            bottom: 80.0,
+        };
+        let view = Viewport::fit((200.0, 100.0), (480.0, 400.0), insets);
         assert_eq!(view.scale, 2.0);
-        assert!(close(view.to_stage((0.0, 0.0)), (20.0, 100.0)));
-        assert!(close(view.to_image((420.0, 300.0)), (200.0, 100.0)));
+        assert!(close(view.to_stage((0.0, 0.0)), (60.0, 70.0)));
+        assert!(close(view.to_stage((200.0, 100.0)), (460.0, 270.0)));
+    }
+
+    #[test]
+    fn a_small_stage_gives_half_of_itself_to_the_image() {
+        let insets = Insets {
+            left: 30.0,
+            top: 0.0,
+            right: 10.0,
+            bottom: 0.0,
+        };
+        let view = Viewport::fit((20.0, 20.0), (40.0, 400.0), insets);
+        assert_eq!(view.scale, 1.0);
+        assert!(close(view.to_stage((0.0, 190.0)), (15.0, 380.0)));
+        assert!(Viewport::fit((20.0, 20.0), (0.0, 0.0), insets).scale > 0.0);
     }
 
     #[test]

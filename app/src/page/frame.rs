@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 use wasm_bindgen::JsCast;
-use web_sys::{ClipboardEvent, DragEvent};
+use web_sys::{ClipboardEvent, DataTransfer, DragEvent, HtmlInputElement, HtmlTextAreaElement};
 
 use crate::client::picture_in;
 use crate::icons::Icon;
@@ -27,7 +27,10 @@ pub(crate) fn Frame(
             navigate(&path, NavigateOptions::default());
         }
     });
-    Effect::new(move |_| listen(application, dragging));
+    Effect::new(move |_| {
+        listen(application, dragging);
+        tell_live();
+    });
 
     let progress = move || application.upload.get().map(|upload| upload.progress);
     let doing = move || {
@@ -83,14 +86,23 @@ fn listen(application: Application, dragging: RwSignal<bool>) {
         dragging.set(false);
         if carries_files(&event) {
             event.prevent_default();
-            if let Some(file) = event.data_transfer().as_ref().and_then(picture_in) {
-                application.open_file(file);
+            match event.data_transfer().as_ref().and_then(picture_in) {
+                Some(file) => application.open_file(file),
+                None => application
+                    .notices
+                    .error("Nothing to open", "Drop one JPEG, PNG or WebP picture."),
             }
         }
     });
     let paste = window_event_listener(ev::paste, move |event| {
-        let event: &ClipboardEvent = event.unchecked_ref();
-        if let Some(file) = event.clipboard_data().as_ref().and_then(picture_in) {
+        let Some(data) = event.clipboard_data() else {
+            return;
+        };
+        // Programs put a picture beside the text that was copied; in a field the text is meant.
+        if is_field(&event) && carries(&data, "text/plain") {
+            return;
+        }
+        if let Some(file) = picture_in(&data) {
             event.prevent_default();
             application.open_file(file);
         }
@@ -103,8 +115,26 @@ fn listen(application: Application, dragging: RwSignal<bool>) {
     });
 }
 
+/// Tells whoever drives the page, as the tests do, that it answers from now on.
+fn tell_live() {
+    if let Some(root) = document().document_element() {
+        // An attribute of a fixed name is always taken.
+        let _ = root.set_attribute("data-live", "true");
+    }
+}
+
 fn carries_files(event: &DragEvent) -> bool {
     event
         .data_transfer()
-        .is_some_and(|data| data.types().includes(&"Files".into(), 0))
+        .is_some_and(|data| carries(&data, "Files"))
+}
+
+fn carries(data: &DataTransfer, kind: &str) -> bool {
+    data.types().includes(&kind.into(), 0)
+}
+
+fn is_field(event: &ClipboardEvent) -> bool {
+    event.target().is_some_and(|target| {
+        target.has_type::<HtmlTextAreaElement>() || target.has_type::<HtmlInputElement>()
+    })
 }

@@ -1,6 +1,8 @@
-use fclm_core::wire::{FinishReason, Usage};
+use fclm_core::wire::{ApiError, FinishReason, Usage};
 use leptos::prelude::*;
+use web_sys::KeyboardEvent;
 
+use crate::client::{code_name, sentence};
 use crate::editor::found_color;
 use crate::icons::Icon;
 use crate::state::{AnswerStatus, Found, Highlight, MessageState, Workspace};
@@ -12,19 +14,14 @@ pub(super) fn Answer(message: MessageState, workspace: Workspace) -> impl IntoVi
     let mark = Mark {
         workspace,
         message: StoredValue::new(message.id.clone()),
-    };
-    let is_shown = move || {
-        workspace
-            .conversation
-            .shown
-            .with(|shown| *shown == Some(mark.message.get_value()))
+        pinned: RwSignal::new(None),
     };
     let status = message.status.clone();
     let usage = message.usage.clone();
     view! {
         <article
             class="answer"
-            class:is-shown=is_shown
+            class:is-shown=move || mark.is_shown()
             data-testid="answer"
             data-message-id=message.id.clone()
             data-open=move || status.with(AnswerStatus::is_open).then_some("true")
@@ -44,14 +41,14 @@ pub(super) fn Answer(message: MessageState, workspace: Workspace) -> impl IntoVi
 struct Mark {
     workspace: Workspace,
     message: StoredValue<String>,
+    // The mask that was clicked last; a second click takes the answer's masks off the picture.
+    pinned: RwSignal<Option<usize>>,
 }
 
 impl Mark {
     fn light(self, index: usize) {
-        let conversation = self.workspace.conversation;
         let message = self.message.get_value();
-        conversation.shown.set(Some(message.clone()));
-        conversation.highlight.set(Some(Highlight {
+        self.workspace.conversation.highlight.set(Some(Highlight {
             message,
             index,
             from_canvas: false,
@@ -60,6 +57,36 @@ impl Mark {
 
     fn dim(self) {
         self.workspace.conversation.highlight.set(None);
+    }
+
+    fn toggle(self, index: usize) {
+        let shown = self.workspace.conversation.shown;
+        if untrack(|| self.is_pinned(index)) {
+            self.pinned.set(None);
+            shown.set(None);
+            self.dim();
+        } else {
+            self.pinned.set(Some(index));
+            shown.set(Some(self.message.get_value()));
+            self.light(index);
+        }
+    }
+
+    fn toggle_by_key(self, index: usize, event: &KeyboardEvent) {
+        if matches!(event.key().as_str(), "Enter" | " ") {
+            event.prevent_default();
+            event.stop_propagation();
+            self.toggle(index);
+        }
+    }
+
+    fn is_shown(self) -> bool {
+        let shown = self.workspace.conversation.shown;
+        shown.with(|shown| *shown == Some(self.message.get_value()))
+    }
+
+    fn is_pinned(self, index: usize) -> bool {
+        self.pinned.get() == Some(index) && self.is_shown()
     }
 
     fn is_lit(self, index: usize) -> bool {
@@ -92,11 +119,15 @@ fn phrase(mark: Mark, index: usize, text: String) -> impl IntoView {
             class:is-lit=move || mark.is_lit(index)
             style:--region=found_color(index)
             tabindex="0"
+            role="button"
+            aria-pressed=move || mark.is_pinned(index).to_string()
             data-testid="phrase"
             on:pointerenter=move |_| mark.light(index)
             on:pointerleave=move |_| mark.dim()
             on:focus=move |_| mark.light(index)
             on:blur=move |_| mark.dim()
+            on:click=move |_| mark.toggle(index)
+            on:keydown=move |event| mark.toggle_by_key(index, &event)
         >
             {text}
         </span>
@@ -143,10 +174,11 @@ fn found_row(mark: Mark, index: usize, found: Found) -> impl IntoView {
             <button
                 r#type="button"
                 class="found-main"
-                title="Show this mask on the picture"
+                title="Show this mask on the picture; once more, and it is hidden"
+                aria-pressed=move || mark.is_pinned(index).to_string()
                 on:focus=move |_| mark.light(index)
                 on:blur=move |_| mark.dim()
-                on:click=move |_| mark.light(index)
+                on:click=move |_| mark.toggle(index)
             >
                 <span class="found-swatch" aria-hidden="true"></span>
                 <span class="found-name">{name}</span>
@@ -187,11 +219,7 @@ fn state(message: &MessageState, workspace: Workspace) -> impl IntoView + use<> 
             AnswerStatus::Writing => ().into_any(),
             AnswerStatus::Finished(reason) => ending(reason).into_any(),
             AnswerStatus::Failed(error) => {
-                let sentence = error.map_or_else(
-                    || "The answer broke off. Ask again.".to_owned(),
-                    |error| error.message,
-                );
-                failure(workspace, message.id.clone(), sentence).into_any()
+                failure(workspace, message.id.clone(), error.as_ref()).into_any()
             }
         }
     }
@@ -220,27 +248,22 @@ fn ending(reason: Option<FinishReason>) -> Option<impl IntoView> {
     Some(view! { <p class="answer-state">{sentence}</p> })
 }
 
-fn failure(workspace: Workspace, message: String, sentence: String) -> impl IntoView {
-    let again = move |_| {
-        let conversation = workspace.conversation;
-        let question = conversation.messages.with_untracked(|messages| {
-            let at = messages
-                .iter()
-                .position(|candidate| candidate.id == message)?;
-            let question = messages.get(at.checked_sub(1)?)?;
-            Some((question.mode, question.text.get_untracked()))
-        });
-        if let Some((mode, text)) = question {
-            conversation.mode.set(mode);
-            conversation.draft.set(text);
-            conversation.send();
-        }
-    };
+fn failure(
+    workspace: Workspace,
+    message: String,
+    error: Option<&ApiError>,
+) -> impl IntoView + use<> {
+    let text = error.map_or_else(|| "The answer broke off. Ask again.".to_owned(), sentence);
+    let code = error.and_then(|error| code_name(error.code));
     view! {
-        <div class="answer-error" role="alert" data-testid="error-message">
+        <div class="answer-error" role="alert" data-testid="error-message" data-code=code>
             <Icon name="alert"/>
-            <p>{sentence}</p>
-            <button r#type="button" class="text-button" on:click=again>
+            <p>{text}</p>
+            <button
+                r#type="button"
+                class="text-button"
+                on:click=move |_| workspace.conversation.ask_again(&message)
+            >
                 "Ask again"
             </button>
         </div>

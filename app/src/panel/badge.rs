@@ -50,6 +50,7 @@ fn facts(model: &ModelInfo) -> impl IntoView + use<> {
     let hash: String = model.sha256.chars().take(16).collect();
     view! {
         <div class="badge-facts">
+            <p class="badge-title">{model.name.clone()}</p>
             <p class="badge-sentence">{model.knows.clone()}</p>
             <p class="muted">{stage_sentence(model.stage)}</p>
             <dl>

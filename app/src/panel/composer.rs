@@ -55,7 +55,9 @@ pub(crate) fn Composer() -> impl IntoView {
                     id="draft"
                     rows="1"
                     aria-label="Message"
+                    autocomplete="off"
                     data-testid="ask-input"
+                    disabled=move || workspace.loading.get() != Loading::Ready
                     placeholder=move || placeholder(mode.get(), has_region())
                     prop:value=move || draft.get()
                     on:input=move |event| draft.set(event_target_value(&event))
@@ -181,9 +183,9 @@ fn ModeButton(
 
 fn placeholder(mode: Mode, has_region: bool) -> &'static str {
     match (mode, has_region) {
-        (Mode::Ask, true) => "Ask about it, or press Enter to have it described",
-        (Mode::Ask, false) => "Mark a region, or ask about the picture",
-        (Mode::Find, _) => "What to find, e.g. the small red cylinder",
+        (Mode::Ask, true) => "Ask, or press Enter to describe it",
+        (Mode::Ask, false) => "Mark a region, or ask a question",
+        (Mode::Find, _) => "Find, e.g. the small red cylinder",
         (Mode::Caption, _) => "Press Enter for a caption",
     }
 }

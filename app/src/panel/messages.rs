@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::answer::Answer;
 use crate::icons::Icon;
 use crate::state::{Application, Loading, MessageState, Workspace};
-use crate::text::{Piece, pieces};
+use crate::text::{Piece, mentions, named_region, pieces};
 
 // A reader this close to the end, in CSS pixels, is taken along.
 const NEAR_END: i32 = 160;
@@ -65,18 +65,15 @@ pub(crate) fn Messages() -> impl IntoView {
 #[component]
 fn Question(message: MessageState, workspace: Workspace) -> impl IntoView {
     let text = message.text.get_untracked();
-    let named = pieces(&text)
-        .iter()
-        .any(|piece| matches!(piece, Piece::Mention(_)));
-    let ids = if named {
-        Vec::new()
-    } else {
-        message.region_ids
-    };
-    let about = (!ids.is_empty()).then(|| {
+    let (named, ids) = (mentions(&text), message.region_ids);
+    let about = (named.is_empty() && !ids.is_empty()).then(|| {
         let chips = ids
-            .into_iter()
-            .map(|id| view! { <RegionChip id workspace/> })
+            .iter()
+            .cloned()
+            .map(|id| {
+                let gone = "a deleted region".to_owned();
+                view! { <RegionChip id gone workspace/> }
+            })
             .collect_view();
         view! { <span class="question-about">{chips}</span> }
     });
@@ -84,7 +81,13 @@ fn Question(message: MessageState, workspace: Workspace) -> impl IntoView {
         .into_iter()
         .map(|piece| match piece {
             Piece::Text(text) => text.into_any(),
-            Piece::Mention(number) => view! { <Mention number workspace/> }.into_any(),
+            Piece::Mention(number) => {
+                let gone = format!("@{number}");
+                match named_region(&named, &ids, number).map(str::to_owned) {
+                    Some(id) => view! { <RegionChip id gone workspace/> }.into_any(),
+                    None => gone.into_any(),
+                }
+            }
         })
         .collect_view();
     let mode = match message.mode {
@@ -99,24 +102,14 @@ fn Question(message: MessageState, workspace: Workspace) -> impl IntoView {
     }
 }
 
-/// A region named in a text, in its colour.
+/// A region that a question is about, in its colour and with the number that it has now.
 #[component]
-fn Mention(number: usize, workspace: Workspace) -> impl IntoView {
-    let document = workspace.editor.document;
-    let id = move || {
-        document.with(|document| {
-            let region = document.regions.get(number.checked_sub(1)?)?;
-            Some(region.id.clone())
-        })
-    };
-    move || match id() {
-        Some(id) => view! { <RegionChip id workspace/> }.into_any(),
-        None => format!("@{number}").into_any(),
-    }
-}
-
-#[component]
-fn RegionChip(id: String, workspace: Workspace) -> impl IntoView {
+fn RegionChip(
+    id: String,
+    /// What stands for a region that was deleted since.
+    gone: String,
+    workspace: Workspace,
+) -> impl IntoView {
     let editor = workspace.editor;
     let id = StoredValue::new(id);
     let region = move || {
@@ -130,20 +123,25 @@ fn RegionChip(id: String, workspace: Workspace) -> impl IntoView {
             ))
         })
     };
-    move || {
-        region().map(|(number, name, color)| {
-            view! {
-                <button
-                    r#type="button"
-                    class="chip"
-                    style:--region=color
-                    title=name
-                    on:click=move |_| editor.selected.set(Some(id.get_value()))
-                >
-                    {format!("@{number}")}
-                </button>
-            }
-        })
+    move || match region() {
+        Some((number, name, color)) => view! {
+            <button
+                r#type="button"
+                class="chip"
+                style:--region=color
+                title=name
+                on:click=move |_| editor.selected.set(Some(id.get_value()))
+            >
+                {format!("@{number}")}
+            </button>
+        }
+        .into_any(),
+        None => view! {
+            <span class="chip-gone" title="This region was deleted">
+                {gone.clone()}
+            </span>
+        }
+        .into_any(),
     }
 }
 
@@ -199,11 +197,7 @@ fn Suggestion(phrase: String, workspace: Workspace) -> impl IntoView {
             r#type="button"
             class="suggestion"
             data-testid="suggestion"
-            on:click=move |_| {
-                conversation.mode.set(Mode::Find);
-                conversation.draft.set(text.clone());
-                conversation.send();
-            }
+            on:click=move |_| conversation.ask(Mode::Find, text.clone(), Vec::new())
         >
             <Icon name="search"/>
             {phrase}

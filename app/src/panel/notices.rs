@@ -1,5 +1,6 @@
 use leptos::prelude::*;
 
+use crate::client::code_name;
 use crate::icons::Icon;
 use crate::state::{Application, Notice, NoticeKind};
 
@@ -20,10 +21,7 @@ pub(crate) fn NoticeList() -> impl IntoView {
 fn Shown(notice: Notice) -> impl IntoView {
     let notices = expect_context::<Application>().notices;
     let failed = notice.kind == NoticeKind::Error;
-    let code = notice.code.and_then(|code| {
-        let code = serde_json::to_value(code).ok()?;
-        code.as_str().map(str::to_owned)
-    });
+    let code = notice.code.and_then(code_name);
     view! {
         <div
             class="notice"

@@ -1,9 +1,9 @@
-use fclm_core::wire::MaskSource;
+use fclm_core::wire::{MAX_REGION_NAME, MaskSource};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{HtmlElement, HtmlTextAreaElement, KeyboardEvent};
+use web_sys::{Event, HtmlElement, HtmlInputElement, HtmlTextAreaElement, KeyboardEvent};
 
-use crate::editor::RegionState;
+use crate::editor::{Document, RegionState};
 use crate::icons::Icon;
 use crate::state::{Editor, Workspace};
 use crate::text::with_mention;
@@ -13,15 +13,7 @@ use crate::text::with_mention;
 pub(crate) fn Regions() -> impl IntoView {
     let workspace = expect_context::<Workspace>();
     let editor = workspace.editor;
-    let ids = move || {
-        editor.document.with(|document| {
-            document
-                .regions
-                .iter()
-                .map(|region| region.id.clone())
-                .collect::<Vec<_>>()
-        })
-    };
+    let ids = move || editor.document.with(Document::ids);
     let empty = move || editor.document.with(|document| document.regions.is_empty());
     view! {
         <section class="regions" aria-label="Regions" class:is-empty=empty>
@@ -106,13 +98,18 @@ fn Row(id: String, workspace: Workspace) -> impl IntoView {
             <input
                 class="region-name"
                 aria-label=move || format!("Name of {}", tag())
-                maxlength="80"
+                maxlength=MAX_REGION_NAME.to_string()
                 autocomplete="off"
                 spellcheck="false"
                 data-testid="region-name"
                 prop:value=name
                 on:focus=move |_| editor.selected.set(Some(id.get_value()))
-                on:change=move |event| editor.rename(&id.get_value(), &event_target_value(&event))
+                on:change=move |event: Event| {
+                    let field: HtmlInputElement = event_target(&event);
+                    editor.rename(&id.get_value(), &field.value());
+                    // What was not taken of the name does not stay in its field.
+                    field.set_value(&untrack(name));
+                }
                 on:keydown=leave_on_enter
             />
             <span class="region-note">
@@ -164,7 +161,7 @@ fn Row(id: String, workspace: Workspace) -> impl IntoView {
                     data-testid="region-delete"
                     on:click=move |event| {
                         event.stop_propagation();
-                        workspace.remove_region(&id.get_value());
+                        editor.remove(&id.get_value());
                     }
                 >
                     <Icon name="trash"/>

@@ -10,6 +10,8 @@ use crate::client::{self, Failure};
 use crate::shell::Boot;
 
 const MODEL_POLL: Duration = Duration::from_secs(2);
+// As many characters as the server takes.
+const MAX_TITLE: usize = 200;
 
 /// An upload on its way.
 #[derive(Debug, Clone, PartialEq)]
@@ -103,7 +105,7 @@ impl Application {
                             chats.retain(|chat| chat.id != id);
                         }
                     });
-                    for part in ["regions", "draft"] {
+                    for part in ["regions", "view", "draft"] {
                         client::forget(&format!("fclm.chat.{id}.{part}"));
                     }
                 }
@@ -150,7 +152,7 @@ impl Application {
             };
             let chat = async {
                 let image = client::upload(&file, progress).await?;
-                let title = (!name.is_empty()).then_some(name);
+                let title = title(&name);
                 let body = CreateChat {
                     image_id: Some(image.id),
                     title,
@@ -168,5 +170,26 @@ impl Application {
             Ok(chat) => self.destination.set(Some(format!("/c/{}", chat.id))),
             Err(failure) => self.notices.fail(&failure),
         }
+    }
+}
+
+/// A file's name as the server takes it for a title; the server makes one where this is none.
+fn title(name: &str) -> Option<String> {
+    let plain = name.chars().filter(|c| !c.is_control());
+    let title: String = plain.take(MAX_TITLE).collect();
+    (!title.trim().is_empty()).then_some(title)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn titles_are_one_line_and_not_too_long() {
+        assert_eq!(title("mug.png").as_deref(), Some("mug.png"));
+        assert_eq!(title("a\nb\u{7}.png").as_deref(), Some("ab.png"));
+        assert_eq!(title("\t "), None);
+        let long = title(&"ü".repeat(300)).unwrap_or_default();
+        assert_eq!(long.chars().count(), MAX_TITLE);
     }
 }

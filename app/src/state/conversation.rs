@@ -1,124 +1,17 @@
 use std::collections::HashMap;
-use std::sync::Arc;
 
-use fclm_core::wire::{
-    ApiError, Chat, FinishReason, FoundRegion, MaskRle, Message, Mode, PostMessage, PostedMessage,
-    Role, RunEvent, RunState, Usage,
-};
+use fclm_core::wire::{Chat, Message, Mode, PostMessage, PostedMessage, Role, RunEvent};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::{Editor, Notices, Tasks};
-use crate::client::{self, RunStream, StreamEvent};
+use super::message::is_question;
+use super::{AnswerStatus, Editor, Found, Highlight, MessageState, Notices, Tasks};
+use crate::client::{self, Failure, RunStream, StreamEvent};
+use crate::editor::Document;
 use crate::text;
 
 /// What is asked of a marked region when nothing is typed.
 const DEFAULT_QUESTION: &str = "Describe this region in detail.";
-
-/// Where an answer stands.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum AnswerStatus {
-    /// Runs ahead of it, and milliseconds until it starts.
-    Queued(u32, u32),
-    /// Being written.
-    Writing,
-    /// Ended.
-    Finished(Option<FinishReason>),
-    /// Ended by an error.
-    Failed(Option<ApiError>),
-}
-
-impl AnswerStatus {
-    /// Whether more is to come.
-    pub(crate) fn is_open(&self) -> bool {
-        matches!(self, Self::Queued(..) | Self::Writing)
-    }
-}
-
-/// A mask of an answer.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Found {
-    /// The phrase it belongs to.
-    pub(crate) phrase: String,
-    /// Where the phrase is in the answer's text, in code points.
-    pub(crate) span: (u32, u32),
-    /// Estimated IoU, 0 to 1.
-    pub(crate) score: f32,
-    /// The mask.
-    pub(crate) mask: Arc<MaskRle>,
-}
-
-impl From<FoundRegion> for Found {
-    fn from(found: FoundRegion) -> Self {
-        Self {
-            phrase: found.phrase,
-            span: (found.start, found.end),
-            score: found.score,
-            mask: Arc::new(found.mask),
-        }
-    }
-}
-
-/// The mask in the focus of attention.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Highlight {
-    /// The answer it belongs to.
-    pub(crate) message: String,
-    /// Its index there.
-    pub(crate) index: usize,
-    /// Whether the pointer is over the picture; otherwise it is over the phrase, and the rest of
-    /// the picture steps back.
-    pub(crate) from_canvas: bool,
-}
-
-/// A message on the page; an answer fills up while it is shown.
-#[derive(Debug, Clone)]
-pub(crate) struct MessageState {
-    /// Its id.
-    pub(crate) id: String,
-    /// Who wrote it.
-    pub(crate) role: Role,
-    /// What was asked for.
-    pub(crate) mode: Mode,
-    /// Regions that a question is about.
-    pub(crate) region_ids: Vec<String>,
-    /// The run that writes an answer.
-    pub(crate) run_id: Option<String>,
-    /// Its text.
-    pub(crate) text: ArcRwSignal<String>,
-    /// Its masks.
-    pub(crate) found: ArcRwSignal<Vec<Found>>,
-    /// Where it stands.
-    pub(crate) status: ArcRwSignal<AnswerStatus>,
-    /// Whether its stream is connected.
-    pub(crate) connected: ArcRwSignal<bool>,
-    /// What it cost, where that was heard.
-    pub(crate) usage: ArcRwSignal<Option<Usage>>,
-}
-
-impl From<Message> for MessageState {
-    fn from(message: Message) -> Self {
-        let status = match message.run_state {
-            Some(RunState::Queued) => AnswerStatus::Queued(0, 0),
-            Some(RunState::Running) => AnswerStatus::Writing,
-            Some(RunState::Failed) => AnswerStatus::Failed(None),
-            Some(RunState::Stopped) => AnswerStatus::Finished(Some(FinishReason::Cancelled)),
-            Some(RunState::Done) | None => AnswerStatus::Finished(message.finish),
-        };
-        Self {
-            id: message.id,
-            role: message.role,
-            mode: message.mode,
-            region_ids: message.region_ids,
-            run_id: message.run_id,
-            text: ArcRwSignal::new(message.text),
-            found: ArcRwSignal::new(message.found.into_iter().map(Found::from).collect()),
-            status: ArcRwSignal::new(status),
-            connected: ArcRwSignal::new(true),
-            usage: ArcRwSignal::new(None),
-        }
-    }
-}
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Draft {
@@ -142,6 +35,8 @@ pub(crate) struct Conversation {
     /// The answer whose masks are drawn.
     pub(crate) shown: RwSignal<Option<String>>,
     streams: StoredValue<HashMap<String, RunStream>, LocalStorage>,
+    // Whether the server may hold messages that this page has not heard of.
+    unsure: StoredValue<bool>,
     chat_id: StoredValue<String>,
     editor: Editor,
     tasks: Tasks,
@@ -164,6 +59,7 @@ impl Conversation {
             highlight: RwSignal::new(None),
             shown: RwSignal::new(None),
             streams: StoredValue::new_local(HashMap::new()),
+            unsure: StoredValue::new(false),
             chat_id,
             editor,
             tasks,
@@ -179,21 +75,35 @@ impl Conversation {
             self.draft.set(draft.text);
         }
         let messages: Vec<MessageState> = messages.into_iter().map(MessageState::from).collect();
+        self.take_up(&messages);
+        self.messages.set(messages);
+    }
+
+    fn append(self, messages: Vec<MessageState>) {
+        if messages.is_empty() {
+            return;
+        }
+        self.take_up(&messages);
+        self.messages.update(|all| all.extend(messages));
+    }
+
+    // Follows what is being written, and draws the masks of the newest answer in place of those
+    // of an older one.
+    fn take_up(self, messages: &[MessageState]) {
+        for message in messages {
+            match message.status.get_untracked() {
+                AnswerStatus::Failed(None) => self.learn_reason(message),
+                status if status.is_open() => self.follow(message),
+                _ => {}
+            }
+        }
         let newest = messages
             .iter()
             .rev()
             .find(|message| message.role == Role::Assistant);
-        if let Some(answer) = newest
-            && !answer.found.with_untracked(Vec::is_empty)
-        {
-            self.shown.set(Some(answer.id.clone()));
-        }
-        for message in &messages {
-            if message.status.with_untracked(AnswerStatus::is_open) {
-                self.follow(message);
-            }
-        }
-        self.messages.set(messages);
+        let found = newest.filter(|answer| answer.has_found());
+        self.shown.set(found.map(|answer| answer.id.clone()));
+        self.highlight.set(None);
     }
 
     /// Keeps what is typed, for the next visit.
@@ -211,6 +121,10 @@ impl Conversation {
 
     fn draft_key(self) -> String {
         format!("fclm.chat.{}.draft", self.chat_id.get_value())
+    }
+
+    fn path(self) -> String {
+        format!("/api/v1/chats/{}", self.chat_id.get_value())
     }
 
     /// The answer that is being written, if one is.
@@ -248,52 +162,136 @@ impl Conversation {
         }
     }
 
-    /// Sends what is typed.
+    /// Sends what is typed; says what to do where there is nothing to send.
     pub(crate) fn send(self) {
-        let waiting = self.sending.get_untracked() || untrack(|| self.open_answer()).is_some();
-        if waiting || !untrack(|| self.can_send()) {
+        let mode = self.mode.get_untracked();
+        if !untrack(|| self.can_send()) {
+            let (heading, text) = nothing_to_send(mode);
+            self.notices.info(heading, text);
+            return;
+        }
+        let typed = self.draft.get_untracked();
+        let text = match typed.trim() {
+            "" => DEFAULT_QUESTION,
+            text => text,
+        };
+        let region_ids = untrack(|| self.targets(mode, text));
+        let question = question(mode, text.to_owned(), region_ids);
+        self.begin(question, Some(typed));
+    }
+
+    /// Asks something that nobody typed, about the given regions; the draft stays as it is.
+    pub(crate) fn ask(self, mode: Mode, text: String, region_ids: Vec<String>) {
+        self.begin(question(mode, text, region_ids), None);
+    }
+
+    /// Asks the question of an answer again, about the same regions whatever is chosen now.
+    pub(crate) fn ask_again(self, answer: &str) {
+        let asked = self.messages.with_untracked(|messages| {
+            let at = messages.iter().position(|message| message.id == answer)?;
+            messages.get(at.checked_sub(1)?).cloned()
+        });
+        let Some(asked) = asked else { return };
+        let today = self.editor.document.with_untracked(Document::ids);
+        let text = asked
+            .text
+            .with_untracked(|text| text::readdressed(text, &asked.region_ids, &today));
+        match text {
+            Some(text) => self.ask(asked.mode, text, asked.region_ids),
+            None => self.notices.info(
+                "A region of that question is gone",
+                "Bring it back with undo, or mark it again and ask anew.",
+            ),
+        }
+    }
+
+    fn begin(self, question: PostMessage, typed: Option<String>) {
+        if self.sending.get_untracked() {
+            return;
+        }
+        if untrack(|| self.open_answer()).is_some() {
+            self.notices.info(
+                "One question at a time",
+                "Wait for the answer that is being written, or stop it.",
+            );
             return;
         }
         self.sending.set(true);
         self.tasks.spawn(async move {
-            if let Err(failure) = self.send_draft().await {
-                self.notices.fail(&failure);
+            match self.deliver(&question).await {
+                Ok(()) => {
+                    // What was typed while the message was on its way stays.
+                    if self
+                        .draft
+                        .with_untracked(|draft| typed.as_ref() == Some(draft))
+                    {
+                        self.draft.set(String::new());
+                    }
+                }
+                Err(failure) => self.notices.fail(&failure),
             }
             self.sending.set(false);
         });
     }
 
-    async fn send_draft(self) -> Result<(), client::Failure> {
+    async fn deliver(self, question: &PostMessage) -> Result<(), Failure> {
         self.editor.settle().await?;
-        let mode = self.mode.get_untracked();
-        let typed = self.draft.get_untracked();
-        let text = match typed.trim() {
-            "" => DEFAULT_QUESTION,
-            typed => typed,
-        };
-        let region_ids = untrack(|| self.targets(mode, text));
-        let body = PostMessage {
-            mode,
-            text: text.to_owned(),
-            region_ids,
-            regions: Vec::new(),
-        };
-        let path = format!("/api/v1/chats/{}/messages", self.chat_id.get_value());
-        let posted: PostedMessage = client::post(&path, &body).await?;
-        // What was typed while the message was on its way stays.
-        if self.draft.with_untracked(|draft| *draft == typed) {
-            self.draft.set(String::new());
+        if self.unsure.get_value() && self.catch_up(question).await? {
+            return Ok(());
         }
+        let path = format!("{}/messages", self.path());
+        let failure = match client::post::<_, PostedMessage>(&path, question).await {
+            Ok(posted) => {
+                self.show_posted(posted);
+                return Ok(());
+            }
+            Err(failure) => failure,
+        };
+        if failure.may_have_arrived() {
+            self.unsure.set_value(true);
+            // Where the chat cannot be had either, the first failure says enough.
+            if self.catch_up(question).await.unwrap_or(false) {
+                return Ok(());
+            }
+        }
+        Err(failure)
+    }
+
+    fn show_posted(self, posted: PostedMessage) {
         let mut answer = MessageState::from(posted.answer);
         answer.run_id = Some(posted.run_id);
-        if !answer.status.with_untracked(AnswerStatus::is_open) {
+        if !answer.is_open() {
             answer.status.set(AnswerStatus::Queued(0, 0));
         }
-        self.follow(&answer);
-        let question = MessageState::from(posted.message);
-        self.messages
-            .update(|messages| messages.extend([question, answer]));
-        Ok(())
+        self.append(vec![MessageState::from(posted.message), answer]);
+    }
+
+    /// Shows what the server has and this page had missed; true where the question is among it.
+    async fn catch_up(self, question: &PostMessage) -> Result<bool, Failure> {
+        let chat: Chat = client::get(&self.path()).await?;
+        self.unsure.set_value(false);
+        let known = self.messages.get_untracked();
+        let mut missed = Vec::new();
+        let mut arrived = false;
+        for stored in chat.messages {
+            match known.iter().find(|message| message.id == stored.id) {
+                Some(message) => self.resume(message, &MessageState::from(stored)),
+                None => {
+                    arrived |= is_question(&stored, question);
+                    missed.push(MessageState::from(stored));
+                }
+            }
+        }
+        self.append(missed);
+        Ok(arrived)
+    }
+
+    // An answer that this page had given up may still be written.
+    fn resume(self, message: &MessageState, stored: &MessageState) {
+        if stored.is_open() && !message.is_open() {
+            message.status.set(stored.status.get_untracked());
+            self.follow(message);
+        }
     }
 
     /// Stops the answer that is being written.
@@ -310,13 +308,25 @@ impl Conversation {
 
     /// Fills an answer from its run's events, from the first on.
     fn follow(self, answer: &MessageState) {
-        let Some(run_id) = answer.run_id.clone() else {
-            return;
-        };
         answer.text.set(String::new());
         answer.found.set(Vec::new());
         let message = answer.clone();
-        let stream = RunStream::follow(&run_id, move |event| self.hear(&message, event));
+        self.listen(answer, move |event| self.hear(&message, event));
+    }
+
+    // A stored answer does not say why it failed, but its run's last event does.
+    fn learn_reason(self, answer: &MessageState) {
+        let status = answer.status.clone();
+        self.listen(answer, move |event| {
+            if let StreamEvent::Run(RunEvent::Error(error)) = event {
+                status.set(AnswerStatus::Failed(Some(error)));
+            }
+        });
+    }
+
+    fn listen(self, answer: &MessageState, listener: impl Fn(StreamEvent) + 'static) {
+        let Some(run_id) = &answer.run_id else { return };
+        let stream = RunStream::follow(run_id, listener);
         self.streams.update_value(|streams| {
             streams.insert(answer.id.clone(), stream);
         });
@@ -352,28 +362,56 @@ impl Conversation {
         }
     }
 
+    // Its stream is lost for good, so what is stored has to say how far it came.
     fn reload(self, answer: MessageState) {
         self.tasks.spawn(async move {
-            let path = format!("/api/v1/chats/{}", self.chat_id.get_value());
-            match client::get::<Chat>(&path).await {
-                Ok(chat) => {
-                    let stored = chat
-                        .messages
-                        .into_iter()
-                        .find(|message| message.id == answer.id);
-                    let Some(stored) = stored.map(MessageState::from) else {
-                        return;
-                    };
+            let stored = match client::get::<Chat>(&self.path()).await {
+                Ok(chat) => chat
+                    .messages
+                    .into_iter()
+                    .find(|message| message.id == answer.id),
+                Err(failure) => {
+                    self.notices.fail(&failure);
+                    None
+                }
+            };
+            let status = match stored.map(MessageState::from) {
+                Some(stored) => {
                     answer.text.set(stored.text.get_untracked());
                     answer.found.set(stored.found.get_untracked());
-                    answer.status.set(match stored.status.get_untracked() {
-                        status if status.is_open() => AnswerStatus::Failed(None),
-                        status => status,
-                    });
-                    answer.connected.set(true);
+                    stored.status.get_untracked()
                 }
-                Err(failure) => self.notices.fail(&failure),
-            }
+                None => AnswerStatus::Failed(None),
+            };
+            // An answer that nobody follows must not look as if more of it were to come.
+            answer.status.set(if status.is_open() {
+                AnswerStatus::Failed(None)
+            } else {
+                status
+            });
+            answer.connected.set(true);
         });
+    }
+}
+
+fn question(mode: Mode, text: String, region_ids: Vec<String>) -> PostMessage {
+    PostMessage {
+        mode,
+        text,
+        region_ids,
+        regions: Vec::new(),
+    }
+}
+
+fn nothing_to_send(mode: Mode) -> (&'static str, &'static str) {
+    match mode {
+        Mode::Ask | Mode::Caption => (
+            "Nothing to ask yet",
+            "Mark something on the picture, or type a question.",
+        ),
+        Mode::Find => (
+            "Nothing to find yet",
+            "Describe in words what is to be found.",
+        ),
     }
 }

@@ -4,14 +4,16 @@ use std::time::Duration;
 
 use fclm_core::mask::Mask;
 use fclm_core::wire::{
-    BoxPx, ImageInfo, MaskSource, Point, PointLabel, PutRegions, Region, SegmentRequest,
-    SegmentResponse,
+    BoxPx, ImageInfo, MAX_REGIONS, MaskRle, MaskSource, Point, PointLabel, PutRegions, Region,
+    SegmentRequest, SegmentResponse,
 };
 use leptos::prelude::*;
 
 use super::{Found, Notices, Tasks};
 use crate::client::{self, Failure};
-use crate::editor::{Document, History, PointXy, RegionState, region_id_from};
+use crate::editor::{
+    Document, History, KeptView, PointXy, RegionState, clean_name, dragged_box, region_id_from,
+};
 
 const SAVE_DELAY: Duration = Duration::from_millis(500);
 const SAVE_RETRY: Duration = Duration::from_secs(3);
@@ -96,8 +98,8 @@ impl Editor {
         }
     }
 
-    /// Shows a chat's picture and regions. Regions that an earlier visit could not save come from
-    /// the browser instead, and are saved now.
+    /// Shows a chat's picture and regions, as the last visit left them. Regions that it could not
+    /// save come from the browser instead, and are saved now.
     pub(crate) fn open(self, image: ImageInfo, regions: Vec<Region>) {
         let kept: Option<Vec<Region>> = client::recall(&self.kept_key());
         let unsaved = kept.is_some();
@@ -107,13 +109,29 @@ impl Editor {
                 .round()
                 .max(4.0),
         );
-        self.selected
-            .set(document.regions.last().map(|region| region.id.clone()));
+        let view = client::recall::<KeptView>(&self.view_key())
+            .map_or_else(|| KeptView::first(&document), |view| view.within(&document));
+        self.selected.set(view.selected);
+        self.hidden.set(view.hidden);
         self.image.set(Some(image));
         self.history.set_value(History::new(document));
         self.publish();
         if unsaved {
             self.save_later();
+        }
+    }
+
+    /// Keeps which region is chosen and which are hidden, for the next visit. An effect that calls
+    /// it runs again when either changes.
+    pub(crate) fn keep_view(self) {
+        let view = KeptView {
+            selected: self.selected.get(),
+            hidden: self.hidden.get(),
+        };
+        if self.document.with(|document| document.regions.is_empty()) {
+            client::forget(&self.view_key());
+        } else {
+            client::remember(&self.view_key(), &view);
         }
     }
 
@@ -167,8 +185,7 @@ impl Editor {
 
     /// A box was drawn: it is a region at once, and gets the model's mask when that is there.
     pub(crate) fn add_box(self, px: BoxPx) {
-        self.add_rectangle(px);
-        if let Some(id) = self.selected.get_untracked() {
+        if let Some(id) = self.add_rectangle(px) {
             self.segment(
                 id,
                 SegmentRequest {
@@ -184,15 +201,10 @@ impl Editor {
         let Some((width, height)) = self.size() else {
             return;
         };
-        let reach = f64::from(width.max(height)) / 60.0;
-        let px = [
-            (x - reach).max(0.0) as f32,
-            (y - reach).max(0.0) as f32,
-            (x + reach).min(f64::from(width)) as f32,
-            (y + reach).min(f64::from(height)) as f32,
-        ];
-        self.add_rectangle(px);
-        if let Some(id) = self.selected.get_untracked() {
+        let image = (f64::from(width), f64::from(height));
+        let reach = image.0.max(image.1) / 60.0;
+        let around = dragged_box((x - reach, y - reach), (x + reach, y + reach), image);
+        if let Some(id) = around.and_then(|px| self.add_rectangle(px)) {
             let point = Point {
                 x: x as f32,
                 y: y as f32,
@@ -208,16 +220,36 @@ impl Editor {
         }
     }
 
-    fn add_rectangle(self, px: BoxPx) {
-        let Some(size) = self.size() else { return };
+    /// Whether another region can be made; says so where it cannot.
+    pub(crate) fn has_room(self) -> bool {
+        let full = self.document.with_untracked(Document::is_full);
+        if full {
+            let text = format!("A chat holds up to {MAX_REGIONS} regions. Delete one first.");
+            self.notices.info("No room for another region", &text);
+        }
+        !full
+    }
+
+    // The new region's id; none where there is no room for it.
+    fn add_rectangle(self, px: BoxPx) -> Option<String> {
+        let size = self.size()?;
+        self.add(|document, id| {
+            let (name, color) = (document.next_name(), document.next_color());
+            RegionState::rectangle(id, name, color, size, px)
+        })
+    }
+
+    fn add(self, make: impl FnOnce(&Document, String) -> RegionState) -> Option<String> {
+        if !self.has_room() {
+            return None;
+        }
         let id = new_id();
         self.selected.set(Some(id.clone()));
         self.change(|document| {
-            let (name, color) = (document.next_name(), document.next_color());
-            document
-                .regions
-                .push(RegionState::rectangle(id, name, color, size, px));
+            let region = make(document, id.clone());
+            document.regions.push(region);
         });
+        Some(id)
     }
 
     fn segment(self, id: String, request: SegmentRequest) {
@@ -307,15 +339,16 @@ impl Editor {
                 }
             }),
             None if empty => {}
-            None => self.add_mask(None, wire, MaskSource::Brush, None),
+            None => {
+                self.add_mask(None, wire, MaskSource::Brush, None);
+            }
         }
     }
 
     /// Makes a region of a mask that the model found.
     pub(crate) fn adopt(self, found: &Found) {
-        let name = Some(found.phrase.clone()).filter(|phrase| !phrase.is_empty());
         self.add_mask(
-            name,
+            clean_name(&found.phrase),
             found.mask.clone(),
             MaskSource::Model,
             Some(found.score),
@@ -325,25 +358,20 @@ impl Editor {
     fn add_mask(
         self,
         name: Option<String>,
-        mask: Arc<fclm_core::wire::MaskRle>,
+        mask: Arc<MaskRle>,
         source: MaskSource,
         score: Option<f32>,
-    ) {
-        let id = new_id();
-        self.selected.set(Some(id.clone()));
-        self.change(|document| {
-            let (fresh, color) = (document.next_name(), document.next_color());
-            document.regions.push(RegionState {
-                id,
-                name: name.unwrap_or(fresh),
-                color,
-                mask,
-                box_px: None,
-                source,
-                score,
-                refined: None,
-            });
-        });
+    ) -> Option<String> {
+        self.add(|document, id| RegionState {
+            id,
+            name: name.unwrap_or_else(|| document.next_name()),
+            color: document.next_color(),
+            mask,
+            box_px: None,
+            source,
+            score,
+            refined: None,
+        })
     }
 
     /// Takes a region away.
@@ -358,13 +386,10 @@ impl Editor {
 
     /// Gives a region another name; an empty one is not taken.
     pub(crate) fn rename(self, id: &str, name: &str) {
-        let name = name.trim();
-        if name.is_empty() {
-            return;
-        }
+        let Some(name) = clean_name(name) else { return };
         self.change(|document| {
             if let Some(region) = document.get_mut(id) {
-                region.name = name.to_owned();
+                region.name = name;
             }
         });
     }
@@ -410,6 +435,10 @@ impl Editor {
 
     fn kept_key(self) -> String {
         format!("fclm.chat.{}.regions", self.chat_id.get_value())
+    }
+
+    fn view_key(self) -> String {
+        format!("fclm.chat.{}.view", self.chat_id.get_value())
     }
 
     fn save_later(self) {

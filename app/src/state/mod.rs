@@ -4,14 +4,16 @@
 mod application;
 mod conversation;
 mod editor;
+mod message;
 mod notices;
 mod tasks;
 mod theme;
 mod workspace;
 
 pub(crate) use application::Application;
-pub(crate) use conversation::{AnswerStatus, Conversation, Found, Highlight, MessageState};
+pub(crate) use conversation::Conversation;
 pub(crate) use editor::{Editor, SaveState, Tool};
+pub(crate) use message::{AnswerStatus, Found, Highlight, MessageState};
 pub(crate) use notices::{Notice, NoticeKind, Notices};
 pub(crate) use tasks::Tasks;
 pub(crate) use theme::toggle_theme;

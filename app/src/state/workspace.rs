@@ -3,7 +3,8 @@ use leptos::prelude::*;
 
 use super::{Application, Conversation, Editor, Notices, Tasks};
 use crate::client;
-use crate::text::without_region;
+use crate::editor::Document;
+use crate::text::renumbered;
 
 /// How far a chat is loaded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,12 @@ impl Workspace {
             notices,
         };
         Effect::new(move |_| workspace.load());
+        Effect::new(move |before: Option<Vec<String>>| workspace.renumber_draft(before));
+        Effect::new(move |_| {
+            if workspace.loading.get() == Loading::Ready {
+                workspace.editor.keep_view();
+            }
+        });
         workspace
     }
 
@@ -73,14 +80,20 @@ impl Workspace {
         });
     }
 
-    /// Takes a region away, from the draft too.
-    pub(crate) fn remove_region(self, id: &str) {
-        if let Some(number) = self.editor.document.with_untracked(|d| d.number(id)) {
-            self.conversation
-                .draft
-                .update(|draft| *draft = without_region(draft, number));
+    // Deleting, erasing, undoing and redoing all give regions other numbers; the draft goes on to
+    // mean the same ones.
+    fn renumber_draft(self, before: Option<Vec<String>>) -> Vec<String> {
+        let after = self.editor.document.with(Document::ids);
+        if let Some(before) = before
+            && before != after
+        {
+            let draft = self.conversation.draft.get_untracked();
+            let next = renumbered(&draft, &before, &after);
+            if next != draft {
+                self.conversation.draft.set(next);
+            }
         }
-        self.editor.remove(id);
+        after
     }
 
     fn show(self, chat: Chat) {

@@ -1,0 +1,67 @@
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Serialize};
+
+use super::Document;
+
+/// What of a chat's view outlives a reload: which region is chosen and which are hidden.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KeptView {
+    /// The chosen region.
+    pub selected: Option<String>,
+    /// Regions that are not drawn.
+    pub hidden: BTreeSet<String>,
+}
+
+impl KeptView {
+    /// The view of a chat that was never seen here: the last region is chosen, none is hidden.
+    pub fn first(document: &Document) -> Self {
+        Self {
+            selected: document.regions.last().map(|region| region.id.clone()),
+            hidden: BTreeSet::new(),
+        }
+    }
+
+    /// The same without regions that are gone.
+    pub fn within(mut self, document: &Document) -> Self {
+        self.selected = self.selected.filter(|id| document.get(id).is_some());
+        self.hidden.retain(|id| document.get(id).is_some());
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::editor::RegionState;
+
+    fn document(ids: &[&str]) -> Document {
+        let region = |id: &&str| {
+            let px = [0.0, 0.0, 2.0, 2.0];
+            let id = (*id).to_owned();
+            RegionState::rectangle(id.clone(), id, "#112233".to_owned(), (4, 4), px)
+        };
+        Document {
+            regions: ids.iter().map(region).collect(),
+        }
+    }
+
+    #[test]
+    fn the_last_region_is_chosen_first() {
+        let view = KeptView::first(&document(&["a", "b"]));
+        assert_eq!(view.selected.as_deref(), Some("b"));
+        assert_eq!(KeptView::first(&document(&[])), KeptView::default());
+    }
+
+    #[test]
+    fn regions_that_are_gone_are_forgotten() {
+        let view = KeptView {
+            selected: Some("a".to_owned()),
+            hidden: ["a", "b"].map(str::to_owned).into(),
+        };
+        assert_eq!(view.clone().within(&document(&["a", "b"])), view);
+        let rest = view.within(&document(&["b"]));
+        assert_eq!(rest.selected, None);
+        assert_eq!(rest.hidden, BTreeSet::from(["b".to_owned()]));
+    }
+}
