@@ -3,9 +3,12 @@
 mod adamw;
 mod batch;
 mod checkpoint;
+mod conversations;
+mod drawn;
 mod error;
 mod layout;
 mod log;
+mod marks;
 mod parameters;
 mod recipe;
 mod rows;
