@@ -98,7 +98,7 @@ pub(super) fn with_names(report: Report, samples: &[Named]) -> Report {
 
 /// Adds how well masks were drawn; blind, all are one mask.
 pub(super) fn with_masks(report: Report, samples: &[&Drawn]) -> Report {
-    let draws = draws(samples.iter().copied(), report.seed);
+    let all = draws(samples.iter().copied(), report.seed);
     let scored = || {
         samples
             .iter()
@@ -112,12 +112,12 @@ pub(super) fn with_masks(report: Report, samples: &[&Drawn]) -> Report {
     let overlaps: Vec<Overlap> = samples.iter().map(|drawn| drawn.overlap).collect();
     let blind = ConstantMask::best(&truths).overlaps(&truths);
     report
-        .with("giou", giou(&overlaps, &draws), giou(&blind, &draws))
-        .with("ciou", ciou(&overlaps, &draws), ciou(&blind, &draws))
+        .with("giou", giou(&overlaps, &all), giou(&blind, &all))
+        .with("ciou", ciou(&overlaps, &all), ciou(&blind, &all))
         .with(
             "success_at_50",
-            success_at_50(&overlaps, &draws),
-            success_at_50(&blind, &draws),
+            success_at_50(&overlaps, &all),
+            success_at_50(&blind, &all),
         )
         .with(
             "score_iou_spearman",
@@ -132,11 +132,11 @@ fn draws<'a>(samples: impl Iterator<Item = &'a Drawn>, seed: u64) -> Draws {
 
 /// Adds the gIoU of a part of the samples under a name of its own.
 pub(super) fn with_giou_of(report: Report, name: &str, samples: &[&Drawn]) -> Report {
-    let draws = draws(samples.iter().copied(), report.seed);
+    let all = draws(samples.iter().copied(), report.seed);
     let truths: Vec<&Mask> = samples.iter().map(|drawn| &drawn.truth).collect();
     let overlaps: Vec<Overlap> = samples.iter().map(|drawn| drawn.overlap).collect();
     let blind = ConstantMask::best(&truths).overlaps(&truths);
-    report.with(name, giou(&overlaps, &draws), giou(&blind, &draws))
+    report.with(name, giou(&overlaps, &all), giou(&blind, &all))
 }
 
 /// Adds how near `T_seg` of a region's description lies to `T_pos` of that region and of the

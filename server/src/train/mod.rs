@@ -15,6 +15,8 @@ mod rows;
 mod run;
 mod sample;
 mod schedule;
+#[cfg(test)]
+mod serving;
 mod step;
 mod tokenizer;
 mod worker;

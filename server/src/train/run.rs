@@ -333,7 +333,10 @@ fn tokenizer(options: &TrainOptions, recipe: &Recipe) -> Result<String, TrainErr
 }
 
 /// Puts the tokenizer's ids and size into the configuration.
-fn set_ids(config: &mut FclmConfig, tokenizer: &FclmTokenizer) -> Result<(), TrainError> {
+pub(super) fn set_ids(
+    config: &mut FclmConfig,
+    tokenizer: &FclmTokenizer,
+) -> Result<(), TrainError> {
     let special = tokenizer.special();
     let first = |text: &str| -> Result<u32, TrainError> {
         Ok(tokenizer.encode(text)?.first().copied().unwrap_or_default())

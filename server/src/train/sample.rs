@@ -81,6 +81,12 @@ impl Sampler {
         self.prepare(&drawn, &described, &others, &turns, place, &mut rng)
     }
 
+    /// The picture of a scene of the usual size.
+    #[cfg(test)]
+    pub(super) fn picture(&self, index: u64) -> image::RgbImage {
+        Drawn::new(self.seeds.scene(index), SIDE).image
+    }
+
     fn prepare(
         &self,
         drawn: &Drawn,

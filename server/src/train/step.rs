@@ -50,29 +50,11 @@ pub(super) fn step(
     stage: TrainStage,
     recipe: LossRecipe,
 ) -> StepOutput {
-    let scenes = batch.qwen_pixels.dims()[0];
-    let vision = model.qwen.encode_images(batch.qwen_pixels, batch.grid);
-    let maps = model.sam.image_encoder.forward(batch.sam_pixels);
-    let crops = maps.dims()[0] - scenes;
-    let images = maps.clone().narrow(0, 0, scenes);
-    let crops = maps.narrow(0, scenes, crops);
-
-    let tokens = model.extract_regions(
-        crops,
-        images.clone().select(0, batch.region_scene.clone()),
-        vision.clone().select(0, batch.region_scene),
-        batch.merged,
-        batch.regions,
-    );
-    let hidden = read(
-        model,
-        vision,
-        &tokens,
-        batch.ids,
-        batch.rows,
-        batch.positions,
-        batch.branches,
-    );
+    let Seen {
+        images,
+        tokens,
+        hidden,
+    } = see(model, &batch);
     let (ce, accuracy) = cross_entropy(
         model,
         hidden.clone(),
@@ -193,6 +175,49 @@ pub(super) fn step(
     )
     .detach();
     StepOutput { loss, terms }
+}
+
+/// What the model makes of a batch before any loss.
+pub(super) struct Seen {
+    /// SAM's embeddings of the scenes.
+    images: Tensor<4>,
+    /// Tokens of the described regions.
+    pub(super) tokens: RegionTokens,
+    /// Hidden states of all places, `[scenes * length, hidden_size]`.
+    pub(super) hidden: Tensor<2>,
+}
+
+/// Encodes pictures and regions and reads the conversations.
+pub(super) fn see(model: &Fclm, batch: &Batch) -> Seen {
+    let scenes = batch.qwen_pixels.dims()[0];
+    let vision = model
+        .qwen
+        .encode_images(batch.qwen_pixels.clone(), batch.grid);
+    let maps = model.sam.image_encoder.forward(batch.sam_pixels.clone());
+    let crops = maps.dims()[0] - scenes;
+    let images = maps.clone().narrow(0, 0, scenes);
+    let crops = maps.narrow(0, scenes, crops);
+    let tokens = model.extract_regions(
+        crops,
+        images.clone().select(0, batch.region_scene.clone()),
+        vision.clone().select(0, batch.region_scene.clone()),
+        batch.merged,
+        batch.regions.clone(),
+    );
+    let hidden = read(
+        model,
+        vision,
+        &tokens,
+        batch.ids.clone(),
+        batch.rows.clone(),
+        batch.positions.clone(),
+        batch.branches.clone(),
+    );
+    Seen {
+        images,
+        tokens,
+        hidden,
+    }
 }
 
 /// Hidden states of all places, `[scenes * length, hidden_size]`.
