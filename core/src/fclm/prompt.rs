@@ -14,6 +14,27 @@ pub const DEFAULT_QUESTION: &str = "Describe this region in detail.";
 pub const CATEGORY_QUESTION: &str = "What is this?";
 /// Question for a short description.
 pub const BRIEF_QUESTION: &str = "Describe this region briefly.";
+/// Ways to ask for a region's category; the product's own comes first.
+pub const CATEGORY_QUESTIONS: [&str; 4] = [
+    CATEGORY_QUESTION,
+    "What is it?",
+    "What object is this?",
+    "Name it.",
+];
+/// Ways to ask for a short description; the product's own comes first.
+pub const BRIEF_QUESTIONS: [&str; 3] = [
+    BRIEF_QUESTION,
+    "Describe it briefly.",
+    "Describe this in a few words.",
+];
+/// Ways to ask for a detailed description; the product's own comes first.
+pub const DEFAULT_QUESTIONS: [&str; 5] = [
+    DEFAULT_QUESTION,
+    "Describe it in detail.",
+    "Describe this.",
+    "Describe it.",
+    "Tell me about it.",
+];
 /// Question for a grounded caption of the whole picture.
 pub const CAPTION_QUESTION: &str = "Describe the picture with masks.";
 /// Answer where nothing fits the description.

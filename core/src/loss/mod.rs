@@ -8,4 +8,6 @@ mod segmentation;
 
 pub use latent::{LatentKind, latent_loss};
 pub use score::score_loss;
-pub use segmentation::{BCE_WEIGHT, DICE_WEIGHT, bce_loss, dice_loss, segmentation_loss};
+pub use segmentation::{
+    BCE_WEIGHT, DICE_WEIGHT, bce_loss, dice_loss, segmentation_by_mask, segmentation_loss,
+};

@@ -1,8 +1,12 @@
-use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
+use burn::module::{Module, Param};
+use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, activation};
 
 use super::config::RegionConfig;
+
+/// Bound of the fresh weights of centre and size. The default, by the thousands of inputs of which
+/// few are ever set at once, would leave these four without a voice.
+const BOX_BOUND: f64 = 0.5;
 
 /// Step 4, the position branch: an MLP over the mask's shape and the box's centre and size, which
 /// gives `<pos>`.
@@ -18,8 +22,17 @@ impl PositionBranch {
     pub fn new(config: &RegionConfig, device: &Device) -> Self {
         let [first, second] = config.position_hidden;
         let linear = |input, output| LinearConfig::new(input, output).init(device);
+        let mut fc1 = linear(config.shape_len(), first);
+        let cells = config.mask_side * config.mask_side;
+        let boxes = Initializer::Uniform {
+            min: -BOX_BOUND,
+            max: BOX_BOUND,
+        };
+        let boxes: Param<Tensor<2>> = boxes.init([config.shape_len() - cells, first], device);
+        let weight = vec![fc1.weight.val().narrow(0, 0, cells), boxes.val()];
+        fc1.weight = Param::from_tensor(Tensor::cat(weight, 0).detach());
         Self {
-            fc1: linear(config.shape_len(), first),
+            fc1,
             fc2: linear(first, second),
             fc3: linear(second, config.hidden_size),
         }

@@ -34,10 +34,10 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
         let mask: &Mask = &scene.masks[object.object];
         let counts = index > 0;
 
-        let (features, time) = timed(|| backend.encode_image(&scene.image))?;
-        report.push(counts, "encode image (both encoders)", time);
-        let (region, time) = timed(|| backend.encode_region(&features, &scene.image, mask))?;
-        report.push(counts, "encode region (crop and extractor)", time);
+        let (features, image_time) = timed(|| backend.encode_image(&scene.image))?;
+        report.push(counts, "encode image (both encoders)", image_time);
+        let (region, region_time) = timed(|| backend.encode_region(&features, &scene.image, mask))?;
+        report.push(counts, "encode region (crop and extractor)", region_time);
 
         let ask = |text| Prompt {
             image_key: index,
@@ -52,7 +52,14 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
         };
         let started = Instant::now();
         let mut answer = backend.begin(ask(""), None)?;
-        report.push(counts, "describe: prompt to first token", started.elapsed());
+        backend.step(&mut answer)?;
+        let first = started.elapsed();
+        report.push(counts, "describe: prompt to first token", first);
+        report.push(
+            counts,
+            "describe: new picture to first token",
+            image_time + region_time + first,
+        );
         run(backend, &mut answer)?;
         let whole = started.elapsed();
         report.push(counts, "describe: whole answer", whole);
@@ -61,7 +68,8 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
         let session = backend.end(answer);
 
         let started = Instant::now();
-        let answer = backend.begin(ask("What colour is it?"), Some(session))?;
+        let mut answer = backend.begin(ask("What colour is it?"), Some(session))?;
+        backend.step(&mut answer)?;
         report.push(
             counts,
             "second question: prompt to first token",
@@ -80,7 +88,9 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
             };
             let mut answer = backend.begin(prompt, None)?;
             run(backend, &mut answer)?;
-            report.push(counts, "find: expression to mask", started.elapsed());
+            let time = started.elapsed();
+            report.push(counts, "find: expression to mask", time);
+            report.push(counts, "find: new picture to mask", image_time + time);
         }
         if let Some(box_px) = mask.bounds() {
             let request = SegmentRequest {

@@ -26,6 +26,9 @@ pub(crate) struct Train {
     /// Go on from the newest checkpoint of the run.
     #[arg(long)]
     resume: bool,
+    /// Go on although the recipe is not the one that the checkpoint was made by.
+    #[arg(long, requires = "resume")]
+    changed_recipe: bool,
     /// Start from this model's weights instead of random ones.
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
@@ -50,6 +53,7 @@ impl Train {
             run,
             out: out.clone(),
             resume: self.resume,
+            accept_changes: self.changed_recipe,
             from: self.from,
             limit: self
                 .minutes

@@ -35,7 +35,7 @@ pub struct ConstantMask(Mask);
 
 impl ConstantMask {
     /// The mask, of those that a threshold cuts out of the truths' mean, with the best gIoU.
-    pub fn best(truths: &[Mask]) -> Self {
+    pub fn best(truths: &[&Mask]) -> Self {
         let cells = (GRID * GRID) as usize;
         let mut coverage = vec![0.0f64; cells];
         let mut coarse = Vec::with_capacity(truths.len());
@@ -78,7 +78,7 @@ impl ConstantMask {
     }
 
     /// What the mask shares with each of the truths.
-    pub fn overlaps(&self, truths: &[Mask]) -> Vec<Overlap> {
+    pub fn overlaps(&self, truths: &[&Mask]) -> Vec<Overlap> {
         truths
             .iter()
             .map(|truth| Overlap::of(&self.at(truth.width(), truth.height()), truth))
@@ -88,7 +88,7 @@ impl ConstantMask {
 
 #[cfg(test)]
 mod tests {
-    use super::super::metrics::giou;
+    use super::super::metrics::{Draws, giou};
     use super::*;
     use crate::data::scenes::{Pattern, Size};
 
@@ -118,20 +118,34 @@ mod tests {
 
     #[test]
     fn a_place_that_all_share_is_found() {
-        let truths: Vec<Mask> = (0..8)
+        let masks: Vec<Mask> = (0..8)
             .map(|i| Mask::rect(100, 80, [20.0 + i as f32, 20.0, 60.0, 60.0]))
             .collect();
+        let truths: Vec<&Mask> = masks.iter().collect();
         let constant = ConstantMask::best(&truths);
-        assert!(giou(&constant.overlaps(&truths), 0).unwrap().value > 0.85);
+        assert!(
+            giou(&constant.overlaps(&truths), &Draws::each(truths.len(), 0))
+                .unwrap()
+                .value
+                > 0.85
+        );
         assert_eq!(constant.at(100, 80).width(), 100);
     }
 
     #[test]
     fn where_most_is_empty_the_empty_mask_is_best() {
-        let mut truths = vec![Mask::new(50, 50); 9];
-        truths.push(Mask::rect(50, 50, [0.0, 0.0, 5.0, 5.0]));
+        let mut masks = vec![Mask::new(50, 50); 9];
+        masks.push(Mask::rect(50, 50, [0.0, 0.0, 5.0, 5.0]));
+        let truths: Vec<&Mask> = masks.iter().collect();
         let constant = ConstantMask::best(&truths);
         assert!(constant.at(50, 50).is_empty());
-        assert!((giou(&constant.overlaps(&truths), 0).unwrap().value - 0.9).abs() < 1e-9);
+        assert!(
+            (giou(&constant.overlaps(&truths), &Draws::each(truths.len(), 0))
+                .unwrap()
+                .value
+                - 0.9)
+                .abs()
+                < 1e-9
+        );
     }
 }

@@ -4,6 +4,8 @@
 //! [`validate`](https://github.com/dvlab-research/LISA/blob/main/train_ds.py): gIoU is the mean of
 //! the samples' IoUs, cIoU the intersection of all over the union of all.
 
+use std::collections::BTreeMap;
+
 use fclm_core::mask::Mask;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -24,6 +26,67 @@ pub struct Estimate {
     pub low: f64,
     /// 97.5th percentile of the resampled figures.
     pub high: f64,
+}
+
+/// Which samples are drawn together when a figure's interval is made.
+///
+/// Samples of one scene resemble each other, so that scenes are drawn, not samples.
+#[derive(Debug, Clone)]
+pub struct Draws {
+    clusters: Vec<Vec<usize>>,
+    seed: u64,
+}
+
+impl Draws {
+    /// Each of `n` samples by itself.
+    pub fn each(n: usize, seed: u64) -> Self {
+        Self {
+            clusters: (0..n).map(|index| vec![index]).collect(),
+            seed,
+        }
+    }
+
+    /// Samples of one scene together; `scenes` holds each sample's scene.
+    pub fn by_scene(scenes: &[u64], seed: u64) -> Self {
+        let mut clusters: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+        for (index, &scene) in scenes.iter().enumerate() {
+            clusters.entry(scene).or_default().push(index);
+        }
+        Self {
+            clusters: clusters.into_values().collect(),
+            seed,
+        }
+    }
+
+    /// A figure with its percentile bootstrap interval: it is computed for all samples and for
+    /// [`RESAMPLES`] draws of clusters with replacement. Draws for which there is no figure are
+    /// left out; none where there is none for all samples.
+    pub fn estimate(&self, figure: impl Fn(&[usize]) -> Option<f64>) -> Option<Estimate> {
+        if self.clusters.is_empty() {
+            return None;
+        }
+        let mut all = self.clusters.concat();
+        all.sort_unstable();
+        let value = figure(&all)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(self.seed);
+        let mut resampled = Vec::with_capacity(RESAMPLES);
+        let mut indices = Vec::with_capacity(all.len());
+        for _ in 0..RESAMPLES {
+            indices.clear();
+            for _ in 0..self.clusters.len() {
+                // Drawn as 64 bits so that every platform draws the same.
+                let cluster = rng.random_range(0..self.clusters.len() as u64) as usize;
+                indices.extend_from_slice(&self.clusters[cluster]);
+            }
+            resampled.extend(figure(&indices));
+        }
+        resampled.sort_unstable_by(f64::total_cmp);
+        let (low, high) = match resampled.is_empty() {
+            true => (value, value),
+            false => (percentile(&resampled, 0.025), percentile(&resampled, 0.975)),
+        };
+        Some(Estimate { value, low, high })
+    }
 }
 
 /// What a predicted mask shares with the true one, in pixels.
@@ -86,19 +149,19 @@ impl Overlap {
 }
 
 /// Mean of the samples' IoUs; none without samples.
-pub fn giou(overlaps: &[Overlap], seed: u64) -> Option<Estimate> {
+pub fn giou(overlaps: &[Overlap], draws: &Draws) -> Option<Estimate> {
     mean(
         &overlaps
             .iter()
             .map(|overlap| overlap.iou())
             .collect::<Vec<_>>(),
-        seed,
+        draws,
     )
 }
 
 /// Intersection of all samples over the union of all; none without samples.
-pub fn ciou(overlaps: &[Overlap], seed: u64) -> Option<Estimate> {
-    bootstrap(overlaps.len(), seed, |indices| {
+pub fn ciou(overlaps: &[Overlap], draws: &Draws) -> Option<Estimate> {
+    draws.estimate(|indices| {
         let (mut intersection, mut union) = (0u64, 0u64);
         for &index in indices {
             intersection += overlaps[index].intersection;
@@ -109,35 +172,35 @@ pub fn ciou(overlaps: &[Overlap], seed: u64) -> Option<Estimate> {
 }
 
 /// Share of samples whose IoU is at least 0.5; none without samples.
-pub fn success_at_50(overlaps: &[Overlap], seed: u64) -> Option<Estimate> {
+pub fn success_at_50(overlaps: &[Overlap], draws: &Draws) -> Option<Estimate> {
     share(
         &overlaps
             .iter()
             .map(|overlap| overlap.is_success())
             .collect::<Vec<_>>(),
-        seed,
+        draws,
     )
 }
 
 /// Share of answers whose colour, material and shape are all right; none without answers.
-pub fn category_accuracy(right: &[bool], seed: u64) -> Option<Estimate> {
-    share(right, seed)
+pub fn category_accuracy(right: &[bool], draws: &Draws) -> Option<Estimate> {
+    share(right, draws)
 }
 
 /// Share of samples that hold; none without samples.
-pub fn share(holds: &[bool], seed: u64) -> Option<Estimate> {
+pub fn share(holds: &[bool], draws: &Draws) -> Option<Estimate> {
     mean(
         &holds
             .iter()
             .map(|&holds| f64::from(u8::from(holds)))
             .collect::<Vec<_>>(),
-        seed,
+        draws,
     )
 }
 
 /// Mean of the samples; none without samples.
-pub fn mean(values: &[f64], seed: u64) -> Option<Estimate> {
-    bootstrap(values.len(), seed, |indices| {
+pub fn mean(values: &[f64], draws: &Draws) -> Option<Estimate> {
+    draws.estimate(|indices| {
         Some(indices.iter().map(|&index| values[index]).sum::<f64>() / indices.len() as f64)
     })
 }
@@ -146,42 +209,12 @@ pub fn mean(values: &[f64], seed: u64) -> Option<Estimate> {
 ///
 /// # Panics
 /// If the sides are not of one length.
-pub fn spearman(left: &[f64], right: &[f64], seed: u64) -> Option<Estimate> {
+pub fn spearman(left: &[f64], right: &[f64], draws: &Draws) -> Option<Estimate> {
     assert_eq!(left.len(), right.len(), "one value on each side a sample");
-    bootstrap(left.len(), seed, |indices| {
+    draws.estimate(|indices| {
         let pick = |values: &[f64]| ranks(&indices.iter().map(|&i| values[i]).collect::<Vec<_>>());
         pearson(&pick(left), &pick(right))
     })
-}
-
-/// A figure over `n` samples with its percentile bootstrap interval: the figure is computed for
-/// all samples and for [`RESAMPLES`] draws with replacement. Draws for which there is no figure
-/// are left out; none where there is none for all samples.
-pub fn bootstrap(
-    n: usize,
-    seed: u64,
-    figure: impl Fn(&[usize]) -> Option<f64>,
-) -> Option<Estimate> {
-    if n == 0 {
-        return None;
-    }
-    let mut indices: Vec<usize> = (0..n).collect();
-    let value = figure(&indices)?;
-    let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let mut resampled = Vec::with_capacity(RESAMPLES);
-    for _ in 0..RESAMPLES {
-        for index in &mut indices {
-            // Drawn as 64 bits so that every platform draws the same.
-            *index = rng.random_range(0..n as u64) as usize;
-        }
-        resampled.extend(figure(&indices));
-    }
-    resampled.sort_unstable_by(f64::total_cmp);
-    let (low, high) = match resampled.is_empty() {
-        true => (value, value),
-        false => (percentile(&resampled, 0.025), percentile(&resampled, 0.975)),
-    };
-    Some(Estimate { value, low, high })
 }
 
 /// Linear interpolation between order statistics, as NumPy's default.
@@ -251,11 +284,17 @@ mod tests {
     #[test]
     fn ious_by_hand() {
         close(
-            giou(&SAMPLES, 0).unwrap().value,
+            giou(&SAMPLES, &Draws::each(4, 0)).unwrap().value,
             (0.5 + 1.0 + 0.0 + 1.0) / 4.0,
         );
-        close(ciou(&SAMPLES, 0).unwrap().value, 80.0 / 170.0);
-        close(success_at_50(&SAMPLES, 0).unwrap().value, 0.75);
+        close(
+            ciou(&SAMPLES, &Draws::each(4, 0)).unwrap().value,
+            80.0 / 170.0,
+        );
+        close(
+            success_at_50(&SAMPLES, &Draws::each(4, 0)).unwrap().value,
+            0.75,
+        );
     }
 
     #[test]
@@ -264,9 +303,20 @@ mod tests {
             intersection: 1,
             union: 1,
         }];
-        assert_eq!(giou(&one, 0).unwrap().value, 1.0 / (1.0 + 1e-5));
-        assert_eq!(ciou(&one, 0).unwrap().value, 1.0 / (1.0 + 1e-10));
-        assert_eq!(ciou(&[Overlap::default()], 0).unwrap().value, 0.0);
+        assert_eq!(
+            giou(&one, &Draws::each(1, 0)).unwrap().value,
+            1.0 / (1.0 + 1e-5)
+        );
+        assert_eq!(
+            ciou(&one, &Draws::each(1, 0)).unwrap().value,
+            1.0 / (1.0 + 1e-10)
+        );
+        assert_eq!(
+            ciou(&[Overlap::default()], &Draws::each(1, 0))
+                .unwrap()
+                .value,
+            0.0
+        );
     }
 
     #[test]
@@ -295,17 +345,23 @@ mod tests {
         // scipy.stats.spearmanr gives the same.
         let left = [1.0, 2.0, 2.0, 3.0, 5.0];
         let right = [2.0, 1.0, 4.0, 4.0, 5.0];
-        close(spearman(&left, &right, 0).unwrap().value, 0.763_157_894_7);
-        close(spearman(&left, &left, 0).unwrap().value, 1.0);
-        assert_eq!(spearman(&left, &[3.0; 5], 0), None);
+        close(
+            spearman(&left, &right, &Draws::each(5, 0)).unwrap().value,
+            0.763_157_894_7,
+        );
+        close(
+            spearman(&left, &left, &Draws::each(5, 0)).unwrap().value,
+            1.0,
+        );
+        assert_eq!(spearman(&left, &[3.0; 5], &Draws::each(5, 0)), None);
     }
 
     #[test]
     fn intervals_hold_the_figure_and_follow_the_seed() {
         let values: Vec<f64> = (0..200).map(|i| f64::from(i % 10)).collect();
-        let first = mean(&values, 7).unwrap();
-        assert_eq!(first, mean(&values, 7).unwrap());
-        assert_ne!(first, mean(&values, 8).unwrap());
+        let first = mean(&values, &Draws::each(200, 7)).unwrap();
+        assert_eq!(first, mean(&values, &Draws::each(200, 7)).unwrap());
+        assert_ne!(first, mean(&values, &Draws::each(200, 8)).unwrap());
         assert!(first.low < first.value && first.value < first.high);
         // Standard error of the mean: sqrt(8.25 / 200).
         close(
@@ -315,11 +371,24 @@ mod tests {
     }
 
     #[test]
+    fn samples_of_one_scene_are_no_further_evidence() {
+        let once: Vec<f64> = (0..100).map(|i| f64::from(i % 2)).collect();
+        let thrice = once.repeat(3);
+        let scenes: Vec<u64> = (0..100).collect::<Vec<_>>().repeat(3);
+        let width = |estimate: Estimate| estimate.high - estimate.low;
+        let alone = width(mean(&once, &Draws::each(100, 1)).unwrap());
+        let clustered = width(mean(&thrice, &Draws::by_scene(&scenes, 1)).unwrap());
+        close(alone, clustered);
+        assert!(width(mean(&thrice, &Draws::each(300, 1)).unwrap()) < 0.7 * alone);
+    }
+
+    #[test]
     fn nothing_gives_nothing() {
-        assert_eq!(giou(&[], 0), None);
-        assert_eq!(ciou(&[], 0), None);
-        assert_eq!(category_accuracy(&[], 0), None);
-        assert_eq!(spearman(&[], &[], 0), None);
+        let none = Draws::each(0, 0);
+        assert_eq!(giou(&[], &none), None);
+        assert_eq!(ciou(&[], &none), None);
+        assert_eq!(category_accuracy(&[], &none), None);
+        assert_eq!(spearman(&[], &[], &none), None);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use fclm_core::{
 
 use super::{
     error::EvalError,
-    metrics::{Overlap, giou},
+    metrics::{Draws, Overlap, giou},
     over::over_scenes,
     protocol::{RegionCase, Task, find_cases, region_cases},
     report::Report,
@@ -101,11 +101,22 @@ impl Run<'_> {
                         truth.union_with(&masks[target]);
                     }
                     let found = predictor.find(picture, &case.expression.text)?;
-                    Ok((case.expression.kind, Drawn::found(truth, &found, picture)))
+                    let drawn = Drawn::found(scene.id, truth, &found, picture);
+                    Ok((case.expression.kind, drawn))
                 })
                 .collect()
         })?;
-        let mut report = self.report(task, samples.len());
+        let of = |wanted: &dyn Fn(ReferKind) -> bool| -> Vec<&Drawn> {
+            samples
+                .iter()
+                .filter(|&&(kind, _)| wanted(kind))
+                .map(|(_, drawn)| drawn)
+                .collect()
+        };
+        // Expressions for what is not there have a figure of their own: to those, who never finds
+        // anything is right.
+        let meant = of(&|kind| kind != ReferKind::None);
+        let mut report = self.report(task, meant.len());
         if kinds.len() > 1 {
             for &kind in kinds {
                 let name = match kind {
@@ -114,18 +125,10 @@ impl Run<'_> {
                     ReferKind::Several => "giou_several",
                     ReferKind::None => "giou_none",
                 };
-                let of_kind: Vec<&Drawn> = samples
-                    .iter()
-                    .filter(|(other, _)| *other == kind)
-                    .map(|(_, drawn)| drawn)
-                    .collect();
-                report = with_giou_of(report, name, &of_kind);
+                report = with_giou_of(report, name, &of(&|other| other == kind));
             }
         }
-        Ok(with_masks(
-            report,
-            samples.into_iter().map(|(_, drawn)| drawn).collect(),
-        ))
+        Ok(with_masks(report, &meant))
     }
 
     fn captions(&self) -> Result<Report, EvalError> {
@@ -141,11 +144,12 @@ impl Run<'_> {
                 found => found?,
             };
             let named = Named::new(case.object.attributes, &text);
-            Ok((named, Drawn::found(mask.clone(), &found, picture)))
+            let drawn = Drawn::found(case.scene.id, mask.clone(), &found, picture);
+            Ok((named, drawn))
         })?;
         let (named, drawn): (Vec<Named>, Vec<Drawn>) = samples.into_iter().unzip();
         let report = self.report(Task::CaptionFind, named.len());
-        Ok(with_masks(with_names(report, &named), drawn))
+        Ok(with_masks(with_names(report, &named), &every(&drawn)))
     }
 
     /// Beside the blind mask stands what the plain rectangle of the box would reach.
@@ -155,15 +159,16 @@ impl Run<'_> {
             let candidates = predictor.box_masks(picture, case.object.box_px)?;
             let rectangle = Mask::rect(truth.width(), truth.height(), case.object.box_px);
             let of_rectangle = Overlap::of(&rectangle, &truth);
-            Ok((of_rectangle, Drawn::one(truth, candidates.first())))
+            let drawn = Drawn::one(case.scene.id, truth, candidates.first());
+            Ok((of_rectangle, drawn))
         })?;
         let (rectangles, drawn): (Vec<_>, Vec<Drawn>) = samples.into_iter().unzip();
         let report = self.report(Task::BoxMask, drawn.len()).with(
             "rectangle_giou",
-            giou(&rectangles, self.seed),
+            giou(&rectangles, &Draws::each(rectangles.len(), self.seed)),
             None,
         );
-        Ok(with_masks(report, drawn))
+        Ok(with_masks(report, &every(&drawn)))
     }
 
     fn consistency(&self) -> Result<Report, EvalError> {
@@ -176,12 +181,12 @@ impl Run<'_> {
             let place = seen.iter().position(|&k| k == own).unwrap_or_default();
             let of_seen: Vec<&Mask> = seen.iter().map(|&k| &masks[k]).collect();
             let latents = predictor.latents(picture, &case.region.detailed, &of_seen)?;
-            let drawn = Drawn::one(masks[own].clone(), drawn.as_ref());
+            let drawn = Drawn::one(case.scene.id, masks[own].clone(), drawn.as_ref());
             Ok((Aligned::new(latents, place), drawn))
         })?;
         let (aligned, drawn): (Vec<Aligned>, Vec<Drawn>) = samples.into_iter().unzip();
         let report = self.report(Task::Consistency, drawn.len());
-        Ok(with_masks(with_cosines(report, &aligned), drawn))
+        Ok(with_masks(with_cosines(report, &aligned), &every(&drawn)))
     }
 
     fn report(&self, task: Task, n: usize) -> Report {
@@ -215,6 +220,10 @@ impl Run<'_> {
             ask,
         )
     }
+}
+
+fn every(drawn: &[Drawn]) -> Vec<&Drawn> {
+    drawn.iter().collect()
 }
 
 fn masks_of(scene: &SceneRecord) -> Vec<Mask> {

@@ -2,7 +2,9 @@ use fclm_core::mask::Mask;
 
 use super::{
     blind::{ConstantMask, most_frequent_category},
-    metrics::{Overlap, category_accuracy, ciou, giou, mean, share, spearman, success_at_50},
+    metrics::{
+        Draws, Overlap, category_accuracy, ciou, giou, mean, share, spearman, success_at_50,
+    },
     report::Report,
 };
 use crate::{
@@ -20,6 +22,8 @@ pub(super) struct Named {
 /// A mask that was to be drawn.
 #[derive(Debug)]
 pub(super) struct Drawn {
+    /// The scene that it belongs to.
+    scene: u64,
     truth: Mask,
     overlap: Overlap,
     /// Estimated IoU; none where nothing was drawn.
@@ -43,23 +47,25 @@ impl Named {
 }
 
 impl Drawn {
-    pub(super) fn found(truth: Mask, found: &Found, picture: &Picture) -> Self {
+    pub(super) fn found(scene: u64, truth: Mask, found: &Found, picture: &Picture) -> Self {
         let overlap = Overlap::of(&found.union(picture), &truth);
         let score = found.score().map(f64::from);
         Self {
+            scene,
             truth,
             overlap,
             score,
         }
     }
 
-    pub(super) fn one(truth: Mask, drawn: Option<&ScoredMask>) -> Self {
+    pub(super) fn one(scene: u64, truth: Mask, drawn: Option<&ScoredMask>) -> Self {
         let overlap = match drawn {
             Some(drawn) => Overlap::of(&drawn.mask, &truth),
             None => Overlap::of(&Mask::new(truth.width(), truth.height()), &truth),
         };
         let score = drawn.map(|drawn| f64::from(drawn.score));
         Self {
+            scene,
             truth,
             overlap,
             score,
@@ -75,7 +81,7 @@ impl Aligned {
 
 /// Adds how many were named right; blind, all are named after the most frequent one.
 pub(super) fn with_names(report: Report, samples: &[Named]) -> Report {
-    let seed = report.seed;
+    let draws = Draws::each(samples.len(), report.seed);
     let truths: Vec<Attributes> = samples.iter().map(|sample| sample.truth).collect();
     let most_frequent = most_frequent_category(&truths);
     let right: Vec<bool> = samples.iter().map(|sample| sample.is_right).collect();
@@ -85,41 +91,52 @@ pub(super) fn with_names(report: Report, samples: &[Named]) -> Report {
         .collect();
     report.with(
         "category_accuracy",
-        category_accuracy(&right, seed),
-        category_accuracy(&blind, seed),
+        category_accuracy(&right, &draws),
+        category_accuracy(&blind, &draws),
     )
 }
 
 /// Adds how well masks were drawn; blind, all are one mask.
-pub(super) fn with_masks(report: Report, samples: Vec<Drawn>) -> Report {
-    let seed = report.seed;
-    let scored = samples
-        .iter()
-        .filter_map(|drawn| Some((drawn.score?, drawn.overlap.iou())));
-    let (scores, ious): (Vec<f64>, Vec<f64>) = scored.unzip();
-    let (truths, overlaps): (Vec<Mask>, Vec<Overlap>) = samples
-        .into_iter()
-        .map(|drawn| (drawn.truth, drawn.overlap))
-        .unzip();
+pub(super) fn with_masks(report: Report, samples: &[&Drawn]) -> Report {
+    let all = draws(samples.iter().copied(), report.seed);
+    let scored = || {
+        samples
+            .iter()
+            .filter(|drawn| drawn.score.is_some())
+            .copied()
+    };
+    let of_scored = draws(scored(), report.seed);
+    let scores: Vec<f64> = scored().filter_map(|drawn| drawn.score).collect();
+    let ious: Vec<f64> = scored().map(|drawn| drawn.overlap.iou()).collect();
+    let truths: Vec<&Mask> = samples.iter().map(|drawn| &drawn.truth).collect();
+    let overlaps: Vec<Overlap> = samples.iter().map(|drawn| drawn.overlap).collect();
     let blind = ConstantMask::best(&truths).overlaps(&truths);
     report
-        .with("giou", giou(&overlaps, seed), giou(&blind, seed))
-        .with("ciou", ciou(&overlaps, seed), ciou(&blind, seed))
+        .with("giou", giou(&overlaps, &all), giou(&blind, &all))
+        .with("ciou", ciou(&overlaps, &all), ciou(&blind, &all))
         .with(
             "success_at_50",
-            success_at_50(&overlaps, seed),
-            success_at_50(&blind, seed),
+            success_at_50(&overlaps, &all),
+            success_at_50(&blind, &all),
         )
-        .with("score_iou_spearman", spearman(&scores, &ious, seed), None)
+        .with(
+            "score_iou_spearman",
+            spearman(&scores, &ious, &of_scored),
+            None,
+        )
+}
+
+fn draws<'a>(samples: impl Iterator<Item = &'a Drawn>, seed: u64) -> Draws {
+    Draws::by_scene(&samples.map(|drawn| drawn.scene).collect::<Vec<_>>(), seed)
 }
 
 /// Adds the gIoU of a part of the samples under a name of its own.
 pub(super) fn with_giou_of(report: Report, name: &str, samples: &[&Drawn]) -> Report {
-    let seed = report.seed;
-    let truths: Vec<Mask> = samples.iter().map(|drawn| drawn.truth.clone()).collect();
+    let all = draws(samples.iter().copied(), report.seed);
+    let truths: Vec<&Mask> = samples.iter().map(|drawn| &drawn.truth).collect();
     let overlaps: Vec<Overlap> = samples.iter().map(|drawn| drawn.overlap).collect();
     let blind = ConstantMask::best(&truths).overlaps(&truths);
-    report.with(name, giou(&overlaps, seed), giou(&blind, seed))
+    report.with(name, giou(&overlaps, &all), giou(&blind, &all))
 }
 
 /// Adds how near `T_seg` of a region's description lies to `T_pos` of that region and of the
@@ -129,26 +146,28 @@ pub(super) fn with_cosines(report: Report, samples: &[Aligned]) -> Report {
     let constant = mean_vector(samples.iter().map(|sample| sample.latents.seg.as_slice()));
     let seen = Cosines::of(samples, |sample| &sample.latents.seg);
     let blind = Cosines::of(samples, |_| &constant);
+    let all = Draws::each(seen.same.len(), seed);
+    let accompanied = Draws::each(seen.other.len(), seed);
     report
         .with(
             "cosine_same",
-            mean(&seen.same, seed),
-            mean(&blind.same, seed),
+            mean(&seen.same, &all),
+            mean(&blind.same, &all),
         )
         .with(
             "cosine_other",
-            mean(&seen.other, seed),
-            mean(&blind.other, seed),
+            mean(&seen.other, &accompanied),
+            mean(&blind.other, &accompanied),
         )
         .with(
             "cosine_margin",
-            mean(&seen.margin, seed),
-            mean(&blind.margin, seed),
+            mean(&seen.margin, &accompanied),
+            mean(&blind.margin, &accompanied),
         )
         .with(
             "same_is_nearest",
-            share(&seen.is_nearest, seed),
-            share(&blind.is_nearest, seed),
+            share(&seen.is_nearest, &accompanied),
+            share(&blind.is_nearest, &accompanied),
         )
 }
 
@@ -274,12 +293,12 @@ mod tests {
             score: 0.5,
         };
         let samples = vec![
-            Drawn::one(truth.clone(), None),
-            Drawn::one(truth, Some(&whole)),
+            Drawn::one(0, truth.clone(), None),
+            Drawn::one(1, truth, Some(&whole)),
         ];
         let parts = with_giou_of(report(2), "giou_short", &[&samples[1]]);
         assert!((value(&parts, "giou_short") - 0.5).abs() < 1e-4);
-        let report = with_masks(report(2), samples);
+        let report = with_masks(report(2), &samples.iter().collect::<Vec<_>>());
         assert!((value(&report, "giou") - 0.25).abs() < 1e-4);
         assert_eq!(value(&report, "success_at_50"), 0.5);
         assert!(!report.metrics.contains_key("score_iou_spearman"));

@@ -5,7 +5,8 @@ use fclm_core::fclm::FclmConfig;
 use fclm_core::qwen::GridThw;
 use fclm_core::region::{PreparedRegion, RegionBatch};
 
-use super::layout::{Packed, Slot};
+use super::layout::{Packed, Slot, Target};
+use super::marks::CLICKS;
 use super::rows::RowPlan;
 
 /// A mask to be drawn: which scene of the batch, what shape, and what it should look like at the
@@ -34,6 +35,17 @@ pub(super) enum Prompt {
     Point([f32; 2]),
 }
 
+/// Clicks that go on from a prompt of the same scene.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Refinement {
+    /// Index of that prompt among the scene's.
+    pub(super) first: usize,
+    /// Places in SAM input pixels with SAM's labels.
+    pub(super) clicks: [([f32; 2], i32); CLICKS],
+    /// Whether the mask that the prompt gave is part of the new prompt.
+    pub(super) is_from_mask: bool,
+}
+
 /// A scene ready for the device.
 #[derive(Debug, Clone)]
 pub(super) struct HostScene {
@@ -48,6 +60,7 @@ pub(super) struct HostScene {
     /// One target for each `[SEG]` of the packed turns.
     pub(super) grounds: Vec<MaskTarget>,
     pub(super) prompts: Vec<PromptTarget>,
+    pub(super) refinements: Vec<Refinement>,
 }
 
 /// Masks with their scenes on the device.
@@ -76,6 +89,8 @@ pub(super) struct Batch {
     pub(super) branches: Branches,
     pub(super) target_rows: Tensor<1, Int>,
     pub(super) target_ids: Tensor<1, Int>,
+    /// What each target counts in the mean; they sum up to one.
+    pub(super) target_weights: Tensor<1>,
     pub(super) regions: RegionBatch,
     pub(super) region_scene: Tensor<1, Int>,
     /// Described regions, then the extra ones: what `<pos>` must draw.
@@ -85,6 +100,20 @@ pub(super) struct Batch {
     pub(super) ground_rows: Tensor<1, Int>,
     pub(super) boxes: Option<(Tensor<2>, DeviceMasks)>,
     pub(super) points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
+    pub(super) refinements: Option<DeviceRefinements>,
+}
+
+/// Refining prompts on the device.
+#[derive(Debug, Clone)]
+pub(super) struct DeviceRefinements {
+    /// Which prompt each goes on from: the boxes in their order, then the points.
+    pub(super) first: Tensor<1, Int>,
+    /// `[refinements, clicks, 2]`
+    pub(super) clicks: Tensor<3>,
+    /// `[refinements, clicks]`
+    pub(super) labels: Tensor<2, Int>,
+    /// `[refinements, 1, 1, 1]`, 1 where the first prompt's mask is part of the prompt.
+    pub(super) is_from_mask: Tensor<4>,
 }
 
 impl Batch {
@@ -149,6 +178,7 @@ impl Batch {
             branches: sequence.branches,
             target_rows: sequence.target_rows,
             target_ids: sequence.target_ids,
+            target_weights: sequence.target_weights,
             regions: RegionBatch::new(&regions, side, device),
             region_scene: indices(region_scene, device),
             reconstructions: DeviceMasks::new(&reconstructions, device),
@@ -156,6 +186,7 @@ impl Batch {
             ground_rows: sequence.ground_rows,
             boxes: boxes(scenes, device),
             points: points(scenes, device),
+            refinements: refinements(scenes, device),
         }
     }
 }
@@ -183,6 +214,7 @@ struct Sequence {
     branches: Branches,
     target_rows: Tensor<1, Int>,
     target_ids: Tensor<1, Int>,
+    target_weights: Tensor<1>,
     ground_rows: Tensor<1, Int>,
 }
 
@@ -203,6 +235,7 @@ impl Sequence {
         let mut positions = vec![0_i32; 3 * count * length];
         let mut target_rows = Vec::new();
         let mut target_ids = Vec::new();
+        let mut target_weights = Vec::new();
         let mut ground_rows = Vec::new();
         let mut first_region = 0;
         for (scene, host) in scenes.iter().enumerate() {
@@ -228,9 +261,10 @@ impl Sequence {
                     positions[axis * count * length + base + place] = position[axis];
                 }
             }
-            for &(slot, id) in &packed.targets {
+            for &Target { slot, id, weight } in &packed.targets {
                 target_rows.push((base + places[slot]) as i32);
                 target_ids.push(id as i32);
+                target_weights.push(weight);
             }
             ground_rows.extend(
                 packed
@@ -240,6 +274,9 @@ impl Sequence {
             );
             first_region += host.regions.len();
         }
+        let sum: f32 = target_weights.iter().sum();
+        target_weights.iter_mut().for_each(|weight| *weight /= sum);
+        let targets = target_weights.len();
         Self {
             ids: Tensor::from_data(TensorData::new(ids, [count, length]), device),
             rows: indices(rows, device),
@@ -247,6 +284,7 @@ impl Sequence {
             branches: branches(scenes, &plan, device),
             target_rows: indices(target_rows, device),
             target_ids: indices(target_ids, device),
+            target_weights: Tensor::from_data(TensorData::new(target_weights, [targets]), device),
             ground_rows: indices(ground_rows, device),
         }
     }
@@ -320,6 +358,47 @@ fn points(
             Tensor::from_data(TensorData::new(vec![1_i32; count], [count, 1]), device),
             prompt_masks(&targets, device),
         )
+    })
+}
+
+fn refinements(scenes: &[HostScene], device: &Device) -> Option<DeviceRefinements> {
+    let is_box = |prompt: &PromptTarget| matches!(prompt.prompt, Prompt::Box(_));
+    let all = || scenes.iter().flat_map(|scene| &scene.prompts);
+    let boxes = all().filter(|&prompt| is_box(prompt)).count();
+    let mut first = Vec::new();
+    let mut places = Vec::new();
+    let mut labels = Vec::new();
+    let mut from_mask = Vec::new();
+    let (mut box_base, mut point_base) = (0, boxes);
+    for scene in scenes {
+        for refinement in &scene.refinements {
+            let prompt = &scene.prompts[refinement.first];
+            let before = scene.prompts[..refinement.first].iter();
+            let of_kind = before
+                .filter(|&other| is_box(other) == is_box(prompt))
+                .count();
+            let base = if is_box(prompt) { box_base } else { point_base };
+            first.push((base + of_kind) as i32);
+            for (place, label) in refinement.clicks {
+                places.extend(place);
+                labels.push(label);
+            }
+            from_mask.push(f32::from(u8::from(refinement.is_from_mask)));
+        }
+        let own = scene
+            .prompts
+            .iter()
+            .filter(|&prompt| is_box(prompt))
+            .count();
+        box_base += own;
+        point_base += scene.prompts.len() - own;
+    }
+    let count = first.len();
+    (count > 0).then(|| DeviceRefinements {
+        first: indices(first, device),
+        clicks: Tensor::from_data(TensorData::new(places, [count, CLICKS, 2]), device),
+        labels: Tensor::from_data(TensorData::new(labels, [count, CLICKS]), device),
+        is_from_mask: Tensor::from_data(TensorData::new(from_mask, [count, 1, 1, 1]), device),
     })
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::adamw::AdamW;
 use super::error::TrainError;
 use super::parameters::ParameterTable;
+use super::recipe::Recipe;
 
 const STATE: &str = "state.json";
 
@@ -27,9 +28,26 @@ pub struct Checkpoint {
     pub vectors: String,
     /// Module path and shape of each parameter, in order.
     pub parameters: Vec<(String, Vec<usize>)>,
+    /// The recipe that the run follows.
+    #[serde(default)]
+    pub recipe: Option<Recipe>,
 }
 
 impl Checkpoint {
+    /// Where a run stands before its first step.
+    pub fn new(table: &ParameterTable, recipe: &Recipe) -> Self {
+        Self {
+            step: 0,
+            scenes: 0,
+            turns: 0,
+            seconds: 0.0,
+            updates: 0,
+            vectors: String::new(),
+            parameters: listing(table),
+            recipe: Some(recipe.clone()),
+        }
+    }
+
     /// Writes a checkpoint; a crash at any moment leaves the one before usable.
     ///
     /// # Errors

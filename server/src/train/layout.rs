@@ -43,6 +43,18 @@ pub(super) enum Slot {
     Pos(usize),
 }
 
+/// A token to be predicted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Target {
+    /// The place that predicts it.
+    pub(super) slot: usize,
+    /// The token.
+    pub(super) id: u32,
+    /// What it counts in the mean. An answer counts by the root of its length, so that one
+    /// `[SEG]` or the few words of a category are not drowned by long descriptions.
+    pub(super) weight: f32,
+}
+
 /// A scene's conversations behind one picture, packed into one sequence: every conversation sees
 /// the picture and itself, no other conversation.
 #[derive(Debug, Clone)]
@@ -52,8 +64,8 @@ pub(super) struct Packed {
     pub(super) positions: Vec<[i32; 3]>,
     /// 0 for the shared beginning, then the conversation's number from 1.
     pub(super) segments: Vec<u16>,
-    /// Places whose next token is learned, with that token.
-    pub(super) targets: Vec<(usize, u32)>,
+    /// Places whose next token is learned.
+    pub(super) targets: Vec<Target>,
     /// Places that predict `[SEG]`, with the objects whose union they must segment.
     pub(super) grounds: Vec<(usize, Vec<usize>)>,
 }
@@ -65,7 +77,6 @@ pub(super) struct Packer {
     after_image: Vec<u32>,
     before_answer: Vec<u32>,
     after_answer: Vec<u32>,
-    before_next: Vec<u32>,
     tokenizer: FclmTokenizer,
 }
 
@@ -105,15 +116,15 @@ impl Packer {
             after_image,
             before_answer: tokenizer.encode(middle)?,
             after_answer: between[..=stop].to_vec(),
-            before_next: between[stop + 1..].to_vec(),
             tokenizer: tokenizer.clone(),
         })
     }
 
-    /// Packs a scene's conversations; `grid` is the raster of the picture's merged tokens.
+    /// Packs a scene's conversations of one turn each; `grid` is the raster of the picture's merged
+    /// tokens.
     pub(super) fn pack(
         &self,
-        conversations: &[Vec<Turn>],
+        turns: &[Turn],
         [height, width]: [usize; 2],
     ) -> Result<Packed, FclmError> {
         let mut packed = Packed {
@@ -141,18 +152,8 @@ impl Packer {
             packed.push(Slot::Token(id), [position; 3], 0);
             position += 1;
         }
-        for (number, turns) in conversations.iter().enumerate() {
-            let mut position = position;
-            for (index, turn) in turns.iter().enumerate() {
-                let segment = number as u16 + 1;
-                if index > 0 {
-                    for &id in &self.before_next {
-                        packed.push(Slot::Token(id), [position; 3], segment);
-                        position += 1;
-                    }
-                }
-                position = self.pack_turn(&mut packed, turn, segment, position)?;
-            }
+        for (number, turn) in turns.iter().enumerate() {
+            self.pack_turn(&mut packed, turn, number as u16 + 1, position)?;
         }
         Ok(packed)
     }
@@ -163,7 +164,7 @@ impl Packer {
         turn: &Turn,
         segment: u16,
         mut position: i32,
-    ) -> Result<i32, FclmError> {
+    ) -> Result<(), FclmError> {
         let mut push = |packed: &mut Packed, slot| {
             packed.push(slot, [position; 3], segment);
             position += 1;
@@ -190,16 +191,22 @@ impl Packer {
             TurnKind::Describe { .. } => [].iter(),
         };
         let answer = self.tokenizer.encode(&turn.answer)?;
+        let length = answer.len() + self.after_answer.len();
+        let weight = 1.0 / (length as f32).sqrt();
         for &id in answer.iter().chain(&self.after_answer) {
             let predicting = packed.slots.len() - 1;
-            packed.targets.push((predicting, id));
+            packed.targets.push(Target {
+                slot: predicting,
+                id,
+                weight,
+            });
             if id == seg {
                 let objects = masks.next().cloned().unwrap_or_default();
                 packed.grounds.push((predicting, objects));
             }
             push(packed, Slot::Token(id));
         }
-        Ok(position)
+        Ok(())
     }
 }
 

@@ -36,6 +36,30 @@ impl TrainLog {
         }
     }
 
+    /// Drops the lines behind a step, which a run that was cut off wrote after its last checkpoint
+    /// and will write again.
+    pub(super) fn forget_after(&self, step: u64) -> Result<(), TrainError> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(TrainError::io(&self.path)(error)),
+        };
+        let kept: Vec<&str> = text
+            .lines()
+            .filter(|line| {
+                serde_json::from_str::<Value>(line)
+                    .ok()
+                    .and_then(|line| line["step"].as_u64())
+                    .is_some_and(|logged| logged <= step)
+            })
+            .collect();
+        if kept.len() == text.lines().count() {
+            return Ok(());
+        }
+        let kept: String = kept.iter().flat_map(|line| [line, "\n"]).collect();
+        fs::write(&self.path, kept).map_err(TrainError::io(&self.path))
+    }
+
     /// Takes a step's numbers and writes a line where one is due.
     pub(super) fn push(&mut self, record: &StepRecord) -> Result<(), TrainError> {
         for (sum, term) in self.sums.iter_mut().zip(record.terms) {

@@ -3,15 +3,20 @@
 mod adamw;
 mod batch;
 mod checkpoint;
+mod conversations;
+mod drawn;
 mod error;
 mod layout;
 mod log;
+mod marks;
 mod parameters;
 mod recipe;
 mod rows;
 mod run;
 mod sample;
 mod schedule;
+#[cfg(test)]
+mod serving;
 mod step;
 mod tokenizer;
 mod worker;

@@ -79,14 +79,27 @@ impl ParameterTable {
         reader.out
     }
 
-    /// A module with these parameters on `device`, as new leaves of the autodiff graph.
+    /// A module with these parameters on `device`: new leaves of the autodiff graph where `trained`
+    /// is true, constants elsewhere, through which no gradient is computed.
     ///
     /// # Panics
-    /// Panics where `values` has another length than the table.
-    pub fn with_values<M: Module>(&self, module: M, values: &[f32], device: &Device) -> M {
-        assert_eq!(values.len(), self.len(), "one value for each parameter");
+    /// Panics where `values` or `trained` has another length than the table.
+    pub fn with_values<M: Module>(
+        &self,
+        module: M,
+        values: &[f32],
+        trained: &[bool],
+        device: &Device,
+    ) -> M {
+        assert_eq!(values.len(), self.len(), "one value for each number");
+        assert_eq!(
+            trained.len(),
+            self.parameters.len(),
+            "one flag for each parameter"
+        );
         module.map(&mut Writer {
             values,
+            trained,
             offset: 0,
             device,
         })
@@ -156,6 +169,8 @@ fn extend(out: &mut Vec<f32>, data: TensorData) {
 
 struct Writer<'a> {
     values: &'a [f32],
+    /// Of the parameters that are still to come.
+    trained: &'a [bool],
     offset: usize,
     device: &'a Device,
 }
@@ -166,8 +181,12 @@ impl ModuleMapper for Writer<'_> {
         let count = shape.num_elements();
         let values = self.values[self.offset..self.offset + count].to_vec();
         self.offset += count;
-        let tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
+        let mut tensor = Tensor::from_data(TensorData::new(values, shape), self.device);
+        if let Some((&is_trained, rest)) = self.trained.split_first() {
+            self.trained = rest;
+            tensor = tensor.set_require_grad(is_trained);
+        }
         let (id, _, mapper) = param.consume();
-        Param::from_mapped_value(id, tensor.require_grad(), mapper)
+        Param::from_mapped_value(id, tensor, mapper)
     }
 }

@@ -20,8 +20,26 @@ pub struct StageRecipe {
     pub decay: f64,
     /// The rate at the end as a share of the highest.
     pub final_rate: f64,
-    /// Share of detailed descriptions among single-target expressions.
+    /// What its scenes are asked.
+    pub mix: MixRecipe,
+}
+
+/// What one scene is asked. Every text is a conversation of its own behind the picture.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MixRecipe {
+    /// Regions that are described.
+    pub regions: usize,
+    /// Questions about each of them.
+    pub questions: usize,
+    /// Expressions that are searched for.
+    pub finds: usize,
+    /// Share of the searches that are a detailed description turned round, nothing else (DL-RES).
+    pub reversed_share: f64,
+    /// Share of detailed descriptions among the other single-target expressions.
     pub detailed_share: f64,
+    /// Chance of a grounded caption.
+    pub caption_chance: f64,
 }
 
 /// The optimiser's constants.
@@ -48,18 +66,16 @@ pub struct BatchRecipe {
     pub workers: usize,
     /// Scenes of one worker in one step.
     pub scenes: usize,
-    /// Regions per scene that are described.
-    pub regions: usize,
-    /// Text turns per described region.
-    pub turns_per_region: usize,
-    /// Expressions per scene that are searched for.
-    pub finds: usize,
+    /// Chance that a scene is rendered at twice the side.
+    pub large_chance: f64,
+    /// Chance that a region is marked carelessly: by a rectangle, a stroke or a coarse mask.
+    pub careless_chance: f64,
     /// Further objects per scene whose `<pos>` must draw their mask.
     pub extra_reconstructions: usize,
     /// Box and point prompts per scene for SAM's own task.
     pub prompts: usize,
-    /// Chance that a scene's turns hold a grounded caption.
-    pub caption_chance: f64,
+    /// How many of them are refined by clicks and by the mask that they gave.
+    pub refinements: usize,
 }
 
 /// A whole training run.
@@ -110,10 +126,28 @@ impl Recipe {
     pub fn from_toml(text: &str) -> Result<Self, TrainError> {
         let recipe: Self =
             toml::from_str(text).map_err(|error| TrainError::Recipe(error.to_string()))?;
-        if recipe.batch.workers == 0 || recipe.batch.scenes == 0 || recipe.batch.regions == 0 {
+        let stages = [recipe.stage_1.mix, recipe.stage_2.mix];
+        let is_empty = recipe.batch.workers == 0
+            || recipe.batch.scenes == 0
+            || stages.iter().any(|mix| mix.regions == 0);
+        if is_empty {
             return Err(TrainError::Recipe(
-                "workers, scenes and regions of a batch must be at least 1".to_owned(),
+                "workers, scenes and regions must be at least 1".to_owned(),
             ));
+        }
+        let chances = [recipe.batch.large_chance, recipe.batch.careless_chance]
+            .into_iter()
+            .chain(
+                stages
+                    .iter()
+                    .flat_map(|mix| [mix.reversed_share, mix.detailed_share, mix.caption_chance]),
+            );
+        for chance in chances {
+            if !(0.0..=1.0).contains(&chance) {
+                return Err(TrainError::Recipe(format!(
+                    "{chance} is no chance; shares and chances lie between 0 and 1"
+                )));
+            }
         }
         Ok(recipe)
     }

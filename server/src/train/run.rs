@@ -11,12 +11,13 @@ use fclm_core::fclm::{Fclm, FclmConfig, FclmTokenizer, Stage2Tuning};
 use fclm_core::wire::Stage;
 
 use super::adamw::AdamW;
-use super::checkpoint::{Checkpoint, listing};
+use super::checkpoint::Checkpoint;
+use super::conversations::corpus;
 use super::error::TrainError;
 use super::log::{StepRecord, TrainLog};
 use super::parameters::ParameterTable;
 use super::recipe::Recipe;
-use super::sample::{Sampler, corpus};
+use super::sample::Sampler;
 use super::schedule::learning_rate;
 use super::step::{TERMS, TrainStage};
 use super::tokenizer::train_tokenizer;
@@ -37,6 +38,8 @@ pub struct TrainOptions {
     pub out: PathBuf,
     /// Go on from the newest checkpoint in `run`.
     pub resume: bool,
+    /// Go on although the recipe is not the checkpoint's.
+    pub accept_changes: bool,
     /// Start from a model directory's weights instead of random ones.
     pub from: Option<PathBuf>,
     /// Stop, with a checkpoint, after this long.
@@ -47,214 +50,256 @@ pub struct TrainOptions {
 /// way.
 ///
 /// # Errors
-/// Where files cannot be read or written, or the loss is no number any more.
+/// Where files cannot be read or written, the checkpoint belongs to another recipe, or the loss is
+/// no number any more.
 pub fn train(options: &TrainOptions) -> Result<(), TrainError> {
     let started = Instant::now();
-    fs::create_dir_all(&options.run).map_err(TrainError::io(&options.run))?;
-    let mut recipe = options.recipe.clone();
-    let tokenizer_json = tokenizer(options, &recipe)?;
-    let tokenizer = FclmTokenizer::from_json(tokenizer_json.as_bytes())?;
-    set_ids(&mut recipe.model, &tokenizer)?;
-
-    let device = Device::flex().autodiff();
-    device.seed(recipe.seed);
-    let mut model = recipe.model.init(&device);
-    if let Some(from) = &options.from {
-        model = model_dir::load_weights(model, from)?;
-    }
-    let table = ParameterTable::of(&model);
-    let mut parameters = table.values(&model);
-    let mut optimizer = AdamW::new(recipe.optimizer, table.len());
-    let mut state = Checkpoint {
-        step: 0,
-        scenes: 0,
-        turns: 0,
-        seconds: 0.0,
-        updates: 0,
-        vectors: String::new(),
-        parameters: listing(&table),
-    };
-    match (Checkpoint::load(&options.run, &table)?, options.resume) {
-        (Some((saved, values, [first, second])), true) => {
-            optimizer.time = saved.updates;
-            optimizer.first = first;
-            optimizer.second = second;
-            parameters = values;
-            state = saved;
-        }
-        (Some(_), false) => {
-            return Err(TrainError::Checkpoint {
-                path: options.run.clone(),
-                reason: "there is a run in this folder; add --resume to go on with it, or name \
-                         another folder with --run"
-                    .to_owned(),
-            });
-        }
-        (None, _) => {}
-    }
-    eprintln!(
-        "{} parameters, {} workers with {} scenes each, step {} of {}",
-        table.len(),
-        recipe.batch.workers,
-        recipe.batch.scenes,
-        state.step,
-        recipe.total_steps(),
-    );
-
-    let sampler = Sampler::new(&recipe, &tokenizer, CHAT_TEMPLATE)?;
-    let workers = (0..recipe.batch.workers)
-        .map(|number| {
-            let model = model.clone().fork(&device);
-            Worker::spawn(
-                number,
-                model,
-                table.clone(),
-                &recipe,
-                sampler.clone(),
-                device.clone(),
-            )
-        })
-        .collect::<Result<Vec<_>, _>>()?;
-
-    let before = state.seconds;
-    let mut log = TrainLog::new(&options.run);
-    while state.step < recipe.total_steps() {
+    let mut run = Run::start(options)?;
+    let before = run.state.seconds;
+    let every = run.recipe.checkpoint_every;
+    while run.state.step < run.recipe.total_steps() {
         if options
             .limit
             .is_some_and(|limit| started.elapsed() >= limit)
         {
             break;
         }
-        step(
-            &recipe,
-            &table,
-            &workers,
-            &mut parameters,
-            &mut optimizer,
-            &mut state,
-            &mut log,
-            before + started.elapsed().as_secs_f64(),
-        )?;
-        state.seconds = before + started.elapsed().as_secs_f64();
-        let is_due = state.step.is_multiple_of(recipe.checkpoint_every);
-        if is_due {
-            state.clone().save(&options.run, &parameters, &optimizer)?;
-            if state.step.is_multiple_of(4 * recipe.checkpoint_every) {
-                write_model(
-                    options,
-                    &recipe,
-                    &tokenizer_json,
-                    &table,
-                    &model,
-                    &parameters,
-                    &state,
-                )?;
-            }
+        run.step(before + started.elapsed().as_secs_f64())?;
+        run.state.seconds = before + started.elapsed().as_secs_f64();
+        if run.state.step.is_multiple_of(every) {
+            run.save()?;
+        }
+        if run.state.step.is_multiple_of(4 * every) {
+            run.write_model()?;
         }
     }
-    state.clone().save(&options.run, &parameters, &optimizer)?;
-    write_model(
-        options,
-        &recipe,
-        &tokenizer_json,
-        &table,
-        &model,
-        &parameters,
-        &state,
-    )
+    run.save()?;
+    run.write_model()
 }
 
-/// One optimiser step over all workers.
-#[expect(
-    clippy::too_many_arguments,
-    reason = "the parts of a run, each borrowed by itself"
-)]
-fn step(
-    recipe: &Recipe,
-    table: &ParameterTable,
-    workers: &[Worker],
-    parameters: &mut Vec<f32>,
-    optimizer: &mut AdamW,
-    state: &mut Checkpoint,
-    log: &mut TrainLog,
-    seconds: f64,
-) -> Result<(), TrainError> {
-    let (stage, stage_recipe, stage_step) = if state.step < recipe.stage_1.steps {
-        (TrainStage::One, &recipe.stage_1, state.step)
-    } else {
-        (
-            TrainStage::Two,
-            &recipe.stage_2,
-            state.step - recipe.stage_1.steps,
-        )
-    };
-    let shared = Arc::new(std::mem::take(parameters));
-    for (number, worker) in workers.iter().enumerate() {
-        worker.start(Task {
-            parameters: Arc::clone(&shared),
-            stage,
-            first_scene: state.scenes + (number * recipe.batch.scenes) as u64,
-            scenes: recipe.batch.scenes,
-            detailed_share: stage_recipe.detailed_share,
-        })?;
-    }
-    let mut outcomes = workers
-        .iter()
-        .map(Worker::finish)
-        .collect::<Result<Vec<_>, _>>()?
-        .into_iter();
-    *parameters = Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.as_ref().clone());
-    let share = 1.0 / workers.len() as f32;
-    let Some(mut sum) = outcomes.next() else {
-        return Err(TrainError::Worker("there is none".to_owned()));
-    };
-    for other in outcomes {
-        for (total, value) in sum.gradients.iter_mut().zip(other.gradients) {
-            *total += value;
-        }
-        for (total, value) in sum.terms.iter_mut().zip(other.terms) {
-            *total += value;
-        }
-        sum.turns += other.turns;
-    }
-    sum.gradients.iter_mut().for_each(|value| *value *= share);
-    let terms: [f32; TERMS.len()] = sum.terms.map(|term| term * share);
+/// A run under way.
+struct Run<'a> {
+    options: &'a TrainOptions,
+    recipe: Recipe,
+    tokenizer_json: String,
+    model: Fclm,
+    table: ParameterTable,
+    parameters: Vec<f32>,
+    optimizer: AdamW,
+    state: Checkpoint,
+    workers: Vec<Worker>,
+    log: TrainLog,
+}
 
-    let scenes = (recipe.batch.scenes * workers.len()) as u64;
-    let trained = trained(table, recipe, stage);
-    let rate = learning_rate(stage_recipe, stage_step);
-    let norm = if terms[0].is_finite() {
-        optimizer.step(parameters, &sum.gradients, table, &trained, rate)
-    } else {
-        f64::NAN
-    };
-    if !norm.is_finite() {
-        return Err(TrainError::NotFinite {
-            step: state.step,
-            first: state.scenes,
-            end: state.scenes + scenes,
-        });
+impl<'a> Run<'a> {
+    fn start(options: &'a TrainOptions) -> Result<Self, TrainError> {
+        fs::create_dir_all(&options.run).map_err(TrainError::io(&options.run))?;
+        let mut recipe = options.recipe.clone();
+        let tokenizer_json = tokenizer(options, &recipe)?;
+        let tokenizer = FclmTokenizer::from_json(tokenizer_json.as_bytes())?;
+        set_ids(&mut recipe.model, &tokenizer)?;
+
+        let device = Device::flex().autodiff();
+        device.seed(recipe.seed);
+        let mut model = recipe.model.init(&device);
+        if let Some(from) = &options.from {
+            model = model_dir::load_weights(model, from)?;
+        }
+        let table = ParameterTable::of(&model);
+        let mut run = Self {
+            options,
+            tokenizer_json,
+            parameters: table.values(&model),
+            optimizer: AdamW::new(recipe.optimizer, table.len()),
+            state: Checkpoint::new(&table, &recipe),
+            workers: Vec::new(),
+            log: TrainLog::new(&options.run),
+            model,
+            table,
+            recipe,
+        };
+        run.restore()?;
+        eprintln!(
+            "{} parameters, {} workers with {} scenes each, step {} of {}",
+            run.table.len(),
+            run.recipe.batch.workers,
+            run.recipe.batch.scenes,
+            run.state.step,
+            run.recipe.total_steps(),
+        );
+        let sampler = Sampler::new(&run.recipe, &tokenizer, CHAT_TEMPLATE)?;
+        run.workers = (0..run.recipe.batch.workers)
+            .map(|number| {
+                Worker::spawn(
+                    number,
+                    run.model.clone().fork(&device),
+                    run.table.clone(),
+                    &run.recipe,
+                    sampler.clone(),
+                    device.clone(),
+                )
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(run)
     }
-    state.step += 1;
-    state.scenes += scenes;
-    state.turns += sum.turns as u64;
-    state.updates = optimizer.time;
-    log.push(&StepRecord {
-        step: state.step,
-        total_steps: recipe.total_steps(),
-        stage: if stage == TrainStage::One { 1 } else { 2 },
-        terms,
-        norm,
-        learning_rate: rate,
-        turns: sum.turns as u64,
-        scenes,
-        seconds,
-    })
+
+    /// Takes over the newest checkpoint of the run's folder, where that is wanted.
+    fn restore(&mut self) -> Result<(), TrainError> {
+        let refuse = |reason: &str| {
+            Err(TrainError::Checkpoint {
+                path: self.options.run.clone(),
+                reason: reason.to_owned(),
+            })
+        };
+        let Some((saved, values, [first, second])) =
+            Checkpoint::load(&self.options.run, &self.table)?
+        else {
+            return Ok(());
+        };
+        if !self.options.resume {
+            return refuse(
+                "there is a run in this folder; add --resume to go on with it, or name another \
+                 folder with --run",
+            );
+        }
+        if saved.recipe != self.state.recipe && !self.options.accept_changes {
+            return refuse(
+                "the checkpoint was made by another recipe; add --changed-recipe to go on with \
+                 this one",
+            );
+        }
+        self.optimizer.time = saved.updates;
+        self.optimizer.first = first;
+        self.optimizer.second = second;
+        self.parameters = values;
+        self.log.forget_after(saved.step)?;
+        self.state = Checkpoint {
+            recipe: self.state.recipe.take(),
+            ..saved
+        };
+        Ok(())
+    }
+
+    /// One optimiser step over all workers.
+    fn step(&mut self, seconds: f64) -> Result<(), TrainError> {
+        let recipe = &self.recipe;
+        let (stage, stage_recipe, stage_step) = if self.state.step < recipe.stage_1.steps {
+            (TrainStage::One, &recipe.stage_1, self.state.step)
+        } else {
+            (
+                TrainStage::Two,
+                &recipe.stage_2,
+                self.state.step - recipe.stage_1.steps,
+            )
+        };
+        let trained = trained(&self.table, recipe, stage);
+        let shared = Arc::new(std::mem::take(&mut self.parameters));
+        for (number, worker) in self.workers.iter().enumerate() {
+            worker.start(Task {
+                parameters: Arc::clone(&shared),
+                stage,
+                first_scene: self.state.scenes + (number * recipe.batch.scenes) as u64,
+                scenes: recipe.batch.scenes,
+                mix: stage_recipe.mix,
+                trained: Arc::clone(&trained),
+            })?;
+        }
+        let mut outcomes = self
+            .workers
+            .iter()
+            .map(Worker::finish)
+            .collect::<Result<Vec<_>, _>>()?
+            .into_iter();
+        self.parameters = Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.as_ref().clone());
+        let share = 1.0 / self.workers.len() as f32;
+        let Some(mut sum) = outcomes.next() else {
+            return Err(TrainError::Worker("there is none".to_owned()));
+        };
+        for other in outcomes {
+            for (total, value) in sum.gradients.iter_mut().zip(other.gradients) {
+                *total += value;
+            }
+            for (total, value) in sum.terms.iter_mut().zip(other.terms) {
+                *total += value;
+            }
+            sum.turns += other.turns;
+        }
+        sum.gradients.iter_mut().for_each(|value| *value *= share);
+        let terms: [f32; TERMS.len()] = sum.terms.map(|term| term * share);
+
+        let scenes = (recipe.batch.scenes * self.workers.len()) as u64;
+        let rate = learning_rate(stage_recipe, stage_step);
+        let norm = if terms[0].is_finite() {
+            self.optimizer.step(
+                &mut self.parameters,
+                &sum.gradients,
+                &self.table,
+                &trained,
+                rate,
+            )
+        } else {
+            f64::NAN
+        };
+        if !norm.is_finite() {
+            return Err(TrainError::NotFinite {
+                step: self.state.step,
+                first: self.state.scenes,
+                end: self.state.scenes + scenes,
+            });
+        }
+        self.state.step += 1;
+        self.state.scenes += scenes;
+        self.state.turns += sum.turns as u64;
+        self.state.updates = self.optimizer.time;
+        self.log.push(&StepRecord {
+            step: self.state.step,
+            total_steps: recipe.total_steps(),
+            stage: if stage == TrainStage::One { 1 } else { 2 },
+            terms,
+            norm,
+            learning_rate: rate,
+            turns: sum.turns as u64,
+            scenes,
+            seconds,
+        })
+    }
+
+    fn save(&self) -> Result<(), TrainError> {
+        self.state
+            .clone()
+            .save(&self.options.run, &self.parameters, &self.optimizer)
+    }
+
+    fn write_model(&self) -> Result<(), TrainError> {
+        let mut config = self.recipe.model.clone();
+        config.consistency = self.recipe.consistency;
+        config.stage = if self.state.step <= self.recipe.stage_1.steps {
+            Stage::One
+        } else {
+            Stage::Two
+        };
+        // Loaded parameters are leaves of the graph, so that they need a device that records.
+        let everything = vec![true; self.table.parameters.len()];
+        let model = self.table.with_values(
+            self.model.clone(),
+            &self.parameters,
+            &everything,
+            &Device::flex().autodiff(),
+        );
+        model_dir::write_trained(
+            &self.options.out,
+            &config,
+            &self.tokenizer_json,
+            CHAT_TEMPLATE,
+            &model,
+        )?;
+        Ok(())
+    }
 }
 
 /// Which parameters a stage trains: everything in stage 1, the LLM's blocks in stage 2. SAM's
 /// position table is random by design and never trained.
-fn trained(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Vec<bool> {
+fn trained(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Arc<[bool]> {
     let llm_only = stage == TrainStage::Two && recipe.consistency.stage2 == Stage2Tuning::Llm;
     table
         .parameters
@@ -265,28 +310,6 @@ fn trained(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Vec<bo
             !is_table && (!llm_only || path.starts_with("qwen.model.layers."))
         })
         .collect()
-}
-
-fn write_model(
-    options: &TrainOptions,
-    recipe: &Recipe,
-    tokenizer_json: &str,
-    table: &ParameterTable,
-    model: &Fclm,
-    parameters: &[f32],
-    state: &Checkpoint,
-) -> Result<(), TrainError> {
-    let mut config = recipe.model.clone();
-    config.consistency = recipe.consistency;
-    config.stage = if state.step <= recipe.stage_1.steps {
-        Stage::One
-    } else {
-        Stage::Two
-    };
-    // Values become leaves of the autodiff graph, so they need a device that records.
-    let model = table.with_values(model.clone(), parameters, &Device::flex().autodiff());
-    model_dir::write_trained(&options.out, &config, tokenizer_json, CHAT_TEMPLATE, &model)?;
-    Ok(())
 }
 
 /// The run's tokenizer: the one in its folder, the one of the model that it starts from, or a new
@@ -300,14 +323,20 @@ fn tokenizer(options: &TrainOptions, recipe: &Recipe) -> Result<String, TrainErr
     };
     let json = match source {
         Some(source) => fs::read_to_string(&source).map_err(TrainError::io(&source))?,
-        None => train_tokenizer(corpus(recipe.seed, TOKENIZER_SCENES), recipe.vocabulary)?,
+        None => train_tokenizer(
+            corpus(recipe.seed, TOKENIZER_SCENES, recipe.stage_1.mix),
+            recipe.vocabulary,
+        )?,
     };
     fs::write(&path, &json).map_err(TrainError::io(&path))?;
     Ok(json)
 }
 
 /// Puts the tokenizer's ids and size into the configuration.
-fn set_ids(config: &mut FclmConfig, tokenizer: &FclmTokenizer) -> Result<(), TrainError> {
+pub(super) fn set_ids(
+    config: &mut FclmConfig,
+    tokenizer: &FclmTokenizer,
+) -> Result<(), TrainError> {
     let special = tokenizer.special();
     let first = |text: &str| -> Result<u32, TrainError> {
         Ok(tokenizer.encode(text)?.first().copied().unwrap_or_default())

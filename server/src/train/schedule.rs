@@ -17,6 +17,7 @@ pub(super) fn learning_rate(stage: &StageRecipe, step: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::recipe::MixRecipe;
     use super::*;
 
     #[test]
@@ -27,7 +28,14 @@ mod tests {
             warm_up: 0.1,
             decay: 0.5,
             final_rate: 0.2,
-            detailed_share: 0.0,
+            mix: MixRecipe {
+                regions: 1,
+                questions: 1,
+                finds: 1,
+                reversed_share: 0.0,
+                detailed_share: 0.0,
+                caption_chance: 0.0,
+            },
         };
         assert!((learning_rate(&stage, 0) - 0.1).abs() < 1e-9);
         assert!((learning_rate(&stage, 9) - 1.0).abs() < 1e-9);

@@ -2,11 +2,11 @@ use burn::tensor::{Int, Tensor, activation};
 
 use fclm_core::attention::Branches;
 use fclm_core::fclm::{ConsistencyConfig, Fclm, LatentSpace, SelfReconstruction};
-use fclm_core::loss::{self, segmentation_loss};
+use fclm_core::loss::{self, segmentation_by_mask, segmentation_loss};
 use fclm_core::region::RegionTokens;
 use fclm_core::sam::Decoded;
 
-use super::batch::{Batch, DeviceMasks};
+use super::batch::{Batch, DeviceMasks, DeviceRefinements};
 
 /// Which stage a step belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,30 +50,18 @@ pub(super) fn step(
     stage: TrainStage,
     recipe: LossRecipe,
 ) -> StepOutput {
-    let scenes = batch.qwen_pixels.dims()[0];
-    let vision = model.qwen.encode_images(batch.qwen_pixels, batch.grid);
-    let maps = model.sam.image_encoder.forward(batch.sam_pixels);
-    let crops = maps.dims()[0] - scenes;
-    let images = maps.clone().narrow(0, 0, scenes);
-    let crops = maps.narrow(0, scenes, crops);
-
-    let tokens = model.extract_regions(
-        crops,
-        images.clone().select(0, batch.region_scene.clone()),
-        vision.clone().select(0, batch.region_scene),
-        batch.merged,
-        batch.regions,
-    );
-    let hidden = read(
+    let Seen {
+        images,
+        tokens,
+        hidden,
+    } = see(model, &batch);
+    let (ce, accuracy) = cross_entropy(
         model,
-        vision,
-        &tokens,
-        batch.ids,
-        batch.rows,
-        batch.positions,
-        batch.branches,
+        hidden.clone(),
+        batch.target_rows,
+        batch.target_ids,
+        batch.target_weights,
     );
-    let (ce, accuracy) = cross_entropy(model, hidden.clone(), batch.target_rows, batch.target_ids);
 
     let zero = || Tensor::<1>::zeros([1], &ce.device());
     let (described, _) = (tokens.pos.dims()[0], ());
@@ -154,12 +142,18 @@ pub(super) fn step(
         }
     }
     let (prompt, prompt_score) = match stage {
-        TrainStage::One => prompt_task(model, &images, batch.boxes, batch.points),
+        TrainStage::One => {
+            prompt_task(model, &images, batch.boxes, batch.points, batch.refinements)
+        }
         TrainStage::Two => (zero(), zero()),
     };
 
     let consist = self_loss + latent;
-    let score = score + prompt_score;
+    // In stage 2 the decoder is frozen, and the LLM is not to please its scores.
+    let score = match stage {
+        TrainStage::One => score + prompt_score,
+        TrainStage::Two => score.detach(),
+    };
     let loss = ce.clone()
         + seg_loss.clone()
         + consist.clone()
@@ -181,6 +175,49 @@ pub(super) fn step(
     )
     .detach();
     StepOutput { loss, terms }
+}
+
+/// What the model makes of a batch before any loss.
+pub(super) struct Seen {
+    /// SAM's embeddings of the scenes.
+    images: Tensor<4>,
+    /// Tokens of the described regions.
+    pub(super) tokens: RegionTokens,
+    /// Hidden states of all places, `[scenes * length, hidden_size]`.
+    pub(super) hidden: Tensor<2>,
+}
+
+/// Encodes pictures and regions and reads the conversations.
+pub(super) fn see(model: &Fclm, batch: &Batch) -> Seen {
+    let scenes = batch.qwen_pixels.dims()[0];
+    let vision = model
+        .qwen
+        .encode_images(batch.qwen_pixels.clone(), batch.grid);
+    let maps = model.sam.image_encoder.forward(batch.sam_pixels.clone());
+    let crops = maps.dims()[0] - scenes;
+    let images = maps.clone().narrow(0, 0, scenes);
+    let crops = maps.narrow(0, scenes, crops);
+    let tokens = model.extract_regions(
+        crops,
+        images.clone().select(0, batch.region_scene.clone()),
+        vision.clone().select(0, batch.region_scene.clone()),
+        batch.merged,
+        batch.regions.clone(),
+    );
+    let hidden = read(
+        model,
+        vision,
+        &tokens,
+        batch.ids.clone(),
+        batch.rows.clone(),
+        batch.positions.clone(),
+        batch.branches.clone(),
+    );
+    Seen {
+        images,
+        tokens,
+        hidden,
+    }
 }
 
 /// Hidden states of all places, `[scenes * length, hidden_size]`.
@@ -212,12 +249,14 @@ fn read(
         .reshape([scenes * length, width])
 }
 
-/// Mean cross-entropy of the answers' tokens, and the share of them that is most likely.
+/// Weighted mean of the cross-entropy of the answers' tokens, and the share of the tokens that
+/// were most likely.
 fn cross_entropy(
     model: &Fclm,
     hidden: Tensor<2>,
     rows: Tensor<1, Int>,
     ids: Tensor<1, Int>,
+    weights: Tensor<1>,
 ) -> (Tensor<1>, Tensor<1>) {
     let [count] = ids.dims();
     let logits = model.qwen.logits(hidden.select(0, rows).unsqueeze::<3>());
@@ -232,7 +271,8 @@ fn cross_entropy(
         .float()
         .mean();
     let log_probability = activation::log_softmax(logits, 1).gather(1, ids.reshape([count, 1]));
-    (log_probability.mean().neg(), accuracy)
+    let weighted = log_probability.reshape([count]) * weights;
+    (weighted.sum().neg(), accuracy)
 }
 
 struct Reconstruction {
@@ -277,28 +317,26 @@ fn reconstruction_tokens(
 }
 
 /// SAM's own task: boxes and points as prompts, the best of the three masks is learned, and all
-/// three scores. Returns the mask loss and the score loss.
+/// three scores. Some prompts are refined by clicks, and by the mask that they gave. Returns the
+/// mask loss and the score loss.
 fn prompt_task(
     model: &Fclm,
     images: &Tensor<4>,
     boxes: Option<(Tensor<2>, DeviceMasks)>,
     points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
+    refinements: Option<DeviceRefinements>,
 ) -> (Tensor<1>, Tensor<1>) {
+    let encoder = &model.sam.prompt_encoder;
     let mut sparse = Vec::new();
     let mut scene = Vec::new();
     let mut coverage = Vec::new();
     if let Some((boxes, masks)) = boxes {
-        sparse.push(model.sam.prompt_encoder.sparse(None, Some(boxes)));
+        sparse.push(encoder.sparse(None, Some(boxes)));
         scene.push(masks.scene);
         coverage.push(masks.coverage);
     }
     if let Some((points, labels, masks)) = points {
-        sparse.push(
-            model
-                .sam
-                .prompt_encoder
-                .sparse(Some((points, labels)), None),
-        );
+        sparse.push(encoder.sparse(Some((points, labels)), None));
         scene.push(masks.scene);
         coverage.push(masks.coverage);
     }
@@ -307,22 +345,68 @@ fn prompt_task(
         return (zero.clone(), zero);
     }
     let sparse: Tensor<3> = Tensor::cat(sparse, 0);
+    let scene: Tensor<1, Int> = Tensor::cat(scene, 0);
+    let coverage: Tensor<3> = Tensor::cat(coverage, 0);
     let [prompts, _, _] = sparse.dims();
+    let first = ambiguous(
+        model,
+        images.clone().select(0, scene.clone()),
+        sparse,
+        encoder.dense_no_mask(prompts),
+        coverage.clone(),
+    );
+    let Some(refined) = refinements else {
+        return (first.loss, first.score);
+    };
+
+    let [count, _, _] = refined.clicks.dims();
+    let previous = first.chosen.detach().select(0, refined.first.clone());
+    let from_mask = encoder.dense_from_mask(previous.unsqueeze_dim(1));
+    let dense = from_mask * refined.is_from_mask.clone()
+        + encoder.dense_no_mask(count) * refined.is_from_mask.neg().add_scalar(1.0);
+    let second = ambiguous(
+        model,
+        images
+            .clone()
+            .select(0, scene.select(0, refined.first.clone())),
+        encoder.sparse(Some((refined.clicks, refined.labels)), None),
+        dense,
+        coverage.select(0, refined.first),
+    );
+    let half = |a: Tensor<1>, b: Tensor<1>| (a + b).mul_scalar(0.5);
+    (
+        half(first.loss, second.loss),
+        half(first.score, second.score),
+    )
+}
+
+/// What came of prompts that may mean several things.
+struct Ambiguous {
+    loss: Tensor<1>,
+    score: Tensor<1>,
+    /// The logits that fit best, `[prompts, side, side]`.
+    chosen: Tensor<3>,
+}
+
+/// Decodes three masks of each prompt. Only the one that fits best learns, so that the three may
+/// mean different things; all three scores learn.
+fn ambiguous(
+    model: &Fclm,
+    images: Tensor<4>,
+    sparse: Tensor<3>,
+    dense: Tensor<4>,
+    coverage: Tensor<3>,
+) -> Ambiguous {
+    let dense_pe = model.sam.prompt_encoder.dense_pe();
     let Decoded {
         low_res,
         iou: scores,
     } = model
         .sam
         .mask_decoder
-        .forward(
-            images.clone().select(0, Tensor::cat(scene, 0)),
-            model.sam.prompt_encoder.dense_pe(),
-            sparse,
-            model.sam.prompt_encoder.dense_no_mask(prompts),
-        )
+        .forward(images, dense_pe, sparse, dense)
         .multi();
-    let [_, candidates, height, width] = low_res.dims();
-    let coverage: Tensor<3> = Tensor::cat(coverage, 0);
+    let [prompts, candidates, height, width] = low_res.dims();
     let every = coverage
         .clone()
         .unsqueeze_dim::<4>(1)
@@ -330,16 +414,23 @@ fn prompt_task(
         .reshape([prompts * candidates, height, width]);
     let flat = low_res
         .clone()
+        .detach()
         .reshape([prompts * candidates, height, width]);
-    let actual = iou(flat, every);
-    let score = loss::score_loss(scores.reshape([prompts * candidates]), actual.clone());
-    // Only the mask that fits best learns, so that the three may mean different things.
-    let best = actual.reshape([prompts, candidates]).argmax(1);
+    let actual = iou(flat.clone(), every.clone());
+    let score = loss::score_loss(scores.reshape([prompts * candidates]), actual);
+    // The loss tells candidates apart where none of them touches the object yet.
+    let best = segmentation_by_mask(flat, every)
+        .reshape([prompts, candidates])
+        .argmin(1);
     let best = best
         .reshape([prompts, 1, 1, 1])
         .expand([prompts, 1, height, width]);
     let chosen = low_res.gather(1, best).reshape([prompts, height, width]);
-    (segmentation_loss(chosen, coverage), score)
+    Ambiguous {
+        loss: segmentation_loss(chosen.clone(), coverage),
+        score,
+        chosen,
+    }
 }
 
 /// IoU of thresholded masks, `[masks]`, without gradient. An empty pair counts as 1.

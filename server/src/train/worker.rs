@@ -10,7 +10,7 @@ use fclm_core::qwen::GridThw;
 use super::batch::Batch;
 use super::error::TrainError;
 use super::parameters::ParameterTable;
-use super::recipe::Recipe;
+use super::recipe::{MixRecipe, Recipe};
 use super::sample::Sampler;
 use super::step::{LossRecipe, TERMS, TrainStage, step};
 
@@ -22,7 +22,9 @@ pub(super) struct Task {
     /// Index of the worker's first scene.
     pub(super) first_scene: u64,
     pub(super) scenes: usize,
-    pub(super) detailed_share: f64,
+    pub(super) mix: MixRecipe,
+    /// Which parameters the stage trains.
+    pub(super) trained: Arc<[bool]>,
 }
 
 /// What came of it.
@@ -118,9 +120,9 @@ fn compute(
     sampler: &Sampler,
     device: &Device,
 ) -> (Fclm, Result<Outcome, TrainError>) {
-    let model = table.with_values(model, &task.parameters, device);
+    let model = table.with_values(model, &task.parameters, &task.trained, device);
     let scenes: Result<Vec<_>, TrainError> = (0..task.scenes)
-        .map(|scene| sampler.scene(task.first_scene + scene as u64, scene, task.detailed_share))
+        .map(|scene| sampler.scene(task.first_scene + scene as u64, scene, &task.mix))
         .collect();
     let scenes = match scenes {
         Ok(scenes) => scenes,

@@ -54,10 +54,10 @@ pub fn refer_short(view: &View, object: usize, rng: &mut ChaCha8Rng) -> Option<R
     const WAYS: [Way; 5] = [by_attributes, by_relation, by_side, by_rank, by_part];
     let draw: f32 = rng.random();
     let first = match draw {
-        _ if draw < 0.42 => 1,
-        _ if draw < 0.52 => 2,
-        _ if draw < 0.55 => 3,
-        _ if draw < 0.61 => 4,
+        _ if draw < 0.48 => 1,
+        _ if draw < 0.57 => 2,
+        _ if draw < 0.60 => 3,
+        _ if draw < 0.66 => 4,
         _ => 0,
     };
     let reference = [first, 0, 1, 2, 3, 4]
@@ -131,6 +131,10 @@ pub fn refer_none(view: &View, rng: &mut ChaCha8Rng) -> Option<Referring> {
             let Some(name) = name_of(view, anchor, rng) else {
                 continue;
             };
+            // "The cube left of the cube" would give itself away.
+            if reference.filter.matches(&view.objects[anchor].attributes) {
+                continue;
+            }
             let relation = *Relation::ALL.choose(rng)?;
             reference
                 .clauses
