@@ -10,8 +10,8 @@ const PURGE_DELAY: mi_option_t = 15;
 /// How long freed memory waits before it goes back to the system.
 const PURGE_DELAY_MS: std::ffi::c_long = 10_000;
 
-/// Lets freed memory wait longer than mimalloc's own ten milliseconds: a training step is longer
-/// than that, and the pages that come back between two steps cost a fifth of its time.
+/// Lets freed memory wait longer than mimalloc's own second: a training step is longer than that,
+/// and the pages that come back between two steps cost a fifth of its time.
 #[expect(unsafe_code, reason = "mimalloc's options have no safe interface")]
 pub(crate) fn keep_memory_at_hand() {
     // SAFETY: the function only stores a number, under an index that mimalloc itself checks.
@@ -27,6 +27,6 @@ mod tests {
     fn the_option_is_the_one_that_mimalloc_documents() {
         // SAFETY: the function only reads a number, under an index that mimalloc itself checks.
         let default = unsafe { libmimalloc_sys::mi_option_get(PURGE_DELAY) };
-        assert_eq!(default, 10, "mimalloc's own delay in milliseconds");
+        assert_eq!(default, 1000, "mimalloc's own delay in milliseconds");
     }
 }
