@@ -52,7 +52,11 @@ fn train(recipe: &Path, run: &Path, more: &[&str]) -> Child {
 fn wait_for(path: &Path) {
     let started = Instant::now();
     while !path.exists() {
-        assert!(started.elapsed() < PATIENCE, "{} never came", path.display());
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{} never came",
+            path.display()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }

@@ -16,21 +16,25 @@ pub(super) fn Answer(message: MessageState, workspace: Workspace) -> impl IntoVi
         message: StoredValue::new(message.id.clone()),
         pinned: RwSignal::new(None),
     };
-    let status = message.status.clone();
-    let usage = message.usage.clone();
+    let text = body(&message, mark);
+    let masks = masks(&message, mark);
+    let state = state(&message, workspace);
+    let MessageState {
+        id, status, usage, ..
+    } = message;
     view! {
         <article
             class="answer"
             class:is-shown=move || mark.is_shown()
             data-testid="answer"
-            data-message-id=message.id.clone()
+            data-message-id=id
             data-open=move || status.with(AnswerStatus::is_open).then_some("true")
         >
             <p class="answer-text" data-testid="answer-text">
-                {body(&message, mark)}
+                {text}
             </p>
-            {masks(&message, mark)}
-            {state(&message, workspace)}
+            {masks}
+            {state}
             {move || usage.get().map(|usage| cost(&usage))}
         </article>
     }

@@ -110,7 +110,7 @@ fn Row(id: String, workspace: Workspace) -> impl IntoView {
                     // What was not taken of the name does not stay in its field.
                     field.set_value(&untrack(name));
                 }
-                on:keydown=leave_on_enter
+                on:keydown=|event| leave_on_enter(&event)
             />
             <span class="region-note">
                 {move || {
@@ -251,7 +251,7 @@ fn byte_at(text: &str, units: usize) -> usize {
     text.len()
 }
 
-fn leave_on_enter(event: KeyboardEvent) {
+fn leave_on_enter(event: &KeyboardEvent) {
     if event.key() != "Enter" && event.key() != "Escape" {
         return;
     }

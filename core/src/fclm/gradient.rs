@@ -221,7 +221,7 @@ fn gradients_agree_with_finite_differences() {
                 loss(&model, &config, &image, &mask).into_scalar::<f64>()
             };
             let measured = (moved(step) - moved(-step)) / (2.0 * step);
-            println!("{prefix}, {way:?}: {computed:.2e} computed, {measured:.2e} measured");
+            eprintln!("{prefix}, {way:?}: {computed:.2e} computed, {measured:.2e} measured");
             assert!(
                 way == Way::Drawn || computed > LEAST_SLOPE,
                 "{prefix} is flat: {computed:.2e}"

@@ -186,23 +186,27 @@ impl Fclm {
             iou: scores,
         } = self.decode_tokens(tokens, embeddings).single();
         ScoredLogits {
-            logits: upscale(low_res, features, config),
+            logits: features.upscale(low_res, config),
             scores,
         }
     }
 
-    /// SAM's own task over one picture: three candidate masks for points and a box.
+    /// SAM's own task over one picture: three candidates for points and a box, still at the
+    /// decoder's resolution, because all three at the size of a large picture would take more than
+    /// a gigabyte. [`ImageFeatures::upscale`] brings them there.
     ///
     /// `points` are `(x, y, label)` with label 1 on and 0 off the object; everything is in pixels
     /// of the upright picture. At least one of the two must be given.
+    ///
+    /// # Panics
+    /// Panics without points and box.
     pub fn segment_prompt(
         &self,
         points: &[(f32, f32, i32)],
         box_px: Option<[f32; 4]>,
         features: &ImageFeatures,
-        config: &FclmConfig,
         device: &Device,
-    ) -> ScoredLogits {
+    ) -> Decoded {
         let [input_h, input_w] = features.sam_input;
         let scale_x = input_w as f32 / features.width as f32;
         let scale_y = input_h as f32 / features.height as f32;
@@ -222,29 +226,29 @@ impl Fclm {
             let corners = vec![x0 * scale_x, y0 * scale_y, x1 * scale_x, y1 * scale_y];
             Tensor::<2>::from_data(TensorData::new(corners, [1, 4]), device)
         });
-        let sparse = self.sam.prompt_encoder.sparse(points, boxes);
+        let prompts = &self.sam.prompt_encoder;
         let decoded = self.sam.mask_decoder.forward(
             features.sam.clone(),
-            self.sam.prompt_encoder.dense_pe(),
-            sparse,
-            self.sam.prompt_encoder.dense_no_mask(1),
+            prompts.dense_pe(),
+            prompts.sparse(points, boxes),
+            prompts.dense_no_mask(1),
         );
-        let Decoded {
-            low_res,
-            iou: scores,
-        } = decoded.multi();
-        ScoredLogits {
-            logits: upscale(low_res, features, config),
-            scores,
-        }
+        decoded.multi()
     }
 }
 
-fn upscale(low_res: Tensor<4>, features: &ImageFeatures, config: &FclmConfig) -> Tensor<4> {
-    sam::upscale_logits(
-        low_res,
-        features.sam_input,
-        config.sam.image_size,
-        [features.height as usize, features.width as usize],
-    )
+impl ImageFeatures {
+    /// Brings mask logits of the decoder's resolution to the picture's.
+    ///
+    /// # Shapes
+    /// - `low_res`: `[prompts, masks, side, side]`
+    /// - output: `[prompts, masks, height, width]`
+    pub fn upscale(&self, low_res: Tensor<4>, config: &FclmConfig) -> Tensor<4> {
+        sam::upscale_logits(
+            low_res,
+            self.sam_input,
+            config.sam.image_size,
+            [self.height as usize, self.width as usize],
+        )
+    }
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::error::FclmError;
 use super::tokenizer::FclmTokenizer;
+use crate::wire::mention;
 
 /// Question that stands where a person asks nothing about a region.
 pub const DEFAULT_QUESTION: &str = "Describe this region in detail.";
@@ -97,17 +98,15 @@ pub fn grounded(phrase: &str) -> String {
 pub fn with_regions(text: &str, mentioned: &[usize], known: &[usize]) -> (String, Vec<usize>) {
     let mut introduced = Vec::new();
     let mut body = String::with_capacity(text.len() + REGION_PLACE.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('@') {
-        let (before, after) = rest.split_at(at);
-        body.push_str(before);
-        let digits = after[1..].bytes().take_while(u8::is_ascii_digit).count();
-        let (reference, tail) = after.split_at(1 + digits);
-        body.push_str(reference);
-        rest = tail;
-        let Ok(number) = reference[1..].parse::<usize>() else {
-            continue;
+    for piece in mention::pieces(text) {
+        let number = match piece {
+            mention::Piece::Text(text) => {
+                body.push_str(&text);
+                continue;
+            }
+            mention::Piece::Mention(number) => number,
         };
+        body.push_str(&format!("@{number}"));
         let is_new = !known.contains(&number) && !introduced.contains(&number);
         if is_new && mentioned.contains(&number) {
             body.push(' ');
@@ -115,32 +114,20 @@ pub fn with_regions(text: &str, mentioned: &[usize], known: &[usize]) -> (String
             introduced.push(number);
         }
     }
-    body.push_str(rest);
 
+    let named = mention::mentions(text);
     let mut front = String::new();
     let mut numbers = Vec::new();
-    for &number in mentioned {
-        let named = introduced.contains(&number) || mentions(text, number);
-        if named {
-            continue;
-        }
-        if known.contains(&number) {
+    for number in mentioned.iter().filter(|number| !named.contains(number)) {
+        if known.contains(number) {
             front.push_str(&format!("@{number} "));
         } else {
             front.push_str(&format!("@{number} {REGION_PLACE} "));
-            numbers.push(number);
+            numbers.push(*number);
         }
     }
     numbers.extend(introduced);
     (front + &body, numbers)
-}
-
-/// Whether a text names region `number` as `@k`.
-pub fn mentions(text: &str, number: usize) -> bool {
-    text.split('@').skip(1).any(|tail| {
-        let digits = tail.bytes().take_while(u8::is_ascii_digit).count();
-        tail[..digits].parse() == Ok(number)
-    })
 }
 
 /// Renders a conversation by the model's chat template, up to where the model goes on.
@@ -220,6 +207,13 @@ mod tests {
             "Is @2 <mask><pos> left of @1 <mask><pos>, or is @2 right?"
         );
         assert_eq!(numbers, [2, 1]);
+    }
+
+    #[test]
+    fn an_address_names_no_region() {
+        let (text, numbers) = with_regions("Write to me@1.org about @1", &[1], &[]);
+        assert_eq!(text, "Write to me@1.org about @1 <mask><pos>");
+        assert_eq!(numbers, [1]);
     }
 
     #[test]

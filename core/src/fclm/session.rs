@@ -6,6 +6,10 @@ use crate::qwen::{KvCache, TextConfig};
 
 /// A part of a prompt, in order.
 #[derive(Debug, Clone)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a prompt has a handful of parts, and a tensor is a handle"
+)]
 pub enum PromptPart {
     /// Ids of text.
     Text(Vec<u32>),

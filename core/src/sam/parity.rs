@@ -106,7 +106,7 @@ impl Case {
         let expected = self.tensor::<D>(name);
         assert_eq!(actual.dims(), expected.dims(), "{name}");
         let error = relative_error(actual.into_data(), expected.into_data());
-        println!("{name}: {error:.1e}");
+        eprintln!("{name}: {error:.1e}");
         assert!(error <= TOLERANCE, "{name}: relative error {error:.1e}");
     }
 }
@@ -136,7 +136,7 @@ fn assert_within_one_step(actual: &[f32], expected: &[f32]) {
     let (worst, n_off) = steps.fold((0.0f32, 0), |(worst, n_off), step| {
         (worst.max(step), n_off + usize::from(step > 0.5))
     });
-    println!("{n_off} of {} pixels are off by a step", expected.len());
+    eprintln!("{n_off} of {} pixels are off by a step", expected.len());
     assert!(worst < 1.01, "a pixel is {worst} steps off");
 }
 
@@ -321,7 +321,7 @@ fn fixture_tiny_vit_encodes() {
         let reference = case.tensor::<4>(&embedding_name).into_data();
         let [with, without] =
             embeddings.map(|actual| relative_error(actual.into_data(), reference.clone()));
-        println!("{embedding_name}: {with:.1e} with biases, {without:.1e} without");
+        eprintln!("{embedding_name}: {with:.1e} with biases, {without:.1e} without");
         assert!(
             with.is_finite() && without.is_finite(),
             "{embedding_name}: {with} with biases, {without} without"

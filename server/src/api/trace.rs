@@ -58,6 +58,10 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
 }
 
 /// What a handler's panic is answered with.
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the layer that catches panics hands them over"
+)]
 pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
     let text = panic
         .downcast_ref::<&str>()
@@ -75,10 +79,11 @@ mod tests {
     async fn work_on_another_task_still_names_its_request() {
         let task = REQUEST_ID
             .scope("r".to_owned(), async {
-                tokio::spawn(of_request(async { request_id() }))
+                let own = of_request(async { request_id() });
+                tokio::spawn(own).await
             })
             .await;
-        assert_eq!(task.await.expect("it ends").as_deref(), Some("r"));
+        assert_eq!(task.expect("it ends").as_deref(), Some("r"));
         assert_eq!(of_request(async { request_id() }).await, None);
     }
 }

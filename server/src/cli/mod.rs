@@ -185,7 +185,7 @@ mod tests {
         }));
         let directory = ModelDirError::Weights {
             path: "model".into(),
-            source: mismatch,
+            source: Box::new(mismatch),
         };
         let error = anyhow::Error::new(PredictError::Model(directory));
         assert!(lists_tensors(&error));

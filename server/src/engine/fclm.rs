@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use burn::tensor::{Device, Int, Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 use fclm_core::{
     fclm::{
         AnswerEvent, AnswerReader, Fclm, FclmConfig, FclmError, FclmTokenizer, ImageFeatures,
@@ -9,10 +9,10 @@ use fclm_core::{
     },
     mask::Mask,
     region::RegionTokens,
-    sam::{Decoded, upscale_logits},
+    sam::Decoded,
     wire::{
-        ErrorCode, FinishReason, FoundRegion, Mode, ModelInfo, PointLabel, RegionMask, RunEvent,
-        SegmentRequest,
+        BoxPx, ErrorCode, FinishReason, FoundRegion, Mode, ModelInfo, PointLabel, RegionMask,
+        RunEvent, SegmentRequest,
     },
 };
 use image::RgbImage;
@@ -209,39 +209,6 @@ impl FclmBackend {
         Ok(events)
     }
 
-    /// SAM's three candidates for points and a box, still small: at the size of a large picture
-    /// they would take more than a gigabyte together.
-    fn candidates(&self, features: &ImageFeatures, request: &SegmentRequest) -> Decoded {
-        let LoadedModel { model, device, .. } = &self.loaded;
-        let [input_height, input_width] = features.sam_input;
-        let scale_x = input_width as f32 / features.width as f32;
-        let scale_y = input_height as f32 / features.height as f32;
-        let points = (!request.points.is_empty()).then(|| {
-            let count = request.points.len();
-            let (mut coordinates, mut labels) = (Vec::new(), Vec::new());
-            for point in &request.points {
-                coordinates.extend([point.x * scale_x, point.y * scale_y]);
-                labels.push(i32::from(point.label == PointLabel::Positive));
-            }
-            (
-                Tensor::<3>::from_data(TensorData::new(coordinates, [1, count, 2]), device),
-                Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), device),
-            )
-        });
-        let boxes = request.box_px.map(|[x0, y0, x1, y1]| {
-            let corners = vec![x0 * scale_x, y0 * scale_y, x1 * scale_x, y1 * scale_y];
-            Tensor::<2>::from_data(TensorData::new(corners, [1, 4]), device)
-        });
-        let prompts = &model.sam.prompt_encoder;
-        let decoded = model.sam.mask_decoder.forward(
-            features.sam.clone(),
-            prompts.dense_pe(),
-            prompts.sparse(points, boxes),
-            prompts.dense_no_mask(1),
-        );
-        decoded.multi()
-    }
-
     /// Decodes the answer's masks, as many at a time as fit.
     fn ground(&self, answer: &mut FclmAnswer) -> Result<Vec<FoundRegion>, BackendError> {
         let LoadedModel { model, config, .. } = &self.loaded;
@@ -252,7 +219,12 @@ impl FclmBackend {
             let hidden = pending.iter().map(|mask| mask.hidden.clone()).collect();
             let decoded = model.ground(Tensor::cat(hidden, 0), features, config);
             for (pending, scored) in pending.iter().zip(scored_masks(decoded, features)?) {
-                let Some((mask, box_px, score)) = scored else {
+                let Some(ScoredMask {
+                    mask,
+                    box_px,
+                    score,
+                }) = scored
+                else {
                     continue;
                 };
                 found.push(FoundRegion {
@@ -329,26 +301,36 @@ impl Backend for FclmBackend {
         features: &ImageFeatures,
         request: &SegmentRequest,
     ) -> Result<Vec<RegionMask>, BackendError> {
-        let Decoded { low_res, iou } = self.candidates(features, request);
+        let LoadedModel {
+            model,
+            config,
+            device,
+            ..
+        } = &self.loaded;
+        let points: Vec<(f32, f32, i32)> = request
+            .points
+            .iter()
+            .map(|point| {
+                let label = i32::from(point.label == PointLabel::Positive);
+                (point.x, point.y, label)
+            })
+            .collect();
+        let Decoded { low_res, iou } =
+            model.segment_prompt(&points, request.box_px, features, device);
         let [_, count] = iou.dims();
         let at_a_time = masks_at_a_time(features);
         let mut masks = Vec::new();
         for start in (0..count).step_by(at_a_time) {
             let length = at_a_time.min(count - start);
             let decoded = ScoredLogits {
-                logits: upscale_logits(
-                    low_res.clone().narrow(1, start, length),
-                    features.sam_input,
-                    self.loaded.config.sam.image_size,
-                    [features.height as usize, features.width as usize],
-                ),
+                logits: features.upscale(low_res.clone().narrow(1, start, length), config),
                 scores: iou.clone().narrow(1, start, length),
             };
             let scored = scored_masks(decoded, features)?.into_iter().flatten();
-            masks.extend(scored.map(|(mask, box_px, score)| RegionMask {
-                mask: mask.to_wire(),
-                box_px,
-                score,
+            masks.extend(scored.map(|scored| RegionMask {
+                mask: scored.mask.to_wire(),
+                box_px: scored.box_px,
+                score: scored.score,
             }));
         }
         masks.sort_by(|a, b| b.score.total_cmp(&a.score));
@@ -466,11 +448,20 @@ fn masks_at_a_time(features: &ImageFeatures) -> usize {
     (GROUNDED_PIXELS / pixels.max(1)).max(1)
 }
 
-/// Mask, box and score of each decoded mask in order; none where no pixel is set.
+/// A decoded mask with at least one pixel.
+#[derive(Debug)]
+pub(crate) struct ScoredMask {
+    pub(crate) mask: Mask,
+    pub(crate) box_px: BoxPx,
+    /// Estimated IoU, 0 to 1.
+    pub(crate) score: f32,
+}
+
+/// Each decoded mask in order; none where no pixel is set.
 pub(crate) fn scored_masks(
     decoded: ScoredLogits,
     features: &ImageFeatures,
-) -> Result<Vec<Option<(Mask, [f32; 4], f32)>>, BackendError> {
+) -> Result<Vec<Option<ScoredMask>>, BackendError> {
     let read = |tensor: Result<Vec<f32>, burn::tensor::TensorReadError>| {
         tensor.map_err(|error| BackendError::Failed(error.to_string().into()))
     };
@@ -489,7 +480,11 @@ pub(crate) fn scored_masks(
             } else {
                 0.0
             };
-            Some((mask, box_px, score))
+            Some(ScoredMask {
+                mask,
+                box_px,
+                score,
+            })
         });
     Ok(masks.collect())
 }

@@ -292,7 +292,7 @@ mod tests {
             mask: Mask::rect(10, 10, [0.0, 0.0, 10.0, 10.0]),
             score: 0.5,
         };
-        let samples = vec![
+        let samples = [
             Drawn::one(0, truth.clone(), None),
             Drawn::one(1, truth, Some(&whole)),
         ];

@@ -30,7 +30,7 @@ pub enum ModelDirError {
         /// The file or directory.
         path: PathBuf,
         /// What does not fit.
-        source: WeightError,
+        source: Box<WeightError>,
     },
     /// A `.pth` file could not be read.
     #[error("{path}: {source}", path = path.display())]
@@ -38,7 +38,7 @@ pub enum ModelDirError {
         /// The file.
         path: PathBuf,
         /// The reader's error.
-        source: PytorchError,
+        source: Box<PytorchError>,
     },
     /// FCLM's own configuration or tokenizer is wrong.
     #[error("{path}: {source}", path = path.display())]
@@ -46,7 +46,7 @@ pub enum ModelDirError {
         /// The directory.
         path: PathBuf,
         /// What is wrong.
-        source: FclmError,
+        source: Box<FclmError>,
     },
     /// A Qwen2.5-VL configuration is wrong.
     #[error("{path}: {source}", path = path.display())]
@@ -54,7 +54,7 @@ pub enum ModelDirError {
         /// The file.
         path: PathBuf,
         /// What is wrong.
-        source: ConfigError,
+        source: Box<ConfigError>,
     },
     /// The directory to write is there already.
     #[error("{path} exists already; name a directory that does not", path = path.display())]
@@ -79,11 +79,17 @@ impl ModelDirError {
 
     pub(super) fn weights(path: &Path) -> impl FnOnce(WeightError) -> Self {
         let path = path.to_owned();
-        move |source| Self::Weights { path, source }
+        move |source| Self::Weights {
+            path,
+            source: Box::new(source),
+        }
     }
 
     pub(super) fn model(path: &Path) -> impl FnOnce(FclmError) -> Self {
         let path = path.to_owned();
-        move |source| Self::Model { path, source }
+        move |source| Self::Model {
+            path,
+            source: Box::new(source),
+        }
     }
 }

@@ -354,7 +354,7 @@ mod tests {
         let rows = published.config.text.vocab_size.min(ids - 3);
         shrink(&qwen, &published, rows);
         let options = InitOptions {
-            qwen: qwen.clone(),
+            qwen,
             ..options(folder.path().join("out"))
         };
         let model = init(&options).unwrap();

@@ -25,7 +25,7 @@ const WRAPPERS: [&str; 3] = ["model.", "state_dict.", "module."];
 pub fn read_pth(path: &Path) -> Result<Weights, ModelDirError> {
     let reader = PytorchReader::new(path).map_err(|source| ModelDirError::Pytorch {
         path: path.to_owned(),
-        source,
+        source: Box::new(source),
     })?;
     let map: SharedBytes = Arc::new(map_file(path).map_err(ModelDirError::io("open", path))?);
     let entries = StoredEntries::of((*map).as_ref());

@@ -47,7 +47,7 @@ impl QwenFolder {
         let config = QwenConfig::from_json(&read_text(folder, CONFIG)?).map_err(|source| {
             ModelDirError::Qwen {
                 path: folder.join(CONFIG),
-                source,
+                source: Box::new(source),
             }
         })?;
         let (weights, _) = open_weights(folder)?;

@@ -222,7 +222,12 @@ impl Predictor {
         let drawn = scored_masks(decoded, &picture.features)?;
         Ok(drawn
             .into_iter()
-            .map(|drawn| drawn.map(|(mask, _, score)| ScoredMask { mask, score }))
+            .map(|drawn| {
+                drawn.map(|drawn| ScoredMask {
+                    mask: drawn.mask,
+                    score: drawn.score,
+                })
+            })
             .collect())
     }
 

@@ -300,15 +300,15 @@ fn branches(scenes: &[HostScene], plan: &RowPlan, device: &Device) -> Branches {
         let start = ((scene * plan.rows + behind / width) * width + behind % width) * keys;
         (start, behind % width)
     };
-    for scene in 0..scenes.len() {
+    for (scene, (host, places)) in scenes.iter().zip(&plan.places).enumerate() {
         for place in prefix..plan.length() {
             let (start, column) = row_of(scene, place);
             hidden[start + prefix + column] = false;
         }
-        for conversation in scenes[scene].packed.conversations() {
-            let (_, first) = row_of(scene, plan.places[scene][conversation.start]);
+        for conversation in host.packed.conversations() {
+            let (_, first) = row_of(scene, places[conversation.start]);
             for slot in conversation {
-                let (start, column) = row_of(scene, plan.places[scene][slot]);
+                let (start, column) = row_of(scene, places[slot]);
                 hidden[start..start + prefix].fill(false);
                 hidden[start + prefix + first..=start + prefix + column].fill(false);
             }

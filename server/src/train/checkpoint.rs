@@ -33,6 +33,17 @@ pub struct Checkpoint {
     pub recipe: Option<Recipe>,
 }
 
+/// A checkpoint that was read.
+#[derive(Debug, Clone)]
+pub struct Saved {
+    /// Where the run stands.
+    pub checkpoint: Checkpoint,
+    /// All parameters.
+    pub parameters: Vec<f32>,
+    /// The optimiser's first and second moments.
+    pub moments: [Vec<f32>; 2],
+}
+
 impl Checkpoint {
     /// Where a run stands before its first step.
     pub fn new(table: &ParameterTable, recipe: &Recipe) -> Self {
@@ -83,10 +94,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// Where it cannot be read or belongs to another model.
-    pub fn load(
-        folder: &Path,
-        table: &ParameterTable,
-    ) -> Result<Option<(Self, Vec<f32>, [Vec<f32>; 2])>, TrainError> {
+    pub fn load(folder: &Path, table: &ParameterTable) -> Result<Option<Saved>, TrainError> {
         let path = folder.join(STATE);
         if !path.exists() {
             return Ok(None);
@@ -121,7 +129,11 @@ impl Checkpoint {
         let mut take = || -> Vec<f32> { values.by_ref().take(len).collect() };
         let parameters = take();
         let moments = [take(), take()];
-        Ok(Some((checkpoint, parameters, moments)))
+        Ok(Some(Saved {
+            checkpoint,
+            parameters,
+            moments,
+        }))
     }
 
     fn remove_older(&self, folder: &Path) -> Result<(), TrainError> {

@@ -139,7 +139,7 @@ struct Reader {
 
 impl ModuleVisitor for Reader {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        extend(&mut self.out, param.val().into_data());
+        extend(&mut self.out, &param.val().into_data());
     }
 }
 
@@ -151,7 +151,7 @@ struct GradientReader<'a> {
 impl ModuleVisitor for GradientReader<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         match param.val().grad(self.gradients) {
-            Some(gradient) => extend(&mut self.out, gradient.into_data()),
+            Some(gradient) => extend(&mut self.out, &gradient.into_data()),
             None => {
                 let count = self.out.len() + param.lazy_shape().num_elements();
                 self.out.resize(count, 0.0);
@@ -160,7 +160,7 @@ impl ModuleVisitor for GradientReader<'_> {
     }
 }
 
-fn extend(out: &mut Vec<f32>, data: TensorData) {
+fn extend(out: &mut Vec<f32>, data: &TensorData) {
     match data.as_slice::<f32>() {
         Ok(values) => out.extend_from_slice(values),
         Err(_) => out.extend(data.iter::<f32>()),

@@ -54,10 +54,9 @@ impl RowPlan {
             .map(|(scene, rows)| {
                 let mut places: Vec<usize> = (0..scene.slots.len()).collect();
                 for (row, conversations) in rows.into_iter().enumerate() {
-                    let mut place = prefix + row * width;
-                    for slot in conversations.into_iter().flatten() {
-                        places[slot] = place;
-                        place += 1;
+                    let slots = conversations.into_iter().flatten();
+                    for (column, slot) in slots.enumerate() {
+                        places[slot] = prefix + row * width + column;
                     }
                 }
                 places

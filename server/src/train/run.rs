@@ -11,7 +11,7 @@ use fclm_core::fclm::{Fclm, FclmConfig, FclmTokenizer, Stage2Tuning};
 use fclm_core::wire::Stage;
 
 use super::adamw::AdamW;
-use super::checkpoint::Checkpoint;
+use super::checkpoint::{Checkpoint, Saved};
 use super::conversations::corpus;
 use super::error::TrainError;
 use super::log::{StepRecord, TrainLog};
@@ -151,8 +151,11 @@ impl<'a> Run<'a> {
                 reason: reason.to_owned(),
             })
         };
-        let Some((saved, values, [first, second])) =
-            Checkpoint::load(&self.options.run, &self.table)?
+        let Some(Saved {
+            checkpoint: saved,
+            parameters,
+            moments: [first, second],
+        }) = Checkpoint::load(&self.options.run, &self.table)?
         else {
             return Ok(());
         };
@@ -171,7 +174,7 @@ impl<'a> Run<'a> {
         self.optimizer.time = saved.updates;
         self.optimizer.first = first;
         self.optimizer.second = second;
-        self.parameters = values;
+        self.parameters = parameters;
         self.log.forget_after(saved.step)?;
         self.state = Checkpoint {
             recipe: self.state.recipe.take(),

@@ -83,18 +83,16 @@ pub(super) fn step(
     if let (Some(seg), Some(masks)) = (seg_hidden, &batch.grounds) {
         ground_count = seg.dims()[0];
         let projected = model.seg_projection.forward(seg.clone());
-        if stage == TrainStage::Two {
-            if let Some(kind) = recipe.consistency.latent {
-                let pos = model.region.position.forward(masks.shape.clone());
-                latent = match recipe.consistency.space {
-                    LatentSpace::Prompt => loss::latent_loss(
-                        projected.clone(),
-                        model.seg_projection.forward(pos),
-                        kind,
-                    ),
-                    LatentSpace::Language => loss::latent_loss(seg, pos, kind),
-                };
-            }
+        if stage == TrainStage::Two
+            && let Some(kind) = recipe.consistency.latent
+        {
+            let pos = model.region.position.forward(masks.shape.clone());
+            latent = match recipe.consistency.space {
+                LatentSpace::Prompt => {
+                    loss::latent_loss(projected.clone(), model.seg_projection.forward(pos), kind)
+                }
+                LatentSpace::Language => loss::latent_loss(seg, pos, kind),
+            };
         }
         sparse.push(projected);
         scene_of.push(masks.scene.clone());

@@ -69,8 +69,7 @@ pub fn train_tokenizer(
         .min_frequency(2)
         .show_progress(false)
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-        .build()
-        .into();
+        .build();
     train(&mut tokenizer, &mut trainer, texts)?;
     tokenizer.add_special_tokens(special).map_err(failed)?;
     tokenizer.to_string(true).map_err(failed)
