@@ -1,5 +1,5 @@
 use burn::module::Module;
-use burn::nn::{LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
 use burn::tensor::{Bool, Device, Tensor};
 
 use super::config::RegionConfig;
@@ -27,7 +27,9 @@ impl PixelEnhancement {
             q_proj: linear(config.width),
             k_proj: linear(config.sam_dim),
             v_proj: linear(config.sam_dim),
-            out_proj: linear(config.width),
+            out_proj: LinearConfig::new(config.width, config.width)
+                .with_initializer(Initializer::Zeros)
+                .init(device),
             num_heads: config.num_heads,
         }
     }

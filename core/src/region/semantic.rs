@@ -1,13 +1,21 @@
 use burn::module::{Module, Param};
-use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
+use burn::nn::{
+    Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, RmsNorm, RmsNormConfig,
+};
 use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::config::RegionConfig;
 use super::deformable::deformable_attention;
 use crate::linear::over_rows;
 
+/// Fresh scale of `<mask>`, that of embeddings rather than of activations.
+const OUT_SCALE: f64 = 0.1;
+
 /// Step 3, semantic guidance: deformable attention around the region's centre over the Qwen ViT's
-/// tokens, a residual, then an MLP to the LLM's width, which gives `<mask>`.
+/// tokens, a residual, then an MLP to the LLM's width and a norm, which give `<mask>`.
+///
+/// The norm keeps `<mask>` from growing into one huge constant: the LLM, which norms whatever it
+/// reads, would like such a token to lean on, and no longer see what differs between regions.
 #[derive(Module, Debug)]
 pub struct SemanticGuidance {
     norm: LayerNorm,
@@ -18,6 +26,7 @@ pub struct SemanticGuidance {
     mlp_norm: LayerNorm,
     fc1: Linear,
     fc2: Linear,
+    out_norm: RmsNorm,
     num_heads: usize,
     num_points: usize,
     enabled: bool,
@@ -43,15 +52,18 @@ impl SemanticGuidance {
             TensorData::new(offset_directions(heads, points), [heads * points * 2]),
             device,
         )));
+        let mut out_norm = RmsNormConfig::new(config.hidden_size).init(device);
+        out_norm.gamma = Param::from_tensor(Tensor::full([config.hidden_size], OUT_SCALE, device));
         Self {
             norm: LayerNormConfig::new(width).init(device),
             value_proj: xavier(config.vision_dim, width),
             sampling_offsets,
             attention_weights: zeros(heads * points),
-            output_proj: xavier(width, width),
+            output_proj: zeros(width),
             mlp_norm: LayerNormConfig::new(width).init(device),
             fc1: LinearConfig::new(width, config.hidden_size).init(device),
             fc2: LinearConfig::new(config.hidden_size, config.hidden_size).init(device),
+            out_norm,
             num_heads: heads,
             num_points: points,
             enabled: config.steps.semantic,
@@ -77,7 +89,7 @@ impl SemanticGuidance {
             region
         };
         let hidden = activation::gelu(self.fc1.forward(self.mlp_norm.forward(region)));
-        self.fc2.forward(hidden)
+        self.out_norm.forward(self.fc2.forward(hidden))
     }
 
     fn guide(

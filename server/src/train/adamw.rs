@@ -28,29 +28,29 @@ impl AdamW {
         }
     }
 
-    /// Updates the parameters for which `trained` is true; returns the gradient's norm over them
-    /// before clipping.
+    /// Updates each parameter by its own share of the learning rate, those of share 0 not at all;
+    /// returns the gradient's norm over the others before clipping.
     pub fn step(
         &mut self,
         parameters: &mut [f32],
         gradients: &[f32],
         table: &ParameterTable,
-        trained: &[bool],
+        shares: &[f64],
         learning_rate: f64,
     ) -> f64 {
         let ranges: Vec<_> = table
             .parameters
             .iter()
-            .zip(trained)
-            .filter(|&(_, &trained)| trained)
-            .map(|(parameter, _)| {
+            .zip(shares)
+            .filter(|&(_, &share)| share > 0.0)
+            .map(|(parameter, &share)| {
                 let range = parameter.offset..parameter.offset + parameter.len();
-                (range, parameter.shape.len() >= 2)
+                (range, parameter.shape.len() >= 2, share)
             })
             .collect();
         let square: f64 = ranges
             .iter()
-            .map(|(range, _)| {
+            .map(|(range, ..)| {
                 gradients[range.clone()]
                     .iter()
                     .map(|&g| f64::from(g * g))
@@ -64,11 +64,12 @@ impl AdamW {
         let (beta_1, beta_2) = (self.recipe.beta_1 as f32, self.recipe.beta_2 as f32);
         let epsilon = self.recipe.epsilon as f32;
         let time = self.time as f64;
-        let rate = (learning_rate / (1.0 - self.recipe.beta_1.powf(time))) as f32;
+        let corrected = learning_rate / (1.0 - self.recipe.beta_1.powf(time));
         let root = (1.0 / (1.0 - self.recipe.beta_2.powf(time)).sqrt()) as f32;
-        for (range, is_matrix) in ranges {
+        for (range, is_matrix, share) in ranges {
+            let rate = (corrected * share) as f32;
             let decay = if is_matrix {
-                1.0 - (learning_rate * self.recipe.weight_decay) as f32
+                1.0 - (learning_rate * share * self.recipe.weight_decay) as f32
             } else {
                 1.0
             };
@@ -99,6 +100,7 @@ mod tests {
             epsilon: 1e-8,
             weight_decay: 0.0,
             clip_norm: 1.0,
+            extractor_share: 1.0,
         }
     }
 
@@ -110,20 +112,20 @@ mod tests {
             offset,
         };
         let table = ParameterTable {
-            parameters: vec![parameter(0), parameter(2)],
+            parameters: vec![parameter(0), parameter(2), parameter(4)],
         };
-        let mut adam = AdamW::new(recipe(), 4);
-        let mut values = vec![1.0; 4];
+        let mut adam = AdamW::new(recipe(), 6);
+        let mut values = vec![1.0; 6];
         let norm = adam.step(
             &mut values,
-            &[3.0, -4.0, 9.0, 9.0],
+            &[3.0, -4.0, 9.0, 9.0, 12.0, 0.0],
             &table,
-            &[true, false],
+            &[1.0, 0.0, 0.1],
             0.1,
         );
-        assert!((norm - 5.0).abs() < 1e-6);
+        assert!((norm - 13.0).abs() < 1e-6);
         // The first Adam step is the rate times the gradient's sign, however long it was.
-        for (value, wanted) in values.iter().zip([0.9, 1.1, 1.0, 1.0]) {
+        for (value, wanted) in values.iter().zip([0.9, 1.1, 1.0, 1.0, 0.99, 1.0]) {
             assert!((value - wanted).abs() < 1e-4, "{values:?}");
         }
     }

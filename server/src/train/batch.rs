@@ -91,6 +91,8 @@ pub(super) struct Batch {
     pub(super) target_ids: Tensor<1, Int>,
     /// What each target counts in the mean; they sum up to one.
     pub(super) target_weights: Tensor<1>,
+    /// The share of each target in the accuracy of categories.
+    pub(super) category_shares: Tensor<1>,
     pub(super) regions: RegionBatch,
     pub(super) region_scene: Tensor<1, Int>,
     /// Described regions, then the extra ones: what `<pos>` must draw.
@@ -179,6 +181,7 @@ impl Batch {
             target_rows: sequence.target_rows,
             target_ids: sequence.target_ids,
             target_weights: sequence.target_weights,
+            category_shares: sequence.category_shares,
             regions: RegionBatch::new(&regions, side, device),
             region_scene: indices(region_scene, device),
             reconstructions: DeviceMasks::new(&reconstructions, device),
@@ -215,6 +218,7 @@ struct Sequence {
     target_rows: Tensor<1, Int>,
     target_ids: Tensor<1, Int>,
     target_weights: Tensor<1>,
+    category_shares: Tensor<1>,
     ground_rows: Tensor<1, Int>,
 }
 
@@ -236,6 +240,7 @@ impl Sequence {
         let mut target_rows = Vec::new();
         let mut target_ids = Vec::new();
         let mut target_weights = Vec::new();
+        let mut category_shares = Vec::new();
         let mut ground_rows = Vec::new();
         let mut first_region = 0;
         for (scene, host) in scenes.iter().enumerate() {
@@ -261,10 +266,17 @@ impl Sequence {
                     positions[axis * count * length + base + place] = position[axis];
                 }
             }
-            for &Target { slot, id, weight } in &packed.targets {
+            for target in &packed.targets {
+                let &Target {
+                    slot,
+                    id,
+                    weight,
+                    is_category,
+                } = target;
                 target_rows.push((base + places[slot]) as i32);
                 target_ids.push(id as i32);
                 target_weights.push(weight);
+                category_shares.push(f32::from(u8::from(is_category)));
             }
             ground_rows.extend(
                 packed
@@ -276,6 +288,10 @@ impl Sequence {
         }
         let sum: f32 = target_weights.iter().sum();
         target_weights.iter_mut().for_each(|weight| *weight /= sum);
+        let categories: f32 = category_shares.iter().sum::<f32>().max(1.0);
+        category_shares
+            .iter_mut()
+            .for_each(|share| *share /= categories);
         let targets = target_weights.len();
         Self {
             ids: Tensor::from_data(TensorData::new(ids, [count, length]), device),
@@ -285,6 +301,7 @@ impl Sequence {
             target_rows: indices(target_rows, device),
             target_ids: indices(target_ids, device),
             target_weights: Tensor::from_data(TensorData::new(target_weights, [targets]), device),
+            category_shares: Tensor::from_data(TensorData::new(category_shares, [targets]), device),
             ground_rows: indices(ground_rows, device),
         }
     }

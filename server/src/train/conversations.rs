@@ -63,24 +63,30 @@ fn ask(
     } else {
         rng.random_range(2..=6)
     };
-    let mut texts: Vec<(String, String)> = vec![
+    let mut texts: Vec<(String, String, bool)> = vec![
         (
             wording(&CATEGORY_QUESTIONS, rng),
             description.category.clone(),
+            true,
         ),
         (
             wording(&DEFAULT_QUESTIONS, rng),
             description.detailed.clone(),
+            false,
         ),
     ];
     if rng.random_bool(0.4) {
-        texts.push((wording(&BRIEF_QUESTIONS, rng), description.brief.clone()));
+        texts.push((
+            wording(&BRIEF_QUESTIONS, rng),
+            description.brief.clone(),
+            false,
+        ));
     }
     let asked = questions(&drawn.view, description.object, 2, rng);
     texts.extend(
         asked
             .into_iter()
-            .map(|asked| (asked.question, asked.answer)),
+            .map(|asked| (asked.question, asked.answer, false)),
     );
     // What a person asks is mostly one of the two, so both come often.
     let first = match rng.random::<f64>() {
@@ -93,8 +99,11 @@ fn ask(
     texts
         .into_iter()
         .take(count)
-        .map(|(question, answer)| Turn {
-            kind: TurnKind::Describe { region },
+        .map(|(question, answer, is_category)| Turn {
+            kind: TurnKind::Describe {
+                region,
+                is_category,
+            },
             question: with_place(&question, number, rng),
             answer,
         })
@@ -270,6 +279,9 @@ mod tests {
         reversed_share: 0.0,
         detailed_share: 0.3,
         caption_chance: 1.0,
+        extra_reconstructions: 1,
+        prompts: 2,
+        refinements: 1,
     };
 
     fn turns(index: u64, mix: &MixRecipe) -> (Drawn, Vec<Turn>) {

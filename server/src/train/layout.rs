@@ -10,6 +10,8 @@ pub enum TurnKind {
     Describe {
         /// Which of the scene's described regions.
         region: usize,
+        /// Whether the answer is the region's category and nothing else.
+        is_category: bool,
     },
     /// Masks for an expression; one mask per `[SEG]` of the answer, by object index.
     Find {
@@ -53,6 +55,8 @@ pub(super) struct Target {
     /// What it counts in the mean. An answer counts by the root of its length, so that one
     /// `[SEG]` or the few words of a category are not drowned by long descriptions.
     pub(super) weight: f32,
+    /// Whether it is a word of a region's category, asked for as such.
+    pub(super) is_category: bool,
 }
 
 /// A scene's conversations behind one picture, packed into one sequence: every conversation sees
@@ -174,7 +178,7 @@ impl Packer {
                 (Piece::Text(ids), _) => {
                     ids.iter().for_each(|&id| push(packed, Slot::Token(id)));
                 }
-                (Piece::Region, TurnKind::Describe { region }) => {
+                (Piece::Region, TurnKind::Describe { region, .. }) => {
                     push(packed, Slot::Mask(*region));
                     push(packed, Slot::Pos(*region));
                 }
@@ -191,14 +195,19 @@ impl Packer {
             TurnKind::Describe { .. } => [].iter(),
         };
         let answer = self.tokenizer.encode(&turn.answer)?;
+        let of_category = match turn.kind {
+            TurnKind::Describe { is_category, .. } if is_category => answer.len(),
+            _ => 0,
+        };
         let length = answer.len() + self.after_answer.len();
         let weight = 1.0 / (length as f32).sqrt();
-        for &id in answer.iter().chain(&self.after_answer) {
+        for (index, &id) in answer.iter().chain(&self.after_answer).enumerate() {
             let predicting = packed.slots.len() - 1;
             packed.targets.push(Target {
                 slot: predicting,
                 id,
                 weight,
+                is_category: index < of_category,
             });
             if id == seg {
                 let objects = masks.next().cloned().unwrap_or_default();

@@ -22,6 +22,29 @@ pub struct StageRecipe {
     pub final_rate: f64,
     /// What its scenes are asked.
     pub mix: MixRecipe,
+    /// What they are asked at first.
+    #[serde(default)]
+    pub opening: Option<OpeningRecipe>,
+}
+
+impl StageRecipe {
+    /// What a scene is asked at a step of the stage.
+    pub fn mix_at(&self, step: u64) -> &MixRecipe {
+        match &self.opening {
+            Some(opening) if step < opening.steps => &opening.mix,
+            _ => &self.mix,
+        }
+    }
+}
+
+/// The beginning of a stage, with a mix of its own.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OpeningRecipe {
+    /// Its steps, which count among the stage's.
+    pub steps: u64,
+    /// What its scenes are asked.
+    pub mix: MixRecipe,
 }
 
 /// What one scene is asked. Every text is a conversation of its own behind the picture.
@@ -40,6 +63,12 @@ pub struct MixRecipe {
     pub detailed_share: f64,
     /// Chance of a grounded caption.
     pub caption_chance: f64,
+    /// Further objects whose `<pos>` must draw their mask.
+    pub extra_reconstructions: usize,
+    /// Box and point prompts for SAM's own task.
+    pub prompts: usize,
+    /// How many of them are refined by clicks and by the mask that they gave.
+    pub refinements: usize,
 }
 
 /// The optimiser's constants.
@@ -56,6 +85,10 @@ pub struct OptimizerRecipe {
     pub weight_decay: f64,
     /// Largest norm of the whole gradient.
     pub clip_norm: f64,
+    /// The extractor's share of the learning rate, its position branch apart. At the whole rate
+    /// what all regions have in common outgrows, within a few hundred steps from scratch, what
+    /// tells them apart.
+    pub extractor_share: f64,
 }
 
 /// What a batch is made of.
@@ -70,12 +103,6 @@ pub struct BatchRecipe {
     pub large_chance: f64,
     /// Chance that a region is marked carelessly: by a rectangle, a stroke or a coarse mask.
     pub careless_chance: f64,
-    /// Further objects per scene whose `<pos>` must draw their mask.
-    pub extra_reconstructions: usize,
-    /// Box and point prompts per scene for SAM's own task.
-    pub prompts: usize,
-    /// How many of them are refined by clicks and by the mask that they gave.
-    pub refinements: usize,
 }
 
 /// A whole training run.
@@ -90,6 +117,8 @@ pub struct Recipe {
     pub checkpoint_every: u64,
     /// Weight of the score loss.
     pub score_weight: f64,
+    /// Weight of the cross-entropy, 1 in the paper, whose LLM can speak already.
+    pub ce_weight: f64,
     /// Consistency switches.
     pub consistency: ConsistencyConfig,
     /// What a batch is made of.
@@ -126,7 +155,14 @@ impl Recipe {
     pub fn from_toml(text: &str) -> Result<Self, TrainError> {
         let recipe: Self =
             toml::from_str(text).map_err(|error| TrainError::Recipe(error.to_string()))?;
-        let stages = [recipe.stage_1.mix, recipe.stage_2.mix];
+        let stages = [&recipe.stage_1, &recipe.stage_2];
+        let stages: Vec<MixRecipe> = stages
+            .into_iter()
+            .flat_map(|stage| {
+                let opening = stage.opening.iter().map(|opening| opening.mix);
+                opening.chain([stage.mix])
+            })
+            .collect();
         let is_empty = recipe.batch.workers == 0
             || recipe.batch.scenes == 0
             || stages.iter().any(|mix| mix.regions == 0);

@@ -195,7 +195,8 @@ impl<'a> Run<'a> {
                 self.state.step - recipe.stage_1.steps,
             )
         };
-        let trained = trained(&self.table, recipe, stage);
+        let shares = shares(&self.table, recipe, stage);
+        let trained: Arc<[bool]> = shares.iter().map(|&share| share > 0.0).collect();
         let shared = Arc::new(std::mem::take(&mut self.parameters));
         for (number, worker) in self.workers.iter().enumerate() {
             worker.start(Task {
@@ -203,7 +204,7 @@ impl<'a> Run<'a> {
                 stage,
                 first_scene: self.state.scenes + (number * recipe.batch.scenes) as u64,
                 scenes: recipe.batch.scenes,
-                mix: stage_recipe.mix,
+                mix: *stage_recipe.mix_at(stage_step),
                 trained: Arc::clone(&trained),
             })?;
         }
@@ -237,7 +238,7 @@ impl<'a> Run<'a> {
                 &mut self.parameters,
                 &sum.gradients,
                 &self.table,
-                &trained,
+                &shares,
                 rate,
             )
         } else {
@@ -300,9 +301,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Which parameters a stage trains: everything in stage 1, the LLM's blocks in stage 2. SAM's
-/// position table is random by design and never trained.
-fn trained(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Arc<[bool]> {
+/// Each parameter's share of the learning rate, 0 where a stage does not train it: everything is
+/// trained in stage 1, the LLM's blocks in stage 2. SAM's position table is random by design and
+/// never trained.
+fn shares(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Vec<f64> {
     let llm_only = stage == TrainStage::Two && recipe.consistency.stage2 == Stage2Tuning::Llm;
     table
         .parameters
@@ -310,7 +312,13 @@ fn trained(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Arc<[b
         .map(|parameter| {
             let path = &parameter.path;
             let is_table = path.ends_with("positional_encoding_gaussian_matrix");
-            !is_table && (!llm_only || path.starts_with("qwen.model.layers."))
+            let is_trained = !is_table && (!llm_only || path.starts_with("qwen.model.layers."));
+            let is_slow = path.starts_with("region.") && !path.starts_with("region.position.");
+            match (is_trained, is_slow) {
+                (false, _) => 0.0,
+                (true, true) => recipe.optimizer.extractor_share,
+                (true, false) => 1.0,
+            }
         })
         .collect()
 }

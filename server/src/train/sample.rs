@@ -78,7 +78,7 @@ impl Sampler {
         let drawn = Drawn::new(seed, side);
         let (described, others) = choose_regions(&drawn, mix.regions, &mut rng);
         let turns = conversations(&drawn, &described, mix, &mut rng);
-        self.prepare(&drawn, &described, &others, &turns, place, &mut rng)
+        self.prepare(&drawn, &described, &others, &turns, mix, place, &mut rng)
     }
 
     /// The picture of a scene of the usual size.
@@ -93,6 +93,7 @@ impl Sampler {
         described: &[Description],
         others: &[usize],
         turns: &[Turn],
+        mix: &MixRecipe,
         place: usize,
         rng: &mut ChaCha8Rng,
     ) -> Result<HostScene, TrainError> {
@@ -108,19 +109,19 @@ impl Sampler {
             .collect();
         let extra: Vec<MaskTarget> = others
             .iter()
-            .take(self.batch.extra_reconstructions)
+            .take(mix.extra_reconstructions)
             .map(|&object| target(&[object]))
             .collect();
         let mut prompts = Vec::new();
         let mut refinements = Vec::new();
-        for number in 0..self.batch.prompts {
+        for number in 0..mix.prompts {
             let Some(&object) = drawn.askable.choose(rng) else {
                 continue;
             };
             let Some(prompt) = self.prompt(drawn, object, number, place, rng) else {
                 continue;
             };
-            if number < self.batch.refinements {
+            if number < mix.refinements {
                 refinements.extend(self.refinement(drawn, object, prompts.len(), rng));
             }
             prompts.push(prompt);

@@ -35,7 +35,11 @@ mod tests {
                 reversed_share: 0.0,
                 detailed_share: 0.0,
                 caption_chance: 0.0,
+                extra_reconstructions: 1,
+                prompts: 2,
+                refinements: 1,
             },
+            opening: None,
         };
         assert!((learning_rate(&stage, 0) - 0.1).abs() < 1e-9);
         assert!((learning_rate(&stage, 9) - 1.0).abs() < 1e-9);

@@ -16,7 +16,7 @@ pub(super) enum TrainStage {
 }
 
 /// Names of the numbers in [`StepOutput::terms`], in order.
-pub(super) const TERMS: [&str; 9] = [
+pub(super) const TERMS: [&str; 10] = [
     "loss",
     "ce",
     "seg",
@@ -24,6 +24,7 @@ pub(super) const TERMS: [&str; 9] = [
     "prompt",
     "score",
     "token_acc",
+    "category_acc",
     "find_iou",
     "pos_iou",
 ];
@@ -41,6 +42,7 @@ pub(super) struct StepOutput {
 pub(super) struct LossRecipe {
     pub(super) consistency: ConsistencyConfig,
     pub(super) score_weight: f64,
+    pub(super) ce_weight: f64,
 }
 
 /// `L = L_ce + L_seg + L_consist`, and SAM's own task beside it in stage 1.
@@ -55,12 +57,17 @@ pub(super) fn step(
         tokens,
         hidden,
     } = see(model, &batch);
-    let (ce, accuracy) = cross_entropy(
+    let Language {
+        ce,
+        accuracy,
+        category_accuracy,
+    } = cross_entropy(
         model,
         hidden.clone(),
         batch.target_rows,
         batch.target_ids,
         batch.target_weights,
+        batch.category_shares,
     );
 
     let zero = || Tensor::<1>::zeros([1], &ce.device());
@@ -152,7 +159,7 @@ pub(super) fn step(
         TrainStage::One => score + prompt_score,
         TrainStage::Two => score.detach(),
     };
-    let loss = ce.clone()
+    let loss = ce.clone().mul_scalar(recipe.ce_weight)
         + seg_loss.clone()
         + consist.clone()
         + prompt.clone()
@@ -166,6 +173,7 @@ pub(super) fn step(
             prompt,
             score,
             accuracy,
+            category_accuracy,
             find_iou,
             pos_iou,
         ],
@@ -247,30 +255,42 @@ fn read(
         .reshape([scenes * length, width])
 }
 
-/// Weighted mean of the cross-entropy of the answers' tokens, and the share of the tokens that
-/// were most likely.
+/// How well the answers' tokens were predicted.
+struct Language {
+    /// Weighted mean of the cross-entropy.
+    ce: Tensor<1>,
+    /// Share of the tokens that were most likely.
+    accuracy: Tensor<1>,
+    /// The same among the words of categories.
+    category_accuracy: Tensor<1>,
+}
+
 fn cross_entropy(
     model: &Fclm,
     hidden: Tensor<2>,
     rows: Tensor<1, Int>,
     ids: Tensor<1, Int>,
     weights: Tensor<1>,
-) -> (Tensor<1>, Tensor<1>) {
+    category_shares: Tensor<1>,
+) -> Language {
     let [count] = ids.dims();
     let logits = model.qwen.logits(hidden.select(0, rows).unsqueeze::<3>());
     let [_, _, vocab] = logits.dims();
     let logits = logits.reshape([count, vocab]);
-    let accuracy = logits
+    let right: Tensor<1> = logits
         .clone()
         .detach()
         .argmax(1)
         .reshape([count])
         .equal(ids.clone())
-        .float()
-        .mean();
+        .float();
     let log_probability = activation::log_softmax(logits, 1).gather(1, ids.reshape([count, 1]));
     let weighted = log_probability.reshape([count]) * weights;
-    (weighted.sum().neg(), accuracy)
+    Language {
+        ce: weighted.sum().neg(),
+        accuracy: right.clone().mean(),
+        category_accuracy: (right * category_shares).sum(),
+    }
 }
 
 struct Reconstruction {

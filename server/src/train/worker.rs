@@ -137,6 +137,7 @@ fn compute(
     let losses = LossRecipe {
         consistency: recipe.consistency,
         score_weight: recipe.score_weight,
+        ce_weight: recipe.ce_weight,
     };
     let output = step(&model, batch, task.stage, losses);
     let mut terms = [0.0; TERMS.len()];
