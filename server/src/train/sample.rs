@@ -38,6 +38,15 @@ pub(super) struct Sampler {
     grid: GridThw,
 }
 
+/// What a scene is asked.
+struct Content {
+    /// The objects whose regions are described, in the order of their regions.
+    described: Vec<Description>,
+    /// The other objects that may be asked about.
+    others: Vec<usize>,
+    turns: Vec<Turn>,
+}
+
 impl Sampler {
     pub(super) fn new(
         recipe: &Recipe,
@@ -77,8 +86,12 @@ impl Sampler {
         };
         let drawn = Drawn::new(seed, side);
         let (described, others) = choose_regions(&drawn, mix.regions, &mut rng);
-        let turns = conversations(&drawn, &described, mix, &mut rng);
-        self.prepare(&drawn, &described, &others, &turns, mix, place, &mut rng)
+        let content = Content {
+            turns: conversations(&drawn, &described, mix, &mut rng),
+            described,
+            others,
+        };
+        self.prepare(&drawn, &content, mix, place, &mut rng)
     }
 
     /// The picture of a scene of the usual size.
@@ -90,9 +103,7 @@ impl Sampler {
     fn prepare(
         &self,
         drawn: &Drawn,
-        described: &[Description],
-        others: &[usize],
-        turns: &[Turn],
+        content: &Content,
         mix: &MixRecipe,
         place: usize,
         rng: &mut ChaCha8Rng,
@@ -101,13 +112,15 @@ impl Sampler {
         let merge = config.qwen.vision.spatial_merge_size;
         let packed = self
             .packer
-            .pack(turns, [self.grid.h / merge, self.grid.w / merge])?;
+            .pack(&content.turns, [self.grid.h / merge, self.grid.w / merge])?;
         let target = |objects: &[usize]| self.target(drawn, objects, place);
-        let regions = described
+        let regions = content
+            .described
             .iter()
             .filter_map(|description| self.region(drawn, description.object, rng))
             .collect();
-        let extra: Vec<MaskTarget> = others
+        let extra: Vec<MaskTarget> = content
+            .others
             .iter()
             .take(mix.extra_reconstructions)
             .map(|&object| target(&[object]))
@@ -131,7 +144,8 @@ impl Sampler {
             sam_pixels: sam::preprocess(&drawn.image, &config.sam).pixels,
             qwen_pixels,
             regions,
-            described: described
+            described: content
+                .described
                 .iter()
                 .map(|description| target(&[description.object]))
                 .collect(),
