@@ -5,16 +5,15 @@
 //! runs on Flex, CUDA and WebGPU. It does no I/O, knows no web framework and compiles for
 //! wasm32; a forward pass never reads back to the host.
 //!
-//! Without the default feature `model` only [`wire`], [`mask`] and the geometry in [`mod@image`]
-//! are built: that is all the page needs.
+//! Without the default feature `model` only [`wire`], [`mask`], the geometry in [`mod@image`] and
+//! the wordings in [`fclm::prompt`] are built: that is all the page needs.
 
 #[cfg(feature = "model")]
 pub mod attention;
-#[cfg(feature = "model")]
 pub mod fclm;
 #[cfg(feature = "model")]
 mod field;
-#[cfg(all(test, feature = "model"))]
+#[cfg(test)]
 mod fixtures;
 pub mod image;
 #[cfg(feature = "model")]

@@ -5,6 +5,7 @@ use web_sys::{HtmlElement, KeyboardEvent};
 use super::gestures::Gestures;
 use super::view::CanvasView;
 use crate::editor::PointXy;
+use crate::panel::focus_draft;
 use crate::state::{Tool, Workspace};
 
 const ZOOM_STEP: f64 = 1.25;
@@ -162,12 +163,4 @@ pub(super) fn is_control(event: &KeyboardEvent) -> bool {
         .target()
         .and_then(|target| target.dyn_into::<HtmlElement>().ok())
         .is_some_and(|element| matches!(element.tag_name().as_str(), "BUTTON" | "A" | "SUMMARY"))
-}
-
-fn focus_draft() {
-    let draft = document().get_element_by_id("draft");
-    if let Some(draft) = draft.and_then(|element| element.dyn_into::<HtmlElement>().ok()) {
-        // An element that cannot take the focus keeps it where it is.
-        let _ = draft.focus();
-    }
 }

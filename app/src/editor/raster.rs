@@ -45,9 +45,7 @@ impl Raster {
 
     /// The pixels as a mask.
     pub fn into_mask(self) -> Mask {
-        Mask::from_fn(self.width, self.height, |x, y| {
-            self.data[y as usize * self.width as usize + x as usize] != 0
-        })
+        Mask::from_data(self.width, self.height, self.data)
     }
 
     /// Columns.

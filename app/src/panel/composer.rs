@@ -8,6 +8,19 @@ use web_sys::{HtmlElement, HtmlTextAreaElement};
 use crate::icons::Icon;
 use crate::state::{Conversation, Loading, Workspace};
 
+/// The field of the next message, where the page shows it.
+pub(super) fn draft_field() -> Option<HtmlTextAreaElement> {
+    document().get_element_by_id("draft")?.dyn_into().ok()
+}
+
+/// Puts the cursor into the next message.
+pub(crate) fn focus_draft() {
+    if let Some(field) = draft_field() {
+        // An element that cannot take the focus keeps it where it is.
+        let _ = field.focus();
+    }
+}
+
 /// Where the next message is written.
 #[component]
 pub(crate) fn Composer() -> impl IntoView {
@@ -168,11 +181,7 @@ fn ModeButton(
             data-testid=id
             on:click=move |_| {
                 mode.set(own);
-                let field = document().get_element_by_id("draft");
-                if let Some(field) = field.and_then(|f| f.dyn_into::<HtmlElement>().ok()) {
-                    // An element that cannot take the focus keeps it where it is.
-                    let _ = field.focus();
-                }
+                focus_draft();
             }
         >
             <Icon name=icon/>

@@ -8,7 +8,7 @@ mod messages;
 mod notices;
 mod regions;
 
-pub(crate) use composer::Composer;
+pub(crate) use composer::{Composer, focus_draft};
 pub(crate) use header::Header;
 pub(crate) use messages::Messages;
 pub(crate) use notices::NoticeList;

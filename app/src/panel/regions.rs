@@ -1,8 +1,9 @@
 use fclm_core::wire::{MAX_REGION_NAME, MaskSource};
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Event, HtmlElement, HtmlInputElement, HtmlTextAreaElement, KeyboardEvent};
+use web_sys::{Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
+use super::composer::{draft_field, focus_draft};
 use crate::editor::{Document, RegionState};
 use crate::icons::Icon;
 use crate::state::{Editor, Workspace};
@@ -223,21 +224,14 @@ fn note(region: &RegionState) -> impl IntoView + use<> {
 
 fn mention(workspace: Workspace, number: usize) {
     let draft = workspace.conversation.draft;
-    let field = document()
-        .get_element_by_id("draft")
-        .and_then(|element| element.dyn_into::<HtmlTextAreaElement>().ok());
     let text = draft.get_untracked();
     // The field counts in UTF-16 units.
-    let position = field
-        .as_ref()
+    let position = draft_field()
         .and_then(|field| field.selection_start().ok().flatten())
         .map_or(text.len(), |units| byte_at(&text, units as usize));
     let (text, _) = with_mention(&text, position, number);
     draft.set(text);
-    if let Some(field) = field {
-        // An element that cannot take the focus keeps it where it is.
-        let _ = field.focus();
-    }
+    focus_draft();
 }
 
 fn byte_at(text: &str, units: usize) -> usize {

@@ -1,5 +1,6 @@
 use std::collections::HashMap;
 
+use fclm_core::fclm::prompt::DEFAULT_QUESTION;
 use fclm_core::wire::{Chat, Message, Mode, PostMessage, PostedMessage, Role, RunEvent};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -9,9 +10,6 @@ use super::{AnswerStatus, Editor, Found, Highlight, MessageState, Notices, Tasks
 use crate::client::{self, Failure, RunStream, StreamEvent};
 use crate::editor::Document;
 use crate::text;
-
-/// What is asked of a marked region when nothing is typed.
-const DEFAULT_QUESTION: &str = "Describe this region in detail.";
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Draft {

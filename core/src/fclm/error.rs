@@ -25,14 +25,6 @@ pub enum FclmError {
     /// The mask is empty or has another size than the picture.
     #[error("the region's mask is empty or has another size than the picture")]
     Region,
-    /// The prompt names a region that was not given.
-    #[error("the prompt holds {found} region places but {given} regions were given")]
-    RegionCount {
-        /// Places in the text.
-        found: usize,
-        /// Regions that came along.
-        given: usize,
-    },
     /// The prompt does not fit.
     #[error("the conversation is too long: {needed} tokens where {capacity} fit")]
     TooLong {

@@ -1,20 +1,34 @@
 //! FCLM: Qwen2.5-VL, SAM, the region extractor and the projection that joins them.
+//!
+//! Without the feature `model` there is only [`prompt`], whose wordings the page shares.
 
+#[cfg(feature = "model")]
 mod answer;
+#[cfg(feature = "model")]
 mod config;
+#[cfg(feature = "model")]
 mod error;
-#[cfg(test)]
+#[cfg(all(test, feature = "model"))]
 mod gradient;
+#[cfg(feature = "model")]
 mod model;
+#[cfg(feature = "model")]
 mod names;
 pub mod prompt;
+#[cfg(feature = "model")]
+mod render;
+#[cfg(feature = "model")]
 mod session;
+#[cfg(feature = "model")]
 mod tokenizer;
 
-pub use answer::{AnswerEvent, AnswerReader};
-pub use config::{ConsistencyConfig, FclmConfig, LatentSpace, SelfReconstruction, Stage2Tuning};
-pub use error::FclmError;
-pub use model::{Fclm, ImageFeatures, ScoredLogits, SegProjection};
-pub use names::{is_light, name_map, part_of};
-pub use session::{PromptPart, Session, StepOutput};
-pub use tokenizer::{FclmTokenizer, SPECIAL_TOKENS, SpecialTokens};
+#[cfg(feature = "model")]
+pub use self::{
+    answer::{AnswerEvent, AnswerReader},
+    config::{ConsistencyConfig, FclmConfig, LatentSpace, SelfReconstruction, Stage2Tuning},
+    error::FclmError,
+    model::{Fclm, ImageFeatures, ScoredLogits, SegProjection},
+    names::{is_light, name_map, part_of},
+    session::{PromptPart, Session, StepOutput},
+    tokenizer::{FclmTokenizer, SPECIAL_TOKENS, SpecialTokens},
+};

@@ -205,25 +205,24 @@ impl Fclm {
         points: &[(f32, f32, i32)],
         box_px: Option<[f32; 4]>,
         features: &ImageFeatures,
+        config: &FclmConfig,
         device: &Device,
     ) -> Decoded {
-        let [input_h, input_w] = features.sam_input;
-        let scale_x = input_w as f32 / features.width as f32;
-        let scale_y = input_h as f32 / features.height as f32;
+        let original = [features.height as usize, features.width as usize];
+        let to_input = |places: &[[f32; 2]]| -> Vec<f32> {
+            sam::to_input_coords(places, original, config.sam.image_size).into_flattened()
+        };
         let points = (!points.is_empty()).then(|| {
-            let coordinates: Vec<f32> = points
-                .iter()
-                .flat_map(|&(x, y, _)| [x * scale_x, y * scale_y])
-                .collect();
+            let places: Vec<[f32; 2]> = points.iter().map(|&(x, y, _)| [x, y]).collect();
             let labels: Vec<i32> = points.iter().map(|&(_, _, label)| label).collect();
             let count = points.len();
             (
-                Tensor::<3>::from_data(TensorData::new(coordinates, [1, count, 2]), device),
+                Tensor::<3>::from_data(TensorData::new(to_input(&places), [1, count, 2]), device),
                 Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), device),
             )
         });
         let boxes = box_px.map(|[x0, y0, x1, y1]| {
-            let corners = vec![x0 * scale_x, y0 * scale_y, x1 * scale_x, y1 * scale_y];
+            let corners = to_input(&[[x0, y0], [x1, y1]]);
             Tensor::<2>::from_data(TensorData::new(corners, [1, 4]), device)
         });
         let prompts = &self.sam.prompt_encoder;

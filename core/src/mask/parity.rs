@@ -1,10 +1,9 @@
 //! Run lengths, areas, boxes and overlaps against those of the COCO mask API.
 
-use std::path::PathBuf;
-
 use serde::Deserialize;
 
 use super::{Mask, Rle};
+use crate::fixtures::folder;
 
 /// Both divide two whole numbers.
 const TOLERANCE: f64 = 1e-9;
@@ -69,11 +68,7 @@ impl RleCase {
 }
 
 fn fixture() -> Fixture {
-    let folder = std::env::var_os("FCLM_FIXTURES").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures")),
-        PathBuf::from,
-    );
-    let text = std::fs::read_to_string(folder.join("masks/coco_mask_api.json")).unwrap();
+    let text = std::fs::read_to_string(folder("masks").join("coco_mask_api.json")).unwrap();
     let fixture: Fixture = serde_json::from_str(&text).unwrap();
     assert!(!fixture.poly.is_empty() && !fixture.rle.is_empty() && !fixture.iou.is_empty());
     fixture

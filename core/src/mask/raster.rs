@@ -193,25 +193,6 @@ impl Mask {
         Some((mean(sum_x), mean(sum_y)))
     }
 
-    /// The set pixel whose centre is nearest to a place; of several the first, row by row.
-    pub fn nearest_pixel(&self, x: f32, y: f32) -> Option<(u32, u32)> {
-        let mut best = None;
-        for py in 0..self.height {
-            let dy = f64::from(py) + 0.5 - f64::from(y);
-            for (px, &value) in self.row(py).iter().enumerate() {
-                if value == 0 {
-                    continue;
-                }
-                let dx = px as f64 + 0.5 - f64::from(x);
-                let distance = dx * dx + dy * dy;
-                if best.is_none_or(|(_, shortest)| distance < shortest) {
-                    best = Some(((px as u32, py), distance));
-                }
-            }
-        }
-        best.map(|(pixel, _)| pixel)
-    }
-
     /// How many pixels are set in both, and in at least one.
     ///
     /// # Panics
@@ -373,16 +354,13 @@ mod tests {
     fn empty_masks_have_no_place_and_agree() {
         let empty = Mask::new(5, 4);
         assert_eq!((empty.bounds(), empty.centroid()), (None, None));
-        assert_eq!(empty.nearest_pixel(1.0, 1.0), None);
         assert_eq!(empty.iou(&Mask::new(5, 4)), 1.0);
     }
 
     #[test]
-    fn centroid_and_nearest_pixel_of_a_ring() {
+    fn centroid_of_a_ring() {
         let ring = Mask::from_fn(5, 5, |x, y| x == 0 || y == 0 || x == 4 || y == 4);
         assert_eq!(ring.centroid(), Some((2.5, 2.5)));
-        assert_eq!(ring.nearest_pixel(2.5, 2.5), Some((2, 0)));
-        assert_eq!(ring.nearest_pixel(4.4, 2.6), Some((4, 2)));
     }
 
     #[test]

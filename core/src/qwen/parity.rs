@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 use super::*;
-use crate::fixtures::assert_all_known;
+use crate::fixtures::{self, assert_all_known, folder, tensors};
 use crate::weights::{NameMap, WeightFile, Weights, load, tensor_specs};
 
 /// Bound on `|out - reference| / |reference|`: f32 sums in another order.
@@ -30,7 +30,7 @@ impl Fixture {
     }
 
     fn read_on(device: Device) -> Self {
-        let folder = fixtures().join("qwen");
+        let folder = folder("qwen");
         let config = QwenConfig::from_json(&text(&folder.join("config.json"))).unwrap();
         let qwen = config.init(&device);
         // A head that is the embedding table is sometimes stored all the same.
@@ -38,9 +38,8 @@ impl Fixture {
         let weights = checkpoint(&folder).filtered(|name| !(tied && name == "lm_head.weight"));
         let qwen = load(qwen, &weights, &NameMap::with_rewrites(names()), &[]).unwrap();
         let case = serde_json::from_str(&text(&folder.join("case.json"))).unwrap();
-        let expected = safetensors(&folder.join("expected.safetensors"));
         Self {
-            expected: Weights::from_files([expected]).unwrap(),
+            expected: tensors("qwen", "expected.safetensors"),
             folder,
             config,
             qwen,
@@ -134,16 +133,8 @@ impl Fixture {
     }
 }
 
-fn fixtures() -> PathBuf {
-    crate::fixtures::folder("")
-}
-
 fn text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
-}
-
-fn safetensors(path: &Path) -> WeightFile {
-    WeightFile::parse(std::fs::read(path).unwrap()).unwrap()
 }
 
 fn checkpoint(folder: &Path) -> Weights {
@@ -156,15 +147,13 @@ fn checkpoint(folder: &Path) -> Weights {
         }
         Err(_) => BTreeSet::from(["model.safetensors".to_owned()]),
     };
-    Weights::from_files(files.iter().map(|file| safetensors(&folder.join(file)))).unwrap()
+    let parse = |file| WeightFile::parse(std::fs::read(folder.join(file)).unwrap()).unwrap();
+    Weights::from_files(files.into_iter().map(parse)).unwrap()
 }
 
 #[track_caller]
 fn assert_close<const D: usize>(what: &str, out: Tensor<D>, reference: Tensor<D>) {
-    assert_eq!(out.dims(), reference.dims(), "{what}");
-    let norm = |x: Tensor<D>| (x.clone() * x).sum().into_scalar::<f32>() as f64;
-    let error = (norm(out - reference.clone()) / norm(reference)).sqrt();
-    assert!(error <= TOLERANCE, "{what}: relative error {error}");
+    fixtures::assert_close(what, out, reference, TOLERANCE);
 }
 
 /// A configuration in the layout that it does not have.
@@ -208,7 +197,7 @@ fn nest(top: &mut Map<String, Value>) {
 
 #[test]
 fn both_layouts_of_the_fixture_configuration_load_alike() {
-    let folder = fixtures().join("qwen");
+    let folder = folder("qwen");
     let read = |json: &Value| QwenConfig::from_json(&json.to_string()).unwrap();
     let json: Value = serde_json::from_str(&text(&folder.join("config.json"))).unwrap();
     let config = read(&json);
@@ -506,7 +495,7 @@ fn published_checkpoints_of_the_fixture_lists_have_our_names_and_shapes() {
         ("qwen2.5-vl-7b-instruct", QwenConfig::qwen2_5_vl_7b()),
     ];
     for (name, config) in lists {
-        let path = fixtures().join(format!("checkpoint_shapes/{name}.json"));
+        let path = folder("checkpoint_shapes").join(format!("{name}.json"));
         let published: BTreeMap<String, Vec<usize>> = serde_json::from_str(&text(&path)).unwrap();
         let qwen = config.init(&Device::flex());
         let ours: BTreeMap<_, _> = tensor_specs(&qwen, &NameMap::with_rewrites(names()))

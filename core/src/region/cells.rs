@@ -26,12 +26,11 @@ pub fn select_cells(
     [height, width]: [usize; 2],
     [grid_h, grid_w]: [usize; 2],
 ) -> Vec<bool> {
-    let taps = |cell: usize, cells: usize, size: usize| bilinear_taps(cell, cells, size);
     let mut out = Vec::with_capacity(grid_h * grid_w);
     for row in 0..grid_h {
-        let rows = taps(row, grid_h, height);
+        let rows = bilinear_taps(row, grid_h, height);
         for column in 0..grid_w {
-            let columns = taps(column, grid_w, width);
+            let columns = bilinear_taps(column, grid_w, width);
             let value: f32 = rows
                 .iter()
                 .flat_map(|&(y, wy)| columns.iter().map(move |&(x, wx)| (y, x, wy * wx)))

@@ -1,7 +1,6 @@
 //! Parity with the original modules and with the lists of published tensors.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
 
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 use image::RgbImage;
@@ -9,8 +8,8 @@ use serde_json::{Value, json};
 
 use super::preprocess::PIXEL_STD;
 use super::*;
-use crate::fixtures::assert_all_known;
-use crate::weights::{NameMap, Precision, WeightFile, Weights, load, tensor_specs};
+use crate::fixtures::{assert_all_known, folder, tensors};
+use crate::weights::{NameMap, Precision, Weights, load, tensor_specs};
 
 const TOLERANCE: f64 = 1e-4;
 /// How far TinyViT may be from a reference that was computed without its attention biases; with
@@ -20,27 +19,18 @@ const WITHOUT_BIASES: f64 = 2e-2;
 const PROMPTS: [&str; 3] = ["points", "box", "points_mask"];
 const OUTPUTS: [&str; 2] = ["single", "multi"];
 
-fn fixture(path: &str) -> PathBuf {
-    crate::fixtures::folder(path)
-}
-
-fn json_file(path: &str) -> Value {
-    serde_json::from_slice(&std::fs::read(fixture(path)).unwrap()).unwrap()
-}
-
-fn weights(path: &str) -> Weights {
-    let bytes = std::fs::read(fixture(path)).unwrap();
-    Weights::from_files([WeightFile::parse(bytes).unwrap()]).unwrap()
+fn json_file(folder_name: &str, file: &str) -> Value {
+    serde_json::from_slice(&std::fs::read(folder(folder_name).join(file)).unwrap()).unwrap()
 }
 
 fn picture(name: &str) -> RgbImage {
-    image::open(fixture(&format!("sam/image_{name}.png")))
+    image::open(folder("sam").join(format!("image_{name}.png")))
         .unwrap()
         .to_rgb8()
 }
 
 fn vit_case() -> SamConfig {
-    let mut case = json_file("sam/case.json");
+    let mut case = json_file("sam", "case.json");
     let mut encoder = case["vit"].take();
     encoder["kind"] = json!("vit");
     serde_json::from_value(json!({
@@ -66,7 +56,7 @@ impl Case {
         let config = vit_case();
         let sam = load(
             config.init(&device),
-            &weights("sam/sam_vit.safetensors"),
+            &tensors("sam", "sam_vit.safetensors"),
             &NameMap::with_rewrites(names()),
             ignored_names(),
         )
@@ -74,7 +64,7 @@ impl Case {
         Self {
             config,
             sam,
-            expected: weights("sam/expected.safetensors"),
+            expected: tensors("sam", "expected.safetensors"),
             device,
         }
     }
@@ -269,7 +259,7 @@ fn fixture_prompts_decode_alike_in_a_batch() {
 #[test]
 fn fixture_tiny_vit_encodes() {
     let device = Device::flex();
-    let case = json_file("sam/case.json");
+    let case = json_file("sam", "case.json");
     let sizes: TinyVitConfig = serde_json::from_value(case["tiny_vit"].clone()).unwrap();
     let config = SamConfig {
         image_size: case["tiny_vit"]["image_size"].as_u64().unwrap() as usize,
@@ -278,7 +268,7 @@ fn fixture_tiny_vit_encodes() {
     };
     let encoder = load(
         config.init(&device).image_encoder,
-        &weights("sam/tiny_vit.safetensors"),
+        &tensors("sam", "tiny_vit.safetensors"),
         &NameMap::new().with_part("", "image_encoder", names()),
         ignored_names(),
     )
@@ -395,7 +385,7 @@ fn fixture_published_names_and_shapes() {
         ("mobile_sam", SamConfig::mobile_sam()),
     ];
     for (name, config) in presets {
-        let published = json_file(&format!("checkpoint_shapes/{name}.json"));
+        let published = json_file("checkpoint_shapes", &format!("{name}.json"));
         let mut published: BTreeMap<String, Vec<usize>> =
             serde_json::from_value(published).unwrap();
         let ours: BTreeMap<_, _> =

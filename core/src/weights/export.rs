@@ -9,8 +9,8 @@ use safetensors::{View, tensor::Dtype};
 use super::{
     convert::{self, Precision},
     error::WeightError,
-    load::Walk,
     names::NameMap,
+    walk::Walk,
 };
 
 /// Reads every parameter back to the host, under its checkpoint name and in its checkpoint layout.

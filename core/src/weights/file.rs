@@ -359,15 +359,12 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::fixtures::folder;
     use crate::weights::to_safetensors;
-
-    fn fixtures() -> PathBuf {
-        crate::fixtures::folder("")
-    }
 
     #[test]
     fn fixture_shards_hold_what_one_file_of_them_holds() {
-        let mut files: Vec<PathBuf> = std::fs::read_dir(fixtures().join("qwen"))
+        let mut files: Vec<PathBuf> = std::fs::read_dir(folder("qwen"))
             .unwrap()
             .map(|entry| entry.unwrap().path())
             .filter(|path| {

@@ -1,15 +1,15 @@
-use std::collections::{BTreeMap, BTreeSet};
-
 use burn::{
-    module::{Module, ModuleMapper, ModuleVisitor, Param},
-    tensor::{Bool, Int, Tensor},
+    module::{Module, ModuleMapper, Param},
+    tensor::{Int, Tensor},
 };
 
 use super::{
     convert::{self, Precision},
-    error::{Misfit, Mismatch, WeightError},
-    file::Weights,
+    error::WeightError,
+    file::{StoredTensor, Weights},
+    fit::check,
     names::NameMap,
+    walk::Walk,
 };
 
 /// Fills a module from a checkpoint, in the float type that the parameters' device computes in.
@@ -47,35 +47,6 @@ pub fn load_as<M: Module>(
     load_with(module, weights, names, ignore, Some(precision))
 }
 
-/// Whether [`load`] would succeed, without loading or allocating anything.
-///
-/// # Errors
-///
-/// As [`load`].
-pub fn check<M: Module>(
-    module: &M,
-    weights: &Weights,
-    names: &NameMap,
-    ignore: &[&str],
-) -> Result<(), WeightError> {
-    let mismatch = compare(&slots(module, names), weights, ignore);
-    match mismatch.is_empty() {
-        true => Ok(()),
-        false => Err(WeightError::Mismatch(Box::new(mismatch))),
-    }
-}
-
-/// The checkpoint name and the checkpoint shape of every parameter, in the module's order.
-///
-/// Reads the shapes of parameters that are not initialised yet, so a model of any size can be
-/// described without allocating it.
-pub fn tensor_specs<M: Module>(module: &M, names: &NameMap) -> Vec<(String, Vec<usize>)> {
-    slots(module, names)
-        .into_iter()
-        .map(|slot| (slot.name, slot.shape))
-        .collect()
-}
-
 fn load_with<M: Module>(
     module: M,
     weights: &Weights,
@@ -98,192 +69,6 @@ fn load_with<M: Module>(
     }
 }
 
-fn compare(slots: &[Slot], weights: &Weights, ignore: &[&str]) -> Mismatch {
-    let mut mismatch = Mismatch::default();
-    let known: BTreeSet<&str> = slots.iter().map(|slot| slot.name.as_str()).collect();
-    let unique: BTreeMap<&str, &Slot> = slots
-        .iter()
-        .map(|slot| (slot.name.as_str(), slot))
-        .collect();
-    for (name, slot) in unique {
-        match weights.get(name) {
-            None => mismatch.missing.push((name.to_owned(), slot.shape.clone())),
-            Some(stored) if stored.shape != slot.shape => mismatch.misshapen.push(Misfit {
-                name: name.to_owned(),
-                expected: slot.shape.clone(),
-                found: stored.shape.to_vec(),
-            }),
-            Some(stored) if !slot.kind.accepts(stored.dtype) => {
-                mismatch
-                    .mistyped
-                    .push((name.to_owned(), stored.dtype.to_string()));
-            }
-            Some(_) => {}
-        }
-    }
-    for stored in weights.iter() {
-        let ignored = || {
-            ignore
-                .iter()
-                .any(|pattern| glob_matches(pattern, stored.name))
-        };
-        if !known.contains(stored.name) && !ignored() {
-            mismatch
-                .unknown
-                .push((stored.name.to_owned(), stored.shape.to_vec()));
-        }
-    }
-    mismatch
-}
-
-/// Whether `name` matches `pattern`, in which `*` stands for any run of characters.
-fn glob_matches(pattern: &str, name: &str) -> bool {
-    let Some((head, tail)) = pattern.split_once('*') else {
-        return pattern == name;
-    };
-    let Some(rest) = name.strip_prefix(head) else {
-        return false;
-    };
-    (0..=rest.len())
-        .filter(|start| rest.is_char_boundary(*start))
-        .any(|start| glob_matches(tail, &rest[start..]))
-}
-
-/// Where a traversal stands: the path without enum variants, and the types that hold it.
-#[derive(Debug, Default)]
-pub(super) struct Walk {
-    path: Vec<String>,
-    containers: Vec<String>,
-}
-
-impl Walk {
-    pub(super) fn enter(&mut self, name: &str, container: &str) {
-        self.containers.push(container.to_owned());
-        // Which variant of an enum is in use is the configuration's affair; checkpoints do not
-        // name it.
-        if !container.starts_with("Enum:") {
-            self.path.push(name.to_owned());
-        }
-    }
-
-    pub(super) fn exit(&mut self, container: &str) {
-        self.containers.pop();
-        if !container.starts_with("Enum:") {
-            self.path.pop();
-        }
-    }
-
-    /// The name of the innermost user-defined type.
-    fn owner(&self) -> &str {
-        let owner = self.containers.iter().rev().find_map(|container| {
-            container
-                .strip_prefix("Struct:")
-                .or_else(|| container.strip_prefix("Enum:"))
-        });
-        owner.unwrap_or_default()
-    }
-
-    /// The checkpoint name of the parameter the traversal stands at.
-    pub(super) fn name(&self, names: &NameMap) -> String {
-        let mut path = self.path.join(".");
-        if self.owner().contains("Norm") {
-            for (ours, theirs) in [(".gamma", ".weight"), (".beta", ".bias")] {
-                if let Some(head) = path.strip_suffix(ours) {
-                    path = format!("{head}{theirs}");
-                }
-            }
-            path = match path.as_str() {
-                "gamma" => "weight".to_owned(),
-                "beta" => "bias".to_owned(),
-                _ => path,
-            };
-        }
-        names.checkpoint_name(&path)
-    }
-
-    /// Whether checkpoints hold the parameter with its two axes swapped: burn's linear layers keep
-    /// `[inputs, outputs]`, every published file `[outputs, inputs]`.
-    pub(super) fn is_transposed(&self, rank: usize) -> bool {
-        rank == 2
-            && self.owner().ends_with("Linear")
-            && self.path.last().is_some_and(|field| field == "weight")
-    }
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Kind {
-    Float,
-    Int,
-    Bool,
-}
-
-impl Kind {
-    fn accepts(self, dtype: super::StoredDtype) -> bool {
-        match self {
-            Self::Float => convert::is_float(dtype),
-            Self::Int => convert::is_int(dtype),
-            Self::Bool => false,
-        }
-    }
-}
-
-struct Slot {
-    name: String,
-    shape: Vec<usize>,
-    kind: Kind,
-}
-
-fn slots<M: Module>(module: &M, names: &NameMap) -> Vec<Slot> {
-    struct Collector<'a> {
-        walk: Walk,
-        names: &'a NameMap,
-        slots: Vec<Slot>,
-    }
-
-    impl Collector<'_> {
-        fn push(&mut self, mut shape: Vec<usize>, kind: Kind) {
-            if self.walk.is_transposed(shape.len()) {
-                shape.reverse();
-            }
-            self.slots.push(Slot {
-                name: self.walk.name(self.names),
-                shape,
-                kind,
-            });
-        }
-    }
-
-    impl ModuleVisitor for Collector<'_> {
-        fn enter_module(&mut self, name: &str, container_type: &str) {
-            self.walk.enter(name, container_type);
-        }
-
-        fn exit_module(&mut self, _name: &str, container_type: &str) {
-            self.walk.exit(container_type);
-        }
-
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.push(param.lazy_shape().to_vec(), Kind::Float);
-        }
-
-        fn visit_int<const D: usize>(&mut self, param: &Param<Tensor<D, Int>>) {
-            self.push(param.lazy_shape().to_vec(), Kind::Int);
-        }
-
-        fn visit_bool<const D: usize>(&mut self, param: &Param<Tensor<D, Bool>>) {
-            self.push(param.lazy_shape().to_vec(), Kind::Bool);
-        }
-    }
-
-    let mut collector = Collector {
-        walk: Walk::default(),
-        names,
-        slots: Vec::new(),
-    };
-    module.visit(&mut collector);
-    collector.slots
-}
-
 struct Loader<'a> {
     walk: Walk,
     weights: &'a Weights,
@@ -304,7 +89,7 @@ impl Loader<'_> {
         }
     }
 
-    fn stored(&self) -> Result<super::StoredTensor<'_>, WeightError> {
+    fn stored(&self) -> Result<StoredTensor<'_>, WeightError> {
         let name = self.walk.name(self.names);
         self.weights.get(&name).ok_or(WeightError::Absent { name })
     }
@@ -352,7 +137,7 @@ impl ModuleMapper for Loader<'_> {
 #[cfg(test)]
 mod tests {
     use burn::{
-        module::ParamId,
+        module::{ModuleVisitor, ParamId},
         nn::{
             BatchNorm, BatchNormConfig, Embedding, EmbeddingConfig, LayerNorm, LayerNormConfig,
             Linear, LinearConfig, RmsNorm, RmsNormConfig,
@@ -361,7 +146,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::weights::{WeightFile, export, plan_shards, to_safetensors};
+    use crate::weights::{Mismatch, WeightFile, export, plan_shards, tensor_specs, to_safetensors};
 
     #[derive(Module, Debug)]
     struct Layer {
@@ -593,34 +378,5 @@ mod tests {
         )
         .unwrap();
         assert_eq!(half.layers[0].first.weight.val().dtype(), DType::F16);
-    }
-
-    #[test]
-    fn describing_a_model_allocates_nothing() {
-        // 16 TiB of parameters: were one of them touched, the test could not go on.
-        let giant: Vec<Linear> = (0..4)
-            .map(|_| LinearConfig::new(1 << 20, 1 << 20).init(&Device::flex()))
-            .collect();
-        let specs = tensor_specs(&giant, &NameMap::new());
-        assert_eq!(specs[0], ("0.weight".to_owned(), vec![1 << 20, 1 << 20]));
-        assert_eq!(specs.len(), 8);
-    }
-
-    #[test]
-    fn stars_stand_for_anything() {
-        assert!(glob_matches(
-            "*.num_batches_tracked",
-            "a.b.num_batches_tracked"
-        ));
-        assert!(glob_matches(
-            "image_encoder.head.*",
-            "image_encoder.head.weight"
-        ));
-        assert!(glob_matches("a*c*e", "abcde"));
-        assert!(!glob_matches(
-            "image_encoder.head.*",
-            "image_encoder.heads.weight"
-        ));
-        assert!(!glob_matches("head", "head.weight"));
     }
 }

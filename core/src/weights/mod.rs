@@ -25,14 +25,17 @@ mod convert;
 mod error;
 mod export;
 mod file;
+mod fit;
 mod load;
 mod names;
 mod shards;
+mod walk;
 
 pub use convert::Precision;
 pub use error::{Misfit, Mismatch, WeightError};
 pub use export::{export, export_where, to_safetensors};
 pub use file::{SharedBytes, StoredDtype, StoredTensor, WeightFile, Weights};
-pub use load::{check, load, load_as, tensor_specs};
+pub use fit::{check, tensor_specs};
+pub use load::{load, load_as};
 pub use names::NameMap;
 pub use shards::{Shard, plan_shards, shard_index};

@@ -2,8 +2,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use fclm_core::wire::{
-    MAX_REGIONS, MAX_TEXT, Message, Mode, PostMessage, PostedMessage, Region, Role, RunState,
-    mention,
+    MAX_TEXT, Message, Mode, PostMessage, PostedMessage, Region, Role, RunState, mention,
 };
 use tokio::sync::mpsc;
 
@@ -11,7 +10,7 @@ use super::{
     AppError, AppState, ErrorBody,
     body::{Id, JsonBody},
     images::source,
-    regions::check_regions,
+    regions::{check_count, check_regions},
     request_id,
 };
 use crate::{
@@ -148,15 +147,7 @@ async fn ask(
 
 /// The chat's regions with those that came along; the same id replaces.
 fn merged(mut held: Vec<Region>, new: &[Region]) -> Result<Vec<Region>, AppError> {
-    if new.len() > MAX_REGIONS {
-        return Err(AppError::TooLarge {
-            message: format!(
-                "A chat holds up to {MAX_REGIONS} regions; these are {}.",
-                new.len()
-            ),
-            param: Some("regions"),
-        });
-    }
+    check_count(new.len())?;
     for region in new {
         match held.iter_mut().find(|other| other.id == region.id) {
             Some(other) => other.clone_from(region),

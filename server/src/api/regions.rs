@@ -14,15 +14,7 @@ const MAX_ID: usize = 64;
 
 /// Checks all regions of a chat about a picture of `width` by `height` pixels.
 pub(super) fn check_regions(regions: &[Region], width: u32, height: u32) -> Result<(), AppError> {
-    if regions.len() > MAX_REGIONS {
-        return Err(AppError::TooLarge {
-            message: format!(
-                "A chat holds up to {MAX_REGIONS} regions; these are {}.",
-                regions.len(),
-            ),
-            param: Some("regions"),
-        });
-    }
+    check_count(regions.len())?;
     let mut ids = HashSet::new();
     for (index, region) in regions.iter().enumerate() {
         let number = index + 1;
@@ -40,6 +32,17 @@ pub(super) fn check_regions(regions: &[Region], width: u32, height: u32) -> Resu
         }
     }
     Ok(())
+}
+
+/// Checks that a chat can hold so many regions.
+pub(super) fn check_count(count: usize) -> Result<(), AppError> {
+    match count <= MAX_REGIONS {
+        true => Ok(()),
+        false => Err(AppError::TooLarge {
+            message: format!("A chat holds up to {MAX_REGIONS} regions; these are {count}."),
+            param: Some("regions"),
+        }),
+    }
 }
 
 /// Checks SAM's prompts.

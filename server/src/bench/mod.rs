@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use fclm_core::mask::Mask;
 use fclm_core::wire::{Mode, RunEvent, SegmentRequest};
 
-use crate::data::scenes::{Seeds, sample};
+use crate::data::scenes::{AnnotatedScene, Seeds, sample};
 use crate::engine::{Backend, BackendError, FclmBackend, Prompt, PromptRegion};
 
 /// Scenes that are measured; the first is a warm-up and does not count.
@@ -27,16 +27,16 @@ const MAX_STEPS: usize = 512;
 pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
     let mut report = BenchReport::new(backend.info());
     for index in 0..SCENES {
-        let scene = sample(Seeds::public(SEED), index);
-        let Some(object) = scene.annotations.descriptions.first() else {
+        let AnnotatedScene { drawn, annotations } = sample(Seeds::public(SEED), index);
+        let Some(description) = annotations.descriptions.first() else {
             continue;
         };
-        let mask: &Mask = &scene.masks[object.object];
+        let mask: &Mask = &drawn.masks[description.object];
         let counts = index > 0;
 
-        let (features, image_time) = timed(|| backend.encode_image(&scene.image))?;
+        let (features, image_time) = timed(|| backend.encode_image(&drawn.image))?;
         report.push(counts, "encode image (both encoders)", image_time);
-        let (region, region_time) = timed(|| backend.encode_region(&features, &scene.image, mask))?;
+        let (region, region_time) = timed(|| backend.encode_region(&features, &drawn.image, mask))?;
         report.push(counts, "encode region (crop and extractor)", region_time);
 
         let ask = |text| Prompt {
@@ -77,7 +77,7 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
         );
         drop(answer);
 
-        if let Some(refer) = scene.annotations.refs.first() {
+        if let Some(refer) = annotations.refs.first() {
             let started = Instant::now();
             let prompt = Prompt {
                 image_key: index,

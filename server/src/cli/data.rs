@@ -3,8 +3,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, Subcommand};
 use fclm_server::data::scenes::{DEFAULT_SIDE, write_dataset_with_progress};
 
-use super::print;
-use crate::cli::eval::show_progress;
+use super::{print, show_progress};
 
 /// Options of `fclm data`.
 #[derive(Debug, Args)]

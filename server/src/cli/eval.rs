@@ -1,13 +1,9 @@
-use std::{
-    io::{self, IsTerminal, Write},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use fclm_server::eval::{EvalOptions, evaluate, protocol::Task};
 
-use super::{model::ModelArg, print};
+use super::{model::ModelArg, print, show_progress};
 
 /// Options of `fclm eval`.
 #[derive(Debug, Args)]
@@ -48,16 +44,5 @@ impl Eval {
             false => print(report.to_string().trim_end())?,
         }
         Ok(ExitCode::SUCCESS)
-    }
-}
-
-/// Shows a person how far a long command is; a file or a program hears nothing.
-pub(super) fn show_progress(what: &str, finished: usize, all: usize) {
-    let mut error = io::stderr().lock();
-    if error.is_terminal() {
-        let end = if finished == all { '\n' } else { '\r' };
-        // Progress that cannot be shown is no reason to stop.
-        let _ = write!(error, "{what}: {finished}/{all}{end}");
-        let _ = error.flush();
     }
 }

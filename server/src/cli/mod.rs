@@ -15,7 +15,7 @@ mod train;
 
 use std::{
     fmt::Display,
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -154,6 +154,17 @@ fn print(text: impl Display) -> anyhow::Result<()> {
         // A reader that has left has seen what it wanted to.
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         done => Ok(done?),
+    }
+}
+
+/// Shows a person how far a long command is; a file or a program hears nothing.
+fn show_progress(what: &str, finished: usize, all: usize) {
+    let mut error = io::stderr().lock();
+    if error.is_terminal() {
+        let end = if finished == all { '\n' } else { '\r' };
+        // Progress that cannot be shown is no reason to stop.
+        let _ = write!(error, "{what}: {finished}/{all}{end}");
+        let _ = error.flush();
     }
 }
 

@@ -316,7 +316,7 @@ impl Backend for FclmBackend {
             })
             .collect();
         let Decoded { low_res, iou } =
-            model.segment_prompt(&points, request.box_px, features, device);
+            model.segment_prompt(&points, request.box_px, features, config, device);
         let [_, count] = iou.dims();
         let at_a_time = masks_at_a_time(features);
         let mut masks = Vec::new();
@@ -492,7 +492,7 @@ pub(crate) fn scored_masks(
 /// What a request itself is to blame for.
 fn refused(error: FclmError) -> BackendError {
     let code = match &error {
-        FclmError::Region | FclmError::RegionCount { .. } => ErrorCode::BadRegion,
+        FclmError::Region => ErrorCode::BadRegion,
         FclmError::TooLong { .. } => ErrorCode::BadText,
         FclmError::Preprocess(_) => ErrorCode::BadImage,
         _ => return failed(error),

@@ -1,4 +1,4 @@
-use std::{fmt::Write, fs::File, io, path::Path};
+use std::{fs::File, io, path::Path};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -55,7 +55,7 @@ fn hash_file(folder: &Path, file: &str) -> Result<FileHash, ModelDirError> {
     Ok(FileHash {
         file: file.to_owned(),
         bytes,
-        sha256: hex(&hasher.finalize()),
+        sha256: format!("{:x}", hasher.finalize()),
     })
 }
 
@@ -66,15 +66,7 @@ fn over<'a>(files: impl Iterator<Item = &'a FileHash>) -> String {
     for file in files {
         hasher.update(format!("{}  {}\n", file.sha256, file.file));
     }
-    hex(&hasher.finalize())
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    format!("{:x}", hasher.finalize())
 }
 
 #[cfg(test)]

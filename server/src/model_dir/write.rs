@@ -16,6 +16,7 @@ use fclm_core::{
 use serde_json::{Map, json};
 
 use super::{CHAT_TEMPLATE, CONFIG, INDEX, LIGHT, TOKENIZER, error::ModelDirError};
+use crate::disk;
 
 /// Below this size a model is meant to live in a repository.
 const SMALL_MODEL: usize = 64 << 20;
@@ -276,20 +277,11 @@ impl Staging {
         content: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
     ) -> Result<(), ModelDirError> {
         let path = self.path.join(name);
-        let write = || {
-            let mut file = BufWriter::with_capacity(1 << 20, File::create(&path)?);
-            content(&mut file)?;
-            file.into_inner()?.sync_all()
-        };
-        write().map_err(ModelDirError::io("write", &path))
+        disk::write_synced(&path, content).map_err(ModelDirError::io("write", &path))
     }
 
     fn commit(self, out: &Path) -> Result<(), ModelDirError> {
-        let sync = |path: &Path| {
-            File::open(path)
-                .and_then(|folder| folder.sync_all())
-                .map_err(ModelDirError::io("sync", path))
-        };
+        let sync = |path: &Path| disk::sync_folder(path).map_err(ModelDirError::io("sync", path));
         let rename = |from: &Path, to: &Path| {
             fs::rename(from, to).map_err(ModelDirError::io("rename", from))
         };
@@ -341,15 +333,6 @@ impl Drop for Staging {
     }
 }
 
-/// A hidden name in the same directory, so that renaming stays within one file system.
 fn beside(out: &Path, what: &str) -> Result<PathBuf, ModelDirError> {
-    let name = out
-        .file_name()
-        .ok_or_else(|| ModelDirError::content(out, "is no name for a directory"))?;
-    let parent = match out.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
-    let process = std::process::id();
-    Ok(parent.join(format!(".{}.{what}-{process}", name.to_string_lossy())))
+    disk::beside(out, what).ok_or_else(|| ModelDirError::content(out, "is no name for a directory"))
 }

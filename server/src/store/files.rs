@@ -1,13 +1,11 @@
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::{Path, PathBuf},
 };
 
 use super::{StoreError, StoredFormat};
-
-/// What the name of an unfinished file ends with.
-const UNFINISHED: &str = "part";
+use crate::disk;
 
 /// Image bytes as files named by their SHA-256. A file that has its final name is whole.
 #[derive(Debug)]
@@ -21,12 +19,7 @@ impl ImageFiles {
     /// Opens the folder and removes what a killed process left unfinished.
     pub(super) fn open(dir: &Path) -> Result<Self, StoreError> {
         fs::create_dir_all(dir).map_err(|e| StoreError::io("create", dir, e))?;
-        for entry in fs::read_dir(dir).map_err(|e| StoreError::io("list", dir, e))? {
-            let path = entry.map_err(|e| StoreError::io("list", dir, e))?.path();
-            if path.extension().is_some_and(|e| e == UNFINISHED) {
-                fs::remove_file(&path).map_err(|e| StoreError::io("remove", &path, e))?;
-            }
-        }
+        disk::remove_unfinished(dir).map_err(|e| StoreError::io("clean up", dir, e))?;
         Ok(Self {
             dir: dir.to_path_buf(),
             guard: tokio::sync::Mutex::new(()),
@@ -64,26 +57,11 @@ impl ImageFiles {
     }
 }
 
-/// Writes a file aside, syncs it, renames it into place and syncs the folder.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+/// Writes a file whose name says its content; one that is there and as long is that content.
+pub(super) fn write_content(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     if path.metadata().is_ok_and(|m| m.len() == bytes.len() as u64) {
         return Ok(());
     }
-    let aside = path.with_extension(format!("{}.{UNFINISHED}", uuid::Uuid::new_v4()));
-    let written = write_aside(&aside, bytes).and_then(|()| fs::rename(&aside, path));
-    if let Err(e) = written {
-        // The first error is the one to report; a file left over is removed at the next start.
-        let _ = fs::remove_file(&aside);
-        return Err(StoreError::io("write", path, e));
-    }
-    let dir = path.parent().unwrap_or(Path::new("."));
-    File::open(dir)
-        .and_then(|d| d.sync_all())
-        .map_err(|e| StoreError::io("sync", dir, e))
-}
-
-fn write_aside(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    file.write_all(bytes)?;
-    file.sync_all()
+    disk::write_whole(path, |file| file.write_all(bytes))
+        .map_err(|e| StoreError::io("write", path, e))
 }

@@ -1,9 +1,9 @@
-use std::{fmt::Write as _, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use fclm_core::wire::ImageInfo;
 use sha2::{Digest, Sha256};
 
-use super::{Store, StoreError, files::write_whole, new_id, now};
+use super::{Store, StoreError, files::write_content, new_id, now};
 
 /// How long an image that no chat uses is kept, in hours.
 const UNUSED_HOURS: i64 = 24;
@@ -107,9 +107,9 @@ impl Store {
             height,
         } = image;
         let (sha256, path) = blocking(move || {
-            let sha256 = hex(&Sha256::digest(&bytes));
+            let sha256 = format!("{:x}", Sha256::digest(&bytes));
             let path = store.files.path(&sha256, format);
-            write_whole(&path, &bytes)?;
+            write_content(&path, &bytes)?;
             Ok((sha256, path))
         })
         .await?;
@@ -211,16 +211,6 @@ async fn blocking<T: Send + 'static>(
                 path: PathBuf::from("the data directory"),
                 source: std::io::Error::other(failed),
             })
-        })
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
         })
 }
 

@@ -49,8 +49,8 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the data directory, creating it for its owner only where it is missing, brings the schema up to date,
-    /// and marks runs that the previous process left unfinished as failed.
+    /// Opens the data directory, creating it for its owner only where it is missing, brings the
+    /// schema up to date, and marks runs that the previous process left unfinished as failed.
     ///
     /// # Errors
     /// When the directory cannot be written, is in use by another server, or holds a database of

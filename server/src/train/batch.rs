@@ -5,6 +5,7 @@ use fclm_core::fclm::FclmConfig;
 use fclm_core::qwen::GridThw;
 use fclm_core::region::{PreparedRegion, RegionBatch};
 
+use super::attributes::{BatchNames, DeviceNames, Named};
 use super::layout::{Packed, Slot, Target};
 use super::marks::CLICKS;
 use super::rows::RowPlan;
@@ -61,6 +62,20 @@ pub(super) struct HostScene {
     pub(super) grounds: Vec<MaskTarget>,
     pub(super) prompts: Vec<PromptTarget>,
     pub(super) refinements: Vec<Refinement>,
+    pub(super) names: HostNames,
+}
+
+/// What is to be named in a scene.
+#[derive(Debug, Clone)]
+pub(super) struct HostNames {
+    /// Cells of SAM's map of the picture.
+    pub(super) sam: Vec<Named>,
+    /// Merged tokens of the vision tower.
+    pub(super) vision: Vec<Named>,
+    /// Cells of SAM's maps of the crops, for each region.
+    pub(super) crops: Vec<Vec<Named>>,
+    /// The described regions; their cell is their number.
+    pub(super) regions: Vec<Named>,
 }
 
 /// Masks with their scenes on the device.
@@ -103,6 +118,7 @@ pub(super) struct Batch {
     pub(super) boxes: Option<(Tensor<2>, DeviceMasks)>,
     pub(super) points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
     pub(super) refinements: Option<DeviceRefinements>,
+    pub(super) names: BatchNames,
 }
 
 /// Refining prompts on the device.
@@ -190,6 +206,7 @@ impl Batch {
             boxes: boxes(scenes, device),
             points: points(scenes, device),
             refinements: refinements(scenes, device),
+            names: names(scenes, config.sam.grid().pow(2), merged, device),
         }
     }
 }
@@ -335,6 +352,43 @@ fn branches(scenes: &[HostScene], plan: &RowPlan, device: &Device) -> Branches {
     Branches {
         prefix,
         hidden: Tensor::from_data(TensorData::new(hidden, shape), device),
+    }
+}
+
+/// The rows that are to be named, counted over the whole batch.
+fn names(
+    scenes: &[HostScene],
+    sam_cells: usize,
+    merged: [usize; 2],
+    device: &Device,
+) -> BatchNames {
+    let in_map = |map: usize, cells: usize| {
+        move |&named: &Named| Named {
+            cell: map * cells + named.cell,
+            ..named
+        }
+    };
+    let all = |part: fn(&HostScene) -> &[Named], cells: usize| {
+        let scenes = scenes.iter().enumerate();
+        scenes.flat_map(move |(scene, host)| part(host).iter().map(in_map(scene, cells)))
+    };
+    let crops = scenes.iter().flat_map(|scene| &scene.names.crops);
+    let crops = crops
+        .enumerate()
+        .flat_map(|(crop, named)| named.iter().map(in_map(scenes.len() + crop, sam_cells)));
+    let mut first = 0;
+    let regions = scenes.iter().flat_map(|scene| {
+        let named = scene.names.regions.iter().map(in_map(first, 1));
+        first += scene.regions.len();
+        named
+    });
+    BatchNames {
+        sam: DeviceNames::new(all(|host| &host.names.sam, sam_cells).chain(crops), device),
+        vision: DeviceNames::new(
+            all(|host| &host.names.vision, merged[0] * merged[1]),
+            device,
+        ),
+        regions: DeviceNames::new(regions, device),
     }
 }
 

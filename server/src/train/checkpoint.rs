@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -8,6 +8,7 @@ use super::adamw::AdamW;
 use super::error::TrainError;
 use super::parameters::ParameterTable;
 use super::recipe::Recipe;
+use crate::disk;
 
 const STATE: &str = "state.json";
 
@@ -72,7 +73,7 @@ impl Checkpoint {
         fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
         self.vectors = format!("step-{:08}.f32", self.step);
         let path = folder.join(&self.vectors);
-        write_atomically(&path, |file| {
+        disk::write_whole(&path, |file| {
             for vector in [parameters, &optimizer.first, &optimizer.second] {
                 for chunk in vector.chunks(1 << 16) {
                     let bytes: Vec<u8> =
@@ -81,12 +82,14 @@ impl Checkpoint {
                 }
             }
             Ok(())
-        })?;
+        })
+        .map_err(TrainError::io(&path))?;
+        let path = folder.join(STATE);
         let text = serde_json::to_vec_pretty(&self).map_err(|error| TrainError::Checkpoint {
-            path: folder.join(STATE),
+            path: path.clone(),
             reason: error.to_string(),
         })?;
-        write_atomically(&folder.join(STATE), |file| file.write_all(&text))?;
+        disk::write_whole(&path, |file| file.write_all(&text)).map_err(TrainError::io(&path))?;
         self.remove_older(folder)
     }
 
@@ -137,6 +140,7 @@ impl Checkpoint {
     }
 
     fn remove_older(&self, folder: &Path) -> Result<(), TrainError> {
+        disk::remove_unfinished(folder).map_err(TrainError::io(folder))?;
         for entry in fs::read_dir(folder).map_err(TrainError::io(folder))? {
             let path = entry.map_err(TrainError::io(folder))?.path();
             let is_vectors = path.extension().is_some_and(|extension| extension == "f32");
@@ -155,17 +159,4 @@ pub(super) fn listing(table: &ParameterTable) -> Vec<(String, Vec<usize>)> {
         .iter()
         .map(|parameter| (parameter.path.clone(), parameter.shape.clone()))
         .collect()
-}
-
-/// Writes beside `path`, reaches the disk, then takes its name.
-fn write_atomically(
-    path: &Path,
-    write: impl FnOnce(&mut fs::File) -> std::io::Result<()>,
-) -> Result<(), TrainError> {
-    let temporary: PathBuf = path.with_extension("partial");
-    let mut file = fs::File::create(&temporary).map_err(TrainError::io(&temporary))?;
-    write(&mut file)
-        .and_then(|()| file.sync_all())
-        .map_err(TrainError::io(&temporary))?;
-    fs::rename(&temporary, path).map_err(TrainError::io(path))
 }

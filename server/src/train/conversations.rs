@@ -7,14 +7,13 @@ use fclm_core::fclm::prompt::{
     REGION_PLACE, SEG, find, grounded,
 };
 
-use super::drawn::Drawn;
 use super::layout::{Turn, TurnKind};
 use super::recipe::MixRecipe;
-use crate::data::scenes::Seeds;
 use crate::data::scenes::grammar::{
     Caption, Description, Referring, caption, category, describe, questions, refer_detailed,
     refer_none, refer_several, refer_short,
 };
+use crate::data::scenes::{DrawnScene, Seeds};
 
 /// Side of the pictures behind the tokenizer's texts, which nobody looks at.
 const CORPUS_SIDE: u32 = 128;
@@ -32,7 +31,7 @@ const CARELESS: f64 = 0.15;
 /// A scene's conversations about its described regions and its searches, every one a first
 /// question behind the picture, as the model is asked when it serves.
 pub(super) fn conversations(
-    drawn: &Drawn,
+    drawn: &DrawnScene,
     described: &[Description],
     mix: &MixRecipe,
     rng: &mut ChaCha8Rng,
@@ -52,7 +51,7 @@ pub(super) fn conversations(
 
 /// Up to `count` questions about one region with their answers.
 fn ask(
-    drawn: &Drawn,
+    drawn: &DrawnScene,
     region: usize,
     description: &Description,
     count: usize,
@@ -151,7 +150,7 @@ fn careless(text: &str, rng: &mut ChaCha8Rng) -> String {
 }
 
 /// One search: for one object, several, or something that is not there.
-fn search(drawn: &Drawn, mix: &MixRecipe, rng: &mut ChaCha8Rng) -> Option<Turn> {
+fn search(drawn: &DrawnScene, mix: &MixRecipe, rng: &mut ChaCha8Rng) -> Option<Turn> {
     let object = *drawn.askable.choose(rng)?;
     if rng.random_bool(mix.reversed_share) {
         let refer = refer_detailed(&describe(&drawn.view, object, rng)?, rng);
@@ -201,7 +200,7 @@ fn typed(refer: &Referring, rng: &mut ChaCha8Rng) -> String {
 }
 
 /// Several targets, from left to right, each with its category as the phrase.
-fn several(drawn: &Drawn, refer: &Referring, rng: &mut ChaCha8Rng) -> Turn {
+fn several(drawn: &DrawnScene, refer: &Referring, rng: &mut ChaCha8Rng) -> Turn {
     let mut targets = refer.targets.clone();
     let left = |object: usize| drawn.masks[object].centroid().map_or(0.0, |(x, _)| x);
     targets.sort_by(|&a, &b| left(a).total_cmp(&left(b)));
@@ -249,7 +248,7 @@ pub(super) fn corpus(
     (0..scenes).flat_map(move |index| {
         let seed = seeds.scene(index);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let drawn = Drawn::new(seed, CORPUS_SIDE);
+        let drawn = DrawnScene::new(seed, CORPUS_SIDE, CORPUS_SIDE);
         let described: Vec<Description> = drawn
             .askable
             .iter()
@@ -284,10 +283,10 @@ mod tests {
         refinements: 1,
     };
 
-    fn turns(index: u64, mix: &MixRecipe) -> (Drawn, Vec<Turn>) {
+    fn turns(index: u64, mix: &MixRecipe) -> (DrawnScene, Vec<Turn>) {
         let seed = Seeds::training(3).scene(index);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let drawn = Drawn::new(seed, 256);
+        let drawn = DrawnScene::new(seed, 256, 256);
         let described: Vec<Description> = drawn
             .askable
             .iter()

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::TrainError;
 use super::step::TERMS;
+use crate::disk;
 
 /// Steps over which a line of the log averages.
 const EVERY: u64 = 10;
@@ -57,7 +58,8 @@ impl TrainLog {
             return Ok(());
         }
         let kept: String = kept.iter().flat_map(|line| [line, "\n"]).collect();
-        fs::write(&self.path, kept).map_err(TrainError::io(&self.path))
+        disk::write_whole(&self.path, |file| file.write_all(kept.as_bytes()))
+            .map_err(TrainError::io(&self.path))
     }
 
     /// Takes a step's numbers and writes a line where one is due.

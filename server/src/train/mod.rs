@@ -1,10 +1,10 @@
 //! Training: recipes, the stream of samples, the two-stage step, workers and checkpoints.
 
 mod adamw;
+mod attributes;
 mod batch;
 mod checkpoint;
 mod conversations;
-mod drawn;
 mod error;
 mod layout;
 mod log;

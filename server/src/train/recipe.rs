@@ -119,6 +119,9 @@ pub struct Recipe {
     pub score_weight: f64,
     /// Weight of the cross-entropy, 1 in the paper, whose LLM can speak already.
     pub ce_weight: f64,
+    /// Weight of naming the attributes under the encoders' cells, which only stage 1 learns; it
+    /// stands in for pretrained encoders.
+    pub attribute_weight: f64,
     /// Consistency switches.
     pub consistency: ConsistencyConfig,
     /// What a batch is made of.
@@ -151,7 +154,7 @@ impl Recipe {
     /// Reads a recipe.
     ///
     /// # Errors
-    /// Where the text is no recipe.
+    /// Where the text is no recipe, or its model cannot be made.
     pub fn from_toml(text: &str) -> Result<Self, TrainError> {
         let recipe: Self =
             toml::from_str(text).map_err(|error| TrainError::Recipe(error.to_string()))?;
@@ -185,11 +188,29 @@ impl Recipe {
                 )));
             }
         }
+        recipe
+            .model
+            .validate()
+            .map_err(|error| TrainError::Recipe(format!("model.{error}")))?;
         Ok(recipe)
     }
 
     /// Steps of both stages.
     pub fn total_steps(&self) -> u64 {
         self.stage_1.steps + self.stage_2.steps
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_model_that_cannot_be_made_is_refused() {
+        let broken = NANO.replacen("num_attention_heads = 6", "num_attention_heads = 7", 1);
+        assert_eq!(
+            Recipe::from_toml(&broken).unwrap_err().to_string(),
+            "model.qwen.text_config.num_attention_heads is 7 but must divide hidden_size = 192"
+        );
     }
 }

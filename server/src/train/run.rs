@@ -1,4 +1,5 @@
 use std::fs;
+use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,10 +8,11 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use fclm_core::fclm::prompt::CHAT_TEMPLATE;
-use fclm_core::fclm::{Fclm, FclmConfig, FclmTokenizer, Stage2Tuning};
+use fclm_core::fclm::{FclmConfig, FclmTokenizer, Stage2Tuning};
 use fclm_core::wire::Stage;
 
 use super::adamw::AdamW;
+use super::attributes::Learner;
 use super::checkpoint::{Checkpoint, Saved};
 use super::conversations::corpus;
 use super::error::TrainError;
@@ -22,7 +24,7 @@ use super::schedule::learning_rate;
 use super::step::{TERMS, TrainStage};
 use super::tokenizer::train_tokenizer;
 use super::worker::{Task, Worker};
-use crate::model_dir;
+use crate::{disk, model_dir};
 
 /// Texts that the tokenizer is trained on.
 const TOKENIZER_SCENES: u64 = 400;
@@ -82,7 +84,7 @@ struct Run<'a> {
     options: &'a TrainOptions,
     recipe: Recipe,
     tokenizer_json: String,
-    model: Fclm,
+    learner: Learner,
     table: ParameterTable,
     parameters: Vec<f32>,
     optimizer: AdamW,
@@ -105,16 +107,17 @@ impl<'a> Run<'a> {
         if let Some(from) = &options.from {
             model = model_dir::load_weights(model, from)?;
         }
-        let table = ParameterTable::of(&model);
+        let learner = Learner::new(model, &recipe.model, &device);
+        let table = ParameterTable::of(&learner);
         let mut run = Self {
             options,
             tokenizer_json,
-            parameters: table.values(&model),
+            parameters: table.values(&learner),
             optimizer: AdamW::new(recipe.optimizer, table.len()),
             state: Checkpoint::new(&table, &recipe),
             workers: Vec::new(),
             log: TrainLog::new(&options.run),
-            model,
+            learner,
             table,
             recipe,
         };
@@ -132,7 +135,7 @@ impl<'a> Run<'a> {
             .map(|number| {
                 Worker::spawn(
                     number,
-                    run.model.clone().fork(&device),
+                    run.learner.clone().fork(&device),
                     run.table.clone(),
                     &run.recipe,
                     sampler.clone(),
@@ -284,8 +287,8 @@ impl<'a> Run<'a> {
         };
         // Loaded parameters are leaves of the graph, so that they need a device that records.
         let everything = vec![true; self.table.parameters.len()];
-        let model = self.table.with_values(
-            self.model.clone(),
+        let learner = self.table.with_values(
+            self.learner.clone(),
             &self.parameters,
             &everything,
             &Device::flex().autodiff(),
@@ -295,7 +298,7 @@ impl<'a> Run<'a> {
             &config,
             &self.tokenizer_json,
             CHAT_TEMPLATE,
-            &model,
+            &learner.model,
         )?;
         Ok(())
     }
@@ -310,7 +313,8 @@ fn shares(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Vec<f64
         .parameters
         .iter()
         .map(|parameter| {
-            let path = &parameter.path;
+            // The heads of training have none of these names.
+            let path = parameter.path.strip_prefix("model.").unwrap_or_default();
             let is_table = path.ends_with("positional_encoding_gaussian_matrix");
             let is_trained = !is_table && (!llm_only || path.starts_with("qwen.model.layers."));
             let is_slow = path.starts_with("region.") && !path.starts_with("region.position.");
@@ -339,7 +343,8 @@ fn tokenizer(options: &TrainOptions, recipe: &Recipe) -> Result<String, TrainErr
             recipe.vocabulary,
         )?,
     };
-    fs::write(&path, &json).map_err(TrainError::io(&path))?;
+    disk::write_whole(&path, |file| file.write_all(json.as_bytes()))
+        .map_err(TrainError::io(&path))?;
     Ok(json)
 }
 

@@ -8,18 +8,18 @@ use fclm_core::fclm::{FclmConfig, FclmTokenizer};
 use fclm_core::image::geometry;
 use fclm_core::mask::Mask;
 use fclm_core::qwen::{self, GridThw};
-use fclm_core::region::{PreparedRegion, prepare_region};
+use fclm_core::region::prepare_region;
 use fclm_core::sam;
 
-use super::batch::{HostScene, MaskTarget, Prompt, PromptTarget, Refinement};
+use super::attributes::{self, Named};
+use super::batch::{HostNames, HostScene, MaskTarget, Prompt, PromptTarget, Refinement};
 use super::conversations::conversations;
-use super::drawn::Drawn;
 use super::error::TrainError;
 use super::layout::{Packer, Turn};
 use super::marks;
 use super::recipe::{BatchRecipe, MixRecipe, Recipe};
-use crate::data::scenes::Seeds;
 use crate::data::scenes::grammar::{Description, describe};
+use crate::data::scenes::{DrawnScene, Seeds};
 
 /// Side of most training pictures in pixels.
 const SIDE: u32 = 256;
@@ -84,7 +84,7 @@ impl Sampler {
         } else {
             SIDE
         };
-        let drawn = Drawn::new(seed, side);
+        let drawn = DrawnScene::new(seed, side, side);
         let (described, others) = choose_regions(&drawn, mix.regions, &mut rng);
         let content = Content {
             turns: conversations(&drawn, &described, mix, &mut rng),
@@ -97,12 +97,12 @@ impl Sampler {
     /// The picture of a scene of the usual size.
     #[cfg(test)]
     pub(super) fn picture(&self, index: u64) -> image::RgbImage {
-        Drawn::new(self.seeds.scene(index), SIDE).image
+        DrawnScene::new(self.seeds.scene(index), SIDE, SIDE).image
     }
 
     fn prepare(
         &self,
-        drawn: &Drawn,
+        drawn: &DrawnScene,
         content: &Content,
         mix: &MixRecipe,
         place: usize,
@@ -114,11 +114,34 @@ impl Sampler {
             .packer
             .pack(&content.turns, [self.grid.h / merge, self.grid.w / merge])?;
         let target = |objects: &[usize]| self.target(drawn, objects, place);
-        let regions = content
-            .described
-            .iter()
-            .filter_map(|description| self.region(drawn, description.object, rng))
-            .collect();
+        let mut regions = Vec::new();
+        let mut names = HostNames {
+            sam: attributes::sam_cells(
+                drawn,
+                [0, 0, drawn.image.width(), drawn.image.height()],
+                config,
+            ),
+            vision: attributes::vision_cells(drawn, [self.grid.h / merge, self.grid.w / merge]),
+            crops: Vec::new(),
+            regions: Vec::new(),
+        };
+        for description in &content.described {
+            let object = description.object;
+            let mark = self.mark(&drawn.masks[object], rng);
+            let bounds = mark.bounds();
+            let region = prepare_region(&drawn.image, &mark, &config.sam, &config.region);
+            let (Some(region), Some(bounds)) = (region, bounds) else {
+                continue;
+            };
+            names
+                .crops
+                .push(attributes::crop_cells(drawn, bounds, config));
+            names.regions.push(Named {
+                cell: regions.len(),
+                classes: attributes::classes(&drawn.view.objects[object].attributes),
+            });
+            regions.push(region);
+        }
         let extra: Vec<MaskTarget> = content
             .others
             .iter()
@@ -157,31 +180,30 @@ impl Sampler {
                 .collect(),
             prompts,
             refinements,
+            names,
             packed,
         })
     }
 
-    /// An object as a region that somebody marked, mostly exactly.
-    fn region(&self, drawn: &Drawn, object: usize, rng: &mut ChaCha8Rng) -> Option<PreparedRegion> {
-        let mask = &drawn.masks[object];
-        let (sam, region) = (&self.config.sam, &self.config.region);
-        if rng.random_bool(self.batch.careless_chance) {
-            let mark = marks::careless_mark(mask, mask.bounds()?, rng);
-            return prepare_region(&drawn.image, &mark, sam, region);
+    /// An object as somebody marks it, mostly exactly.
+    fn mark(&self, mask: &Mask, rng: &mut ChaCha8Rng) -> Mask {
+        match mask.bounds() {
+            Some(bounds) if rng.random_bool(self.batch.careless_chance) => {
+                marks::careless_mark(mask, bounds, rng)
+            }
+            _ => mask.clone(),
         }
-        prepare_region(&drawn.image, mask, sam, region)
     }
 
     /// What the union of some objects looks like to the position branch and to the mask loss.
-    fn target(&self, drawn: &Drawn, objects: &[usize], scene: usize) -> MaskTarget {
+    fn target(&self, drawn: &DrawnScene, objects: &[usize], scene: usize) -> MaskTarget {
         let mask = drawn.union(objects);
         let side = self.config.region.mask_side as u32;
-        let whole = drawn.side as f32;
+        let (width, height) = drawn.image.dimensions();
         let mut shape = mask.area_average(side, side);
-        let bounds = mask.bounds().unwrap_or([0.0, 0.0, whole, whole]);
-        shape.extend(geometry::box_center_size_normalised(
-            bounds, drawn.side, drawn.side,
-        ));
+        let whole = [0.0, 0.0, width as f32, height as f32];
+        let bounds = mask.bounds().unwrap_or(whole);
+        shape.extend(geometry::box_center_size_normalised(bounds, width, height));
         MaskTarget {
             scene,
             shape,
@@ -197,7 +219,7 @@ impl Sampler {
     /// A box with moved corners, or a point on the object, by turns.
     fn prompt(
         &self,
-        drawn: &Drawn,
+        drawn: &DrawnScene,
         object: usize,
         number: usize,
         scene: usize,
@@ -222,7 +244,7 @@ impl Sampler {
     /// Clicks that go on from the prompt at `first` of the scene.
     fn refinement(
         &self,
-        drawn: &Drawn,
+        drawn: &DrawnScene,
         object: usize,
         first: usize,
         rng: &mut ChaCha8Rng,
@@ -238,15 +260,15 @@ impl Sampler {
     }
 
     /// From pixels of the picture to those of SAM's input.
-    fn scale(&self, drawn: &Drawn) -> f32 {
-        self.config.sam.image_size as f32 / drawn.side as f32
+    fn scale(&self, drawn: &DrawnScene) -> f32 {
+        self.config.sam.image_size as f32 / drawn.image.width() as f32
     }
 }
 
 /// The objects whose regions are described, each with its description, and the other objects that
 /// may be asked about.
 fn choose_regions(
-    drawn: &Drawn,
+    drawn: &DrawnScene,
     count: usize,
     rng: &mut ChaCha8Rng,
 ) -> (Vec<Description>, Vec<usize>) {

@@ -6,6 +6,7 @@ use fclm_core::loss::{self, segmentation_by_mask, segmentation_loss};
 use fclm_core::region::RegionTokens;
 use fclm_core::sam::Decoded;
 
+use super::attributes::{Learner, Naming};
 use super::batch::{Batch, DeviceMasks, DeviceRefinements};
 
 /// Which stage a step belongs to.
@@ -16,7 +17,7 @@ pub(super) enum TrainStage {
 }
 
 /// Names of the numbers in [`StepOutput::terms`], in order.
-pub(super) const TERMS: [&str; 10] = [
+pub(super) const TERMS: [&str; 14] = [
     "loss",
     "ce",
     "seg",
@@ -27,6 +28,10 @@ pub(super) const TERMS: [&str; 10] = [
     "category_acc",
     "find_iou",
     "pos_iou",
+    "attributes",
+    "sam_acc",
+    "vision_acc",
+    "region_acc",
 ];
 
 /// A step's loss, and the terms that make it up, for the log.
@@ -43,17 +48,21 @@ pub(super) struct LossRecipe {
     pub(super) consistency: ConsistencyConfig,
     pub(super) score_weight: f64,
     pub(super) ce_weight: f64,
+    pub(super) attribute_weight: f64,
 }
 
 /// `L = L_ce + L_seg + L_consist`, and SAM's own task beside it in stage 1.
 pub(super) fn step(
-    model: &Fclm,
+    learner: &Learner,
     batch: Batch,
     stage: TrainStage,
     recipe: LossRecipe,
 ) -> StepOutput {
+    let model = &learner.model;
     let Seen {
+        maps,
         images,
+        vision,
         tokens,
         hidden,
     } = see(model, &batch);
@@ -71,7 +80,16 @@ pub(super) fn step(
     );
 
     let zero = || Tensor::<1>::zeros([1], &ce.device());
-    let (described, _) = (tokens.pos.dims()[0], ());
+    let naming = match stage {
+        TrainStage::One => learner
+            .heads
+            .name(&batch.names, maps, vision, tokens.mask.clone()),
+        TrainStage::Two => Naming {
+            loss: zero(),
+            accuracy: [zero(), zero(), zero()],
+        },
+    };
+    let described = tokens.pos.dims()[0];
     let seg_hidden = batch
         .grounds
         .is_some()
@@ -163,7 +181,9 @@ pub(super) fn step(
         + seg_loss.clone()
         + consist.clone()
         + prompt.clone()
-        + score.clone().mul_scalar(recipe.score_weight);
+        + score.clone().mul_scalar(recipe.score_weight)
+        + naming.loss.clone().mul_scalar(recipe.attribute_weight);
+    let [sam_accuracy, vision_accuracy, region_accuracy] = naming.accuracy;
     let terms = Tensor::cat(
         vec![
             loss.clone(),
@@ -176,6 +196,10 @@ pub(super) fn step(
             category_accuracy,
             find_iou,
             pos_iou,
+            naming.loss,
+            sam_accuracy,
+            vision_accuracy,
+            region_accuracy,
         ],
         0,
     )
@@ -185,6 +209,10 @@ pub(super) fn step(
 
 /// What the model makes of a batch before any loss.
 pub(super) struct Seen {
+    /// SAM's embeddings of the scenes, then of the crops.
+    maps: Tensor<4>,
+    /// The vision tower's merged tokens, `[scenes, tokens, vision_dim]`.
+    vision: Tensor<3>,
     /// SAM's embeddings of the scenes.
     images: Tensor<4>,
     /// Tokens of the described regions.
@@ -202,7 +230,7 @@ pub(super) fn see(model: &Fclm, batch: &Batch) -> Seen {
     let maps = model.sam.image_encoder.forward(batch.sam_pixels.clone());
     let crops = maps.dims()[0] - scenes;
     let images = maps.clone().narrow(0, 0, scenes);
-    let crops = maps.narrow(0, scenes, crops);
+    let crops = maps.clone().narrow(0, scenes, crops);
     let tokens = model.extract_regions(
         crops,
         images.clone().select(0, batch.region_scene.clone()),
@@ -212,7 +240,7 @@ pub(super) fn see(model: &Fclm, batch: &Batch) -> Seen {
     );
     let hidden = read(
         model,
-        vision,
+        vision.clone(),
         &tokens,
         batch.ids.clone(),
         batch.rows.clone(),
@@ -220,7 +248,9 @@ pub(super) fn see(model: &Fclm, batch: &Batch) -> Seen {
         batch.branches.clone(),
     );
     Seen {
+        maps,
         images,
+        vision,
         tokens,
         hidden,
     }

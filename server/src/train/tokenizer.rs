@@ -39,6 +39,12 @@ pub fn train_tokenizer(
         .chain(&SPECIAL_TOKENS)
         .map(|&token| AddedToken::from(token, true))
         .collect();
+    let learned = vocabulary.checked_sub(special.len()).ok_or_else(|| {
+        let count = special.len();
+        TrainError::Tokenizer(format!(
+            "{vocabulary} ids do not hold {count} special tokens"
+        ))
+    })?;
     let split = Split::new(
         SplitPattern::Regex(QWEN_SPLIT.to_owned()),
         SplitDelimiterBehavior::Isolated,
@@ -65,7 +71,7 @@ pub fn train_tokenizer(
     .build()
     .map_err(failed)?;
     let mut trainer = BpeTrainer::builder()
-        .vocab_size(vocabulary - special.len())
+        .vocab_size(learned)
         .min_frequency(2)
         .show_progress(false)
         .initial_alphabet(ByteLevel::alphabet().into_iter().collect())

@@ -4,9 +4,9 @@ use std::thread::JoinHandle;
 
 use burn::tensor::Device;
 
-use fclm_core::fclm::Fclm;
 use fclm_core::qwen::GridThw;
 
+use super::attributes::Learner;
 use super::batch::Batch;
 use super::error::TrainError;
 use super::parameters::ParameterTable;
@@ -51,7 +51,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn spawn(
         number: usize,
-        model: Fclm,
+        learner: Learner,
         table: ParameterTable,
         recipe: &Recipe,
         sampler: Sampler,
@@ -69,11 +69,11 @@ impl Worker {
             .name(format!("train-{number}-feed"))
             .spawn(move || {
                 pool.install(move || {
-                    let mut model = model;
+                    let mut learner = learner;
                     while let Ok(task) = inbox.recv() {
                         let (next, outcome) =
-                            compute(model, &task, &table, &recipe, &sampler, &device);
-                        model = next;
+                            compute(learner, &task, &table, &recipe, &sampler, &device);
+                        learner = next;
                         if outbox.send(outcome).is_err() {
                             break;
                         }
@@ -113,20 +113,20 @@ impl Drop for Worker {
 }
 
 fn compute(
-    model: Fclm,
+    learner: Learner,
     task: &Task,
     table: &ParameterTable,
     recipe: &Recipe,
     sampler: &Sampler,
     device: &Device,
-) -> (Fclm, Result<Outcome, TrainError>) {
-    let model = table.with_values(model, &task.parameters, &task.trained, device);
+) -> (Learner, Result<Outcome, TrainError>) {
+    let learner = table.with_values(learner, &task.parameters, &task.trained, device);
     let scenes: Result<Vec<_>, TrainError> = (0..task.scenes)
         .map(|scene| sampler.scene(task.first_scene + scene as u64, scene, &task.mix))
         .collect();
     let scenes = match scenes {
         Ok(scenes) => scenes,
-        Err(error) => return (model, Err(error)),
+        Err(error) => return (learner, Err(error)),
     };
     let turns = scenes
         .iter()
@@ -138,16 +138,17 @@ fn compute(
         consistency: recipe.consistency,
         score_weight: recipe.score_weight,
         ce_weight: recipe.ce_weight,
+        attribute_weight: recipe.attribute_weight,
     };
-    let output = step(&model, batch, task.stage, losses);
+    let output = step(&learner, batch, task.stage, losses);
     let mut terms = [0.0; TERMS.len()];
     for (term, value) in terms.iter_mut().zip(output.terms.into_data().iter::<f32>()) {
         *term = value;
     }
     let gradients = output.loss.backward();
-    let gradients = table.gradients(&model, &gradients);
+    let gradients = table.gradients(&learner, &gradients);
     (
-        model,
+        learner,
         Ok(Outcome {
             gradients,
             terms,

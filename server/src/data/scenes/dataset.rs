@@ -16,11 +16,12 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     grammar::{Caption, Question, ReferKind},
-    sample::{TrainingScene, sample_sized},
+    sample::{AnnotatedScene, sample_sized},
     seeds::Seeds,
     view::Relation,
     vocabulary::Attributes,
 };
+use crate::disk;
 
 /// Name of the file that describes the scenes of a folder.
 pub const SCENES_FILE: &str = "scenes.jsonl";
@@ -206,9 +207,9 @@ pub enum LineError {
 
 impl SceneRecord {
     /// What is known about a scene, as a line of `scenes.jsonl`.
-    pub fn new(id: u64, scene: &TrainingScene) -> Self {
-        let annotations = &scene.annotations;
-        let objects = scene
+    pub fn new(id: u64, scene: &AnnotatedScene) -> Self {
+        let AnnotatedScene { drawn, annotations } = scene;
+        let objects = drawn
             .masks
             .iter()
             .enumerate()
@@ -216,15 +217,15 @@ impl SceneRecord {
                 id: object,
                 mask: mask.to_wire(),
                 box_px: mask.bounds().unwrap_or_default(),
-                attributes: scene.attributes[object],
-                visible: (scene.visible[object] * 1e4).round() / 1e4,
+                attributes: drawn.view.objects[object].attributes,
+                visible: (drawn.visible[object] * 1e4).round() / 1e4,
             })
             .collect();
         Self {
             id,
             image: format!("images/{id:06}.png"),
-            width: scene.image.width(),
-            height: scene.image.height(),
+            width: drawn.image.width(),
+            height: drawn.image.height(),
             objects,
             relations: annotations
                 .relations
@@ -370,7 +371,8 @@ pub fn write_dataset_with_progress(
         Err(error) => return Err(failed("read", out_dir)(error)),
     }
 
-    let partial = partial_dir(out_dir);
+    let partial = disk::beside(out_dir, "partial")
+        .ok_or_else(|| failed("create", out_dir)(io::ErrorKind::InvalidInput.into()))?;
     let result = fill(&partial, seed, count, (width, height), progress)
         .and_then(|()| fs::rename(&partial, out_dir).map_err(failed("create", out_dir)));
     if result.is_err() {
@@ -378,12 +380,6 @@ pub fn write_dataset_with_progress(
         let _ = fs::remove_dir_all(&partial);
     }
     result
-}
-
-/// A folder beside `out_dir`, so that renaming it is atomic.
-fn partial_dir(out_dir: &Path) -> PathBuf {
-    let name = out_dir.file_name().unwrap_or_default().to_string_lossy();
-    out_dir.with_file_name(format!(".{name}.partial-{}", std::process::id()))
 }
 
 fn fill(
@@ -408,6 +404,7 @@ fn fill(
                 let record = SceneRecord::new(index, &scene);
                 let path = dir.join(&record.image);
                 scene
+                    .drawn
                     .image
                     .save(&path)
                     .map_err(|source| DatasetError::Picture { path, source })?;
@@ -480,9 +477,9 @@ mod tests {
         for (index, record) in dataset.scenes.iter().enumerate() {
             let scene = sample_sized(Seeds::public(9), index as u64, 256, 192);
             assert_eq!(*record, SceneRecord::new(index as u64, &scene));
-            assert_eq!(record.masks().unwrap(), scene.masks);
+            assert_eq!(record.masks().unwrap(), scene.drawn.masks);
             let image = image::open(dataset.image_path(record)).unwrap().to_rgb8();
-            assert_eq!(image, scene.image);
+            assert_eq!(image, scene.drawn.image);
         }
         let again = write_dataset(9, 3, &dir, (256, 192));
         assert!(matches!(again, Err(DatasetError::NotEmpty(_))));

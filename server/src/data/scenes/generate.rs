@@ -27,7 +27,7 @@ impl Scene {
     pub fn generate(seed: u64) -> Self {
         let mut rng = scene_rng(seed);
         loop {
-            if let Some(scene) = attempt(&mut rng, seed) {
+            if let Some(scene) = attempt(&mut rng) {
                 return scene;
             }
         }
@@ -48,7 +48,7 @@ pub(crate) fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
     rng
 }
 
-fn attempt(rng: &mut ChaCha8Rng, seed: u64) -> Option<Scene> {
+fn attempt(rng: &mut ChaCha8Rng) -> Option<Scene> {
     let camera = draw_camera(rng);
     let table = draw_table(rng);
     let attributes = draw_attributes(rng);
@@ -61,7 +61,6 @@ fn attempt(rng: &mut ChaCha8Rng, seed: u64) -> Option<Scene> {
         ambient: Vec3::splat(rng.random_range(0.34..0.48)),
         table,
         background: draw_background(rng),
-        seed,
     };
     let coverage = Coverage::of(&scene, REFERENCE_SIDE, REFERENCE_SIDE);
     let all_seen = (0..scene.objects.len()).all(|index| {

@@ -3,7 +3,8 @@
 //! [`sample`] gives one scene whole: picture, masks and texts. It is [`Scene::generate`], which
 //! draws a scene from a seed, [`render`], which makes the picture and tells which object every
 //! pixel shows, and [`grammar`], whose expressions are evaluated on the scene before they are
-//! written. [`write_dataset`] and [`read_dataset`] keep scenes in a folder.
+//! written. [`DrawnScene`] is the scene without the texts, for training, which draws its own.
+//! [`write_dataset`] and [`read_dataset`] keep scenes in a folder.
 //!
 //! Data sets draw from [`Seeds::public`], training from [`Seeds::training`]; the two never give
 //! the same scene.
@@ -12,12 +13,13 @@
 //! use fclm_server::data::scenes::{Seeds, sample};
 //!
 //! let scene = sample(Seeds::public(1), 0);
-//! assert_eq!(scene.masks.len(), scene.attributes.len());
+//! assert_eq!(scene.drawn.masks.len(), scene.drawn.view.objects.len());
 //! assert!(!scene.annotations.refs.is_empty());
 //! ```
 
 mod coverage;
 mod dataset;
+mod drawn;
 mod generate;
 pub mod grammar;
 mod pattern;
@@ -37,12 +39,13 @@ pub use dataset::{
     Dataset, DatasetError, LineError, ObjectRecord, RefRecord, RegionRecord, RelationRecord,
     SCENES_FILE, SceneRecord, read_dataset, write_dataset, write_dataset_with_progress,
 };
+pub use drawn::DrawnScene;
 pub use grammar::{
     Caption, Clause, Description, DescriptionCheck, Filter, Mention, Phrase, Question, ReferKind,
     Reference, Referring, check_description, parse_category, parse_phrase,
 };
 pub use render::{Rendered, render};
-pub use sample::{Annotations, DEFAULT_SIDE, TrainingScene, sample, sample_sized};
+pub use sample::{AnnotatedScene, Annotations, DEFAULT_SIDE, sample, sample_sized};
 pub use scene::{Scene, SceneObject};
 pub use seeds::Seeds;
 pub use view::{Part, Relation, Seen, Side, Third, Truth, View};

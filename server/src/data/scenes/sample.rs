@@ -1,22 +1,17 @@
 //! A rendered scene with everything that is known and said about it.
 
-use fclm_core::mask::Mask;
-use image::RgbImage;
-use rand::{Rng, seq::SliceRandom};
+use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
 use super::{
-    coverage::Coverage,
+    drawn::DrawnScene,
     generate::stream,
     grammar::{
-        Caption, Description, Question, ReferKind, Referring, caption, describe, questions,
-        refer_detailed, refer_none, refer_several, refer_short,
+        Caption, Description, Question, Referring, caption, describe, questions, refer_detailed,
+        refer_none, refer_several, refer_short,
     },
-    render::render,
-    scene::Scene,
     seeds::Seeds,
     view::{Relation, Truth, View},
-    vocabulary::Attributes,
 };
 
 /// Side of the pictures that [`sample`] makes.
@@ -29,23 +24,12 @@ const SHORT_PER_OBJECT: usize = 2;
 const SEVERAL_PER_SCENE: usize = 2;
 const NONE_PER_SCENE: usize = 2;
 
-/// A picture with the masks of its objects and all texts about them.
-///
-/// Objects are named by their index throughout. The masks are those of the ray through every
-/// pixel's centre, so they never overlap.
+/// A rendered scene with all texts about it.
 #[derive(Debug, Clone)]
-pub struct TrainingScene {
-    /// The picture.
-    pub image: RgbImage,
-    /// The visible pixels of each object.
-    pub masks: Vec<Mask>,
-    /// What each object is.
-    pub attributes: Vec<Attributes>,
-    /// Share of each object that is not hidden behind another.
-    pub visible: Vec<f32>,
-    /// The scene as its expressions are evaluated on it.
-    pub view: View,
-    /// Everything that is said about it.
+pub struct AnnotatedScene {
+    /// The picture and its objects.
+    pub drawn: DrawnScene,
+    /// Everything that is said about them.
     pub annotations: Annotations,
 }
 
@@ -65,7 +49,7 @@ pub struct Annotations {
 }
 
 /// Scene `index` of a series, rendered and annotated; the same arguments give the same scene.
-pub fn sample(seeds: Seeds, index: u64) -> TrainingScene {
+pub fn sample(seeds: Seeds, index: u64) -> AnnotatedScene {
     sample_sized(seeds, index, DEFAULT_SIDE, DEFAULT_SIDE)
 }
 
@@ -73,52 +57,25 @@ pub fn sample(seeds: Seeds, index: u64) -> TrainingScene {
 ///
 /// # Panics
 /// When a side is zero.
-pub fn sample_sized(seeds: Seeds, index: u64, width: u32, height: u32) -> TrainingScene {
-    let scene = Scene::generate(seeds.scene(index));
-    let rendered = render(&scene, width, height);
-    let view = View::new(&scene, &rendered.coverage);
-    let annotations = annotate(&scene, &view);
-    let objects = 0..scene.objects.len();
-    TrainingScene {
-        image: rendered.image,
-        masks: masks(&rendered.coverage),
-        attributes: scene
-            .objects
-            .iter()
-            .map(|object| object.attributes)
-            .collect(),
-        visible: objects
-            .map(|object| rendered.coverage.visible_share(object))
-            .collect(),
-        view,
-        annotations,
+pub fn sample_sized(seeds: Seeds, index: u64, width: u32, height: u32) -> AnnotatedScene {
+    let seed = seeds.scene(index);
+    let drawn = DrawnScene::new(seed, width, height);
+    AnnotatedScene {
+        annotations: annotate(&drawn, seed),
+        drawn,
     }
 }
 
-fn masks(coverage: &Coverage) -> Vec<Mask> {
-    (0..coverage.visible.len())
-        .map(|object| {
-            let data = coverage
-                .ids
-                .iter()
-                .map(|&id| u8::from(id as usize == object))
-                .collect();
-            Mask::from_data(coverage.width, coverage.height, data)
-        })
-        .collect()
-}
-
-fn annotate(scene: &Scene, view: &View) -> Annotations {
-    let rng = &mut stream(scene.seed(), TEXT_STREAM);
-    let asked: Vec<usize> = (0..view.objects.len())
-        .filter(|&object| view.objects[object].askable)
-        .collect();
+fn annotate(drawn: &DrawnScene, seed: u64) -> Annotations {
+    let rng = &mut stream(seed, TEXT_STREAM);
+    let view = &drawn.view;
+    let asked = &drawn.askable;
     let descriptions: Vec<Description> = asked
         .iter()
         .filter_map(|&object| describe(view, object, rng))
         .collect();
     let mut refs = Vec::new();
-    for &object in &asked {
+    for &object in asked {
         add_new(&mut refs, SHORT_PER_OBJECT, || {
             refer_short(view, object, rng)
         });
@@ -134,8 +91,8 @@ fn annotate(scene: &Scene, view: &View) -> Annotations {
         relations: relations(view),
         descriptions,
         refs,
-        captions: vec![caption(view, scene.table_name(), rng)],
-        questions: all_questions(view, &asked, rng),
+        captions: vec![caption(view, drawn.table, rng)],
+        questions: all_questions(view, asked, rng),
     }
 }
 
@@ -174,62 +131,43 @@ fn relations(view: &View) -> Vec<(usize, Relation, usize)> {
     clear
 }
 
-impl TrainingScene {
-    /// A random expression of a kind, where the scene has one.
-    pub fn draw_ref(&self, kind: ReferKind, rng: &mut impl Rng) -> Option<&Referring> {
-        let of_kind: Vec<&Referring> = self
-            .annotations
-            .refs
-            .iter()
-            .filter(|expression| expression.kind == kind)
-            .collect();
-        (!of_kind.is_empty()).then(|| of_kind[rng.random_range(0..of_kind.len())])
-    }
-
-    /// The union of the masks of some objects.
-    pub fn union(&self, objects: &[usize]) -> Mask {
-        let mut union = Mask::new(self.image.width(), self.image.height());
-        for &object in objects {
-            union.union_with(&self.masks[object]);
-        }
-        union
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{super::grammar::Reference, *};
+    use fclm_core::mask::Mask;
+    use image::RgbImage;
 
-    fn scenes() -> impl Iterator<Item = (TrainingScene, View)> {
+    use super::{
+        super::{
+            coverage::Coverage,
+            grammar::{ReferKind, Reference},
+            render::Rendered,
+            scene::Scene,
+        },
+        *,
+    };
+
+    /// Scenes without their pictures, which the texts do not need.
+    fn scenes() -> impl Iterator<Item = AnnotatedScene> {
         (0..120).map(|index| {
-            let seeds = Seeds::public(5);
-            let scene = Scene::generate(seeds.scene(index));
-            let coverage = Coverage::of(&scene, 256, 256);
-            let view = View::new(&scene, &coverage);
-            let annotations = annotate(&scene, &view);
-            let sample = TrainingScene {
+            let seed = Seeds::public(5).scene(index);
+            let scene = Scene::generate(seed);
+            let rendered = Rendered {
                 image: RgbImage::new(256, 256),
-                masks: masks(&coverage),
-                attributes: scene
-                    .objects
-                    .iter()
-                    .map(|object| object.attributes)
-                    .collect(),
-                visible: (0..scene.objects.len())
-                    .map(|o| coverage.visible_share(o))
-                    .collect(),
-                view: view.clone(),
-                annotations,
+                coverage: Coverage::of(&scene, 256, 256),
             };
-            (sample, view)
+            let drawn = DrawnScene::of(&scene, rendered);
+            AnnotatedScene {
+                annotations: annotate(&drawn, seed),
+                drawn,
+            }
         })
     }
 
     #[test]
     fn every_expression_means_its_targets() {
-        for (sample, view) in scenes() {
-            for expression in &sample.annotations.refs {
-                let meant = expression.reference.evaluate(&view);
+        for AnnotatedScene { drawn, annotations } in scenes() {
+            for expression in &annotations.refs {
+                let meant = expression.reference.evaluate(&drawn.view);
                 assert_eq!(
                     meant.as_ref(),
                     Some(&expression.targets),
@@ -243,11 +181,11 @@ mod tests {
                     ReferKind::None => assert_eq!(count, 0),
                 }
             }
-            let objects = sample.attributes.len();
-            assert_eq!(sample.annotations.descriptions.len(), objects);
-            for description in &sample.annotations.descriptions {
+            let objects = drawn.view.objects.len();
+            assert_eq!(annotations.descriptions.len(), objects);
+            for description in &annotations.descriptions {
                 assert_eq!(
-                    description.reference.single(&view),
+                    description.reference.single(&drawn.view),
                     Some(description.object)
                 );
             }
@@ -257,22 +195,23 @@ mod tests {
     #[test]
     fn relations_distractors_and_visibility_keep_their_shares() {
         let (mut single, mut needed, mut distracted, mut all) = (0, 0, 0, 0);
-        for (sample, view) in scenes() {
+        for AnnotatedScene { drawn, annotations } in scenes() {
             all += 1;
-            let repeated = sample.attributes.iter().enumerate().any(|(index, a)| {
-                sample.attributes[..index]
+            let objects = &drawn.view.objects;
+            let repeated = objects.iter().enumerate().any(|(index, a)| {
+                objects[..index]
                     .iter()
-                    .any(|b| a.colour == b.colour)
+                    .any(|b| a.attributes.colour == b.attributes.colour)
             });
             distracted += usize::from(repeated);
-            for expression in &sample.annotations.refs {
+            for expression in &annotations.refs {
                 if expression.targets.len() == 1 {
                     single += 1;
-                    needed += usize::from(expression.reference.needs_relation(&view));
+                    needed += usize::from(expression.reference.needs_relation(&drawn.view));
                 }
                 for &target in &expression.targets {
-                    assert!(sample.masks[target].area() >= 150);
-                    assert!(sample.visible[target] >= 0.3);
+                    assert!(drawn.masks[target].area() >= 150);
+                    assert!(drawn.visible[target] >= 0.3);
                 }
             }
         }
@@ -282,30 +221,33 @@ mod tests {
 
     #[test]
     fn masks_do_not_overlap() {
-        for (sample, _) in scenes().take(20) {
-            let sum: u64 = sample.masks.iter().map(Mask::area).sum();
-            let everything: Vec<usize> = (0..sample.masks.len()).collect();
-            assert_eq!(sample.union(&everything).area(), sum);
+        for AnnotatedScene { drawn, .. } in scenes().take(20) {
+            let sum: u64 = drawn.masks.iter().map(Mask::area).sum();
+            let everything: Vec<usize> = (0..drawn.masks.len()).collect();
+            assert_eq!(drawn.union(&everything).area(), sum);
         }
     }
 
     #[test]
     fn captions_point_at_their_phrases() {
-        for (sample, _) in scenes() {
-            for caption in &sample.annotations.captions {
+        for AnnotatedScene { drawn, annotations } in scenes() {
+            for caption in &annotations.captions {
                 let mut named = Vec::new();
                 let characters: Vec<char> = caption.text.chars().collect();
                 for phrase in &caption.phrases {
                     let text: String = characters[phrase.start..phrase.end].iter().collect();
                     let said = super::super::grammar::parse_phrase(&text);
                     for &target in &phrase.targets {
-                        assert!(said.matches(&sample.attributes[target]), "{text}");
+                        assert!(
+                            said.matches(&drawn.view.objects[target].attributes),
+                            "{text}"
+                        );
                         named.push(target);
                     }
                 }
                 named.sort_unstable();
                 assert!(
-                    named.iter().copied().eq(0..sample.attributes.len()),
+                    named.iter().copied().eq(0..drawn.view.objects.len()),
                     "{}",
                     caption.text
                 );
@@ -316,8 +258,7 @@ mod tests {
     #[test]
     fn the_language_stays_small() {
         let mut words = std::collections::BTreeSet::new();
-        for (sample, _) in scenes() {
-            let annotations = &sample.annotations;
+        for AnnotatedScene { annotations, .. } in scenes() {
             let texts =
                 annotations
                     .refs
@@ -351,12 +292,12 @@ mod tests {
 
     #[test]
     fn an_expression_without_clauses_needs_no_relation() {
-        let (sample, view) = scenes().next().unwrap();
+        let AnnotatedScene { drawn, .. } = scenes().next().unwrap();
         let plain = Reference::default();
-        assert!(!plain.needs_relation(&view));
+        assert!(!plain.needs_relation(&drawn.view));
         assert_eq!(
-            plain.evaluate(&view).unwrap().len(),
-            sample.attributes.len()
+            plain.evaluate(&drawn.view).unwrap().len(),
+            drawn.view.objects.len()
         );
     }
 }

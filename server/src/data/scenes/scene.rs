@@ -225,15 +225,9 @@ pub struct Scene {
     pub(crate) ambient: Vec3,
     pub(crate) table: Table,
     pub(crate) background: Background,
-    pub(crate) seed: u64,
 }
 
 impl Scene {
-    /// The seed that [`Scene::generate`] was called with.
-    pub fn seed(&self) -> u64 {
-        self.seed
-    }
-
     /// What the table is, for captions: "wooden table" and the like.
     pub fn table_name(&self) -> &'static str {
         match self.table.kind {
