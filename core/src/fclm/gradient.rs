@@ -76,6 +76,32 @@ fn drawn_signs<const D: usize>(param: &Param<Tensor<D>>, path: &str, device: &De
     Tensor::from_data(TensorData::new(signs, shape), device)
 }
 
+/// Fills the matrices that start at zero, behind which nothing would have a gradient.
+struct Fill {
+    path: Vec<String>,
+}
+
+impl ModuleMapper for Fill {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.pop();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let largest: f32 = param.val().abs().max().into_scalar();
+        if D < 2 || largest > 0.0 {
+            return param;
+        }
+        let inputs = param.lazy_shape().as_slice()[0];
+        let signs = drawn_signs(&param, &self.path.join("."), &Device::flex().autodiff());
+        let drawn = signs.mul_scalar(1.0 / (inputs as f64).sqrt());
+        param.map(|_| drawn.detach().require_grad())
+    }
+}
+
 struct Move<'a> {
     path: Vec<String>,
     prefix: &'a str,
@@ -172,7 +198,7 @@ fn gradients_agree_with_finite_differences() {
     let device = Device::flex().autodiff();
     device.seed(7);
     let config = FclmConfig::tiny(64, 1);
-    let model = config.init(&device);
+    let model = config.init(&device).map(&mut Fill { path: Vec::new() });
     let noise = Tensor::<1>::random([64 * 48 * 3], Distribution::Uniform(0.0, 255.0), &device);
     let noise: Vec<f32> = noise.into_data().iter::<f32>().collect();
     let image = RgbImage::from_fn(64, 48, |x, y| {

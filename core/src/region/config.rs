@@ -50,6 +50,11 @@ pub struct RegionConfig {
     pub position_hidden: [usize; 2],
     /// Most foreground cells that step 2 attends to.
     pub max_cells: usize,
+    /// Whether the crop of step 1 shows what surrounds the region at a fifth of its contrast, which
+    /// tells the encoder where the region ends. A small encoder learns shapes from it that it does
+    /// not learn without; a published one has never seen such crops.
+    #[serde(default)]
+    pub dims_surroundings: bool,
     /// Steps that are on.
     #[serde(default)]
     pub steps: ExtractorSteps,
@@ -69,6 +74,7 @@ impl RegionConfig {
             mask_side: 112,
             position_hidden: [1024, 1024],
             max_cells: 1024,
+            dims_surroundings: false,
             steps: ExtractorSteps::default(),
         }
     }

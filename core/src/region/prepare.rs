@@ -7,6 +7,9 @@ use crate::image::geometry;
 use crate::mask::Mask;
 use crate::sam::{self, SamConfig};
 
+/// The contrast that is left to the surroundings of a region in its crop.
+const SURROUNDINGS: f32 = 0.2;
+
 /// What the host works out for one region before anything reaches the device.
 #[derive(Debug, Clone)]
 pub struct PreparedRegion {
@@ -38,7 +41,10 @@ pub fn prepare_region(
     let bounds = mask.bounds()?;
     let [x0, y0, x1, y1] = geometry::region_crop(bounds, width, height);
     let view = ::image::imageops::crop_imm(image, x0, y0, x1 - x0, y1 - y0).to_image();
-    let crop = sam::preprocess(&view, sam_config);
+    let mut crop = sam::preprocess(&view, sam_config);
+    if config.dims_surroundings {
+        dim_surroundings(&mut crop, sam_config.image_size, mask, [x0, y0, x1, y1]);
+    }
     let side = sam_config.image_size;
     let grid = sam_config.grid();
     let whole = sam::input_size(height as usize, width as usize, side);
@@ -67,6 +73,26 @@ pub fn prepare_region(
         center: [cx, cy],
         shape,
     })
+}
+
+/// Moves the pixels of a prepared window that the mask does not hold towards the mean pixel, which
+/// SAM's normalisation makes zero.
+fn dim_surroundings(crop: &mut sam::Prepared, side: usize, mask: &Mask, window: [u32; 4]) {
+    let [x0, y0, x1, y1] = window;
+    let source = |place: usize, input: usize, length: u32| {
+        ((place as f32 + 0.5) / input as f32 * length as f32) as u32
+    };
+    for row in 0..crop.input_h {
+        let y = y0 + source(row, crop.input_h, y1 - y0);
+        for column in 0..crop.input_w {
+            if mask.get(x0 + source(column, crop.input_w, x1 - x0), y) {
+                continue;
+            }
+            for channel in 0..3 {
+                crop.pixels[(channel * side + row) * side + column] *= SURROUNDINGS;
+            }
+        }
+    }
 }
 
 /// Several prepared regions on a device.
@@ -152,5 +178,24 @@ mod tests {
         let count = |cells: &[bool]| cells.iter().filter(|&&cell| cell).count();
         assert_eq!(count(&prepared.crop_cells), 16);
         assert_eq!(count(&prepared.image_cells), 3);
+    }
+
+    #[test]
+    fn surroundings_lose_contrast_and_the_region_does_not() {
+        let mut config = FclmConfig::tiny(64, 1);
+        let image = RgbImage::from_pixel(64, 64, ::image::Rgb([250, 10, 90]));
+        let mask = Mask::from_fn(64, 64, |x, _| x < 32);
+        let prepare = |config: &FclmConfig| {
+            prepare_region(&image, &mask, &config.sam, &config.region)
+                .expect("a mask of the picture's size")
+                .crop_pixels
+        };
+        let plain = prepare(&config);
+        config.region.dims_surroundings = true;
+        let dimmed = prepare(&config);
+        for (index, (plain, dimmed)) in plain.into_iter().zip(dimmed).enumerate() {
+            let share = if index % 64 < 32 { 1.0 } else { SURROUNDINGS };
+            assert_eq!(dimmed, plain * share, "pixel {index}");
+        }
     }
 }

@@ -93,7 +93,8 @@ pub(crate) fn refuse(error: &anyhow::Error) -> ExitCode {
 /// Whether a message names tensors: whoever mends a checkpoint needs all of them.
 fn lists_tensors(error: &anyhow::Error) -> bool {
     error.chain().any(|cause| {
-        let weights = cause.downcast_ref::<WeightError>();
+        let boxed = cause.downcast_ref::<Box<WeightError>>();
+        let weights = boxed.map(|weights| &**weights).or(cause.downcast_ref());
         let served = cause.downcast_ref::<ServeError>();
         matches!(weights, Some(WeightError::Mismatch(_)))
             || matches!(served, Some(ServeError::Model(_)))

@@ -77,16 +77,25 @@ pub(super) fn classes(attributes: &Attributes) -> [i32; 5] {
     ]
 }
 
-/// The cells of SAM's map of a window of the picture whose centres show an object that may be
-/// asked about.
-pub(super) fn sam_cells(drawn: &DrawnScene, window: [u32; 4], config: &FclmConfig) -> Vec<Named> {
+/// The cells of SAM's map of the picture whose centres show an object that may be asked about.
+pub(super) fn sam_cells(drawn: &DrawnScene, config: &FclmConfig) -> Vec<Named> {
+    let (width, height) = drawn.image.dimensions();
+    sam_grid(drawn, &drawn.askable, [0, 0, width, height], config)
+}
+
+fn sam_grid(
+    drawn: &DrawnScene,
+    objects: &[usize],
+    window: [u32; 4],
+    config: &FclmConfig,
+) -> Vec<Named> {
     let [x0, y0, x1, y1] = window;
     let (width, height) = (x1 - x0, y1 - y0);
     let side = config.sam.image_size;
     let [input_h, input_w] = sam::input_size(height as usize, width as usize, side);
     let grid = config.sam.grid();
     let step = side as f32 / grid as f32;
-    cells(drawn, [grid, grid], |row, column| {
+    cells(drawn, objects, [grid, grid], |row, column| {
         let x = (column as f32 + 0.5) * step / input_w as f32;
         let y = (row as f32 + 0.5) * step / input_h as f32;
         (x < 1.0 && y < 1.0).then(|| {
@@ -98,16 +107,22 @@ pub(super) fn sam_cells(drawn: &DrawnScene, window: [u32; 4], config: &FclmConfi
     })
 }
 
-/// The same of SAM's map of the crop of a region with these bounds.
-pub(super) fn crop_cells(drawn: &DrawnScene, bounds: BoxPx, config: &FclmConfig) -> Vec<Named> {
+/// The cells that show `object` in SAM's map of the crop of a region with these bounds.
+pub(super) fn crop_cells(
+    drawn: &DrawnScene,
+    object: usize,
+    bounds: BoxPx,
+    config: &FclmConfig,
+) -> Vec<Named> {
     let (width, height) = drawn.image.dimensions();
-    sam_cells(drawn, geometry::region_crop(bounds, width, height), config)
+    let window = geometry::region_crop(bounds, width, height);
+    sam_grid(drawn, &[object], window, config)
 }
 
 /// The same of the vision tower's merged tokens.
 pub(super) fn vision_cells(drawn: &DrawnScene, grid: [usize; 2]) -> Vec<Named> {
     let (width, height) = drawn.image.dimensions();
-    cells(drawn, grid, |row, column| {
+    cells(drawn, &drawn.askable, grid, |row, column| {
         let at = |place: usize, count: usize, length: u32| {
             ((place as f32 + 0.5) / count as f32 * length as f32) as u32
         };
@@ -117,6 +132,7 @@ pub(super) fn vision_cells(drawn: &DrawnScene, grid: [usize; 2]) -> Vec<Named> {
 
 fn cells(
     drawn: &DrawnScene,
+    objects: &[usize],
     [height, width]: [usize; 2],
     pixel: impl Fn(usize, usize) -> Option<(u32, u32)>,
 ) -> Vec<Named> {
@@ -124,7 +140,7 @@ fn cells(
         .filter_map(|cell| {
             let (x, y) = pixel(cell / width, cell % width)?;
             let shows = |&&object: &&usize| drawn.masks[object].get(x, y);
-            let &object = drawn.askable.iter().find(shows)?;
+            let &object = objects.iter().find(shows)?;
             Some(Named {
                 cell,
                 classes: classes(&drawn.view.objects[object].attributes),
@@ -255,7 +271,7 @@ mod tests {
         let drawn = drawn();
         let config = FclmConfig::tiny(256, 1);
         let grid = config.sam.grid();
-        let named = sam_cells(&drawn, [0, 0, 256, 256], &config);
+        let named = sam_cells(&drawn, &config);
         assert!(!named.is_empty());
         for name in named {
             let at = |place: usize| ((place as f32 + 0.5) * 256.0 / grid as f32) as u32;
@@ -277,8 +293,8 @@ mod tests {
         let bounds = drawn.masks[object].bounds().unwrap();
         let wanted = classes(&drawn.view.objects[object].attributes);
         let count = |named: Vec<Named>| named.iter().filter(|n| n.classes == wanted).count();
-        let whole = count(sam_cells(&drawn, [0, 0, 256, 256], &config));
-        let crop = count(crop_cells(&drawn, bounds, &config));
+        let whole = count(sam_cells(&drawn, &config));
+        let crop = count(crop_cells(&drawn, object, bounds, &config));
         assert!(crop > whole, "{crop} {whole}");
     }
 

@@ -208,9 +208,8 @@ mod tests {
     #[test]
     fn a_model_that_cannot_be_made_is_refused() {
         let broken = NANO.replacen("num_attention_heads = 6", "num_attention_heads = 7", 1);
-        assert_eq!(
-            Recipe::from_toml(&broken).unwrap_err().to_string(),
-            "model.qwen.text_config.num_attention_heads is 7 but must divide hidden_size = 192"
-        );
+        let message = Recipe::from_toml(&broken).unwrap_err().to_string();
+        let reason = "text_config.num_attention_heads is 7 but must divide hidden_size = 192";
+        assert!(message.contains(reason), "{message}");
     }
 }

@@ -116,11 +116,7 @@ impl Sampler {
         let target = |objects: &[usize]| self.target(drawn, objects, place);
         let mut regions = Vec::new();
         let mut names = HostNames {
-            sam: attributes::sam_cells(
-                drawn,
-                [0, 0, drawn.image.width(), drawn.image.height()],
-                config,
-            ),
+            sam: attributes::sam_cells(drawn, config),
             vision: attributes::vision_cells(drawn, [self.grid.h / merge, self.grid.w / merge]),
             crops: Vec::new(),
             regions: Vec::new(),
@@ -135,7 +131,7 @@ impl Sampler {
             };
             names
                 .crops
-                .push(attributes::crop_cells(drawn, bounds, config));
+                .push(attributes::crop_cells(drawn, object, bounds, config));
             names.regions.push(Named {
                 cell: regions.len(),
                 classes: attributes::classes(&drawn.view.objects[object].attributes),
