@@ -46,6 +46,10 @@ pub struct RegionConfig {
     pub num_points: usize,
     /// Side of the square that a mask is stretched to for the position branch.
     pub mask_side: usize,
+    /// Side of the square that the inside of a mask's box is stretched to for the position branch:
+    /// the shape apart from its place. Zero leaves it out.
+    #[serde(default)]
+    pub close_side: usize,
     /// Hidden widths of the position MLP.
     pub position_hidden: [usize; 2],
     /// Most foreground cells that step 2 attends to.
@@ -72,6 +76,7 @@ impl RegionConfig {
             num_heads: 8,
             num_points: 4,
             mask_side: 112,
+            close_side: 0,
             position_hidden: [1024, 1024],
             max_cells: 1024,
             dims_surroundings: false,
@@ -98,12 +103,15 @@ impl RegionConfig {
         divides("num_heads", self.num_heads, ("width", self.width))?;
         count("num_points", self.num_points, MOST_POINTS)?;
         count("mask_side", self.mask_side, LARGEST_MASK)?;
+        if self.close_side > 0 {
+            count("close_side", self.close_side, LARGEST_MASK)?;
+        }
         count("max_cells", self.max_cells, usize::MAX)
     }
 
-    /// Numbers that the position branch takes: the mask's cells, then cx, cy, w, h.
+    /// Numbers that the position branch takes; see [`super::mask_shape`].
     pub fn shape_len(&self) -> usize {
-        self.mask_side * self.mask_side + 4
+        self.mask_side * self.mask_side + 4 + self.close_side * self.close_side
     }
 
     /// A new extractor with random parameters on `device`.

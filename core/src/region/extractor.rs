@@ -86,7 +86,7 @@ impl RegionExtractor {
     /// - `region`: `[regions, width]` from [`Self::light`]
     /// - `vision`: `[regions, tokens, vision_dim]`, merged tokens in raster order of `grid`
     /// - `center`: `[regions, 2]`
-    /// - `shape`: `[regions, mask_side * mask_side + 4]`
+    /// - `shape`: `[regions, shape_len]`
     pub fn complete(
         &self,
         region: Tensor<2>,

@@ -14,6 +14,7 @@ mod pixel;
 mod position;
 mod prepare;
 mod semantic;
+mod shape;
 
 pub use cells::{foreground_cells, pool_selected, select_cells};
 pub use config::{ExtractorSteps, RegionConfig};
@@ -24,3 +25,4 @@ pub use pixel::PixelEnhancement;
 pub use position::PositionBranch;
 pub use prepare::{PreparedRegion, RegionBatch, prepare_region};
 pub use semantic::SemanticGuidance;
+pub use shape::mask_shape;

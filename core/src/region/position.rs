@@ -28,8 +28,13 @@ impl PositionBranch {
             min: -BOX_BOUND,
             max: BOX_BOUND,
         };
-        let boxes: Param<Tensor<2>> = boxes.init([config.shape_len() - cells, first], device);
-        let weight = vec![fc1.weight.val().narrow(0, 0, cells), boxes.val()];
+        let boxes: Param<Tensor<2>> = boxes.init([4, first], device);
+        let all = fc1.weight.val();
+        let mut weight = vec![all.clone().narrow(0, 0, cells), boxes.val()];
+        let close = config.shape_len() - cells - 4;
+        if close > 0 {
+            weight.push(all.narrow(0, cells + 4, close));
+        }
         fc1.weight = Param::from_tensor(Tensor::cat(weight, 0).detach());
         Self {
             fc1,
@@ -39,8 +44,7 @@ impl PositionBranch {
     }
 
     /// # Shapes
-    /// - `shape`: `[regions, mask_side * mask_side + 4]`, coverage in `[0, 1]`, then cx, cy, w, h
-    ///   in `[0, 1]`
+    /// - `shape`: `[regions, shape_len]` of [`super::mask_shape`]
     /// - output: `[regions, hidden_size]`
     pub fn forward(&self, shape: Tensor<2>) -> Tensor<2> {
         let hidden = activation::relu(self.fc1.forward(shape));

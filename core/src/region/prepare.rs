@@ -3,6 +3,7 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 
 use super::cells::foreground_cells;
 use super::config::RegionConfig;
+use super::shape::mask_shape;
 use crate::image::geometry;
 use crate::mask::Mask;
 use crate::sam::{self, SamConfig};
@@ -48,9 +49,7 @@ pub fn prepare_region(
     let side = sam_config.image_size;
     let grid = sam_config.grid();
     let whole = sam::input_size(height as usize, width as usize, side);
-    let [cx, cy, w, h] = geometry::box_center_size_normalised(bounds, width, height);
-    let mut shape = mask.area_average(config.mask_side as u32, config.mask_side as u32);
-    shape.extend([cx, cy, w, h]);
+    let [cx, cy, ..] = geometry::box_center_size_normalised(bounds, width, height);
     Some(PreparedRegion {
         crop_cells: foreground_cells(
             mask,
@@ -71,7 +70,7 @@ pub fn prepare_region(
             config.max_cells,
         ),
         center: [cx, cy],
-        shape,
+        shape: mask_shape(mask, config),
     })
 }
 
@@ -106,7 +105,7 @@ pub struct RegionBatch {
     pub image_background: Tensor<2, Bool>,
     /// `[regions, 2]`
     pub center: Tensor<2>,
-    /// `[regions, mask_side * mask_side + 4]`
+    /// `[regions, shape_len]`
     pub shape: Tensor<2>,
 }
 

@@ -11,6 +11,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use fclm_core::fclm::{Fclm, FclmConfig};
 use fclm_core::image::geometry;
+use fclm_core::region::RegionTokens;
 use fclm_core::sam;
 use fclm_core::wire::BoxPx;
 
@@ -24,6 +25,12 @@ const VALUES: [usize; 5] = [
     Pattern::ALL.len(),
     Size::ALL.len(),
 ];
+
+/// Place of the shape among them.
+const SHAPE: usize = 2;
+
+/// What each attribute counts in the loss; shapes take longest to learn.
+const WEIGHTS: [f64; 5] = [0.125, 0.125, 0.5, 0.125, 0.125];
 
 /// The model with the heads that only training has.
 #[derive(Module, Debug)]
@@ -42,18 +49,20 @@ impl Learner {
                 sam: linear(config.region.sam_dim),
                 vision: linear(config.region.vision_dim),
                 region: linear(config.region.hidden_size),
+                position: linear(config.region.hidden_size),
             },
             model,
         }
     }
 }
 
-/// One head for SAM's cells, one for the vision tower's merged tokens, one for `<mask>`.
+/// One head each for SAM's cells, the vision tower's merged tokens, `<mask>` and `<pos>`.
 #[derive(Module, Debug)]
 pub(super) struct AttributeHeads {
     sam: Linear,
     vision: Linear,
     region: Linear,
+    position: Linear,
 }
 
 /// A cell of a map, and what the object under its centre is.
@@ -191,10 +200,10 @@ pub(super) struct BatchNames {
 /// How well attributes are named.
 #[derive(Debug)]
 pub(super) struct Naming {
-    /// Cross-entropy, the mean of the attributes' and the sum of the heads'.
+    /// Cross-entropy, the weighted mean of the attributes' and the sum of the heads'.
     pub(super) loss: Tensor<1>,
-    /// Share of the right attributes of SAM's cells, of the tower's tokens, of the regions.
-    pub(super) accuracy: [Tensor<1>; 3],
+    /// Share of the right shapes of SAM's cells, of the tower's tokens, of `<mask>` and of `<pos>`.
+    pub(super) shapes: [Tensor<1>; 4],
 }
 
 impl AttributeHeads {
@@ -203,15 +212,15 @@ impl AttributeHeads {
     /// # Shapes
     /// - `maps`: `[maps, sam_dim, height, width]`
     /// - `vision`: `[scenes, tokens, vision_dim]`
-    /// - `regions`: `[regions, hidden_size]`
+    /// - `regions`: each token `[regions, hidden_size]`
     pub(super) fn name(
         &self,
         names: &BatchNames,
         maps: Tensor<4>,
         vision: Tensor<3>,
-        regions: Tensor<2>,
+        regions: &RegionTokens,
     ) -> Naming {
-        let zero = Tensor::<1>::zeros([1], &regions.device());
+        let zero = Tensor::<1>::zeros([1], &maps.device());
         let [count, channels, height, width] = maps.dims();
         let maps = maps
             .reshape([count, channels, height * width])
@@ -220,26 +229,27 @@ impl AttributeHeads {
         let [scenes, tokens, dim] = vision.dims();
         let vision = vision.reshape([scenes * tokens, dim]);
         let mut loss = zero.clone();
-        let accuracy = [
+        let shapes = [
             (&self.sam, maps, &names.sam),
             (&self.vision, vision, &names.vision),
-            (&self.region, regions, &names.regions),
+            (&self.region, regions.mask.clone(), &names.regions),
+            (&self.position, regions.pos.clone(), &names.regions),
         ]
         .map(|(head, features, names)| {
             let Some(names) = names else {
                 return zero.clone();
             };
             let logits = head.forward(features.select(0, names.rows.clone()));
-            let (of_head, accuracy) = cross_entropy(logits, &names.classes);
+            let (of_head, shapes) = cross_entropy(&logits, &names.classes);
             loss = loss.clone() + of_head;
-            accuracy
+            shapes
         });
-        Naming { loss, accuracy }
+        Naming { loss, shapes }
     }
 }
 
-/// The mean over rows and attributes, and the share that is right.
-fn cross_entropy(logits: Tensor<2>, classes: &Tensor<2, Int>) -> (Tensor<1>, Tensor<1>) {
+/// The weighted mean over attributes of the mean over rows, and the share of the right shapes.
+fn cross_entropy(logits: &Tensor<2>, classes: &Tensor<2, Int>) -> (Tensor<1>, Tensor<1>) {
     let [rows, _] = logits.dims();
     let mut loss = Tensor::<1>::zeros([1], &logits.device());
     let mut right = loss.clone();
@@ -247,14 +257,16 @@ fn cross_entropy(logits: Tensor<2>, classes: &Tensor<2, Int>) -> (Tensor<1>, Ten
     for (attribute, count) in VALUES.into_iter().enumerate() {
         let of_attribute = logits.clone().narrow(1, first, count);
         let wanted = classes.clone().narrow(1, attribute, 1);
-        let said = of_attribute.clone().detach().argmax(1);
-        right = right + said.equal(wanted.clone()).float().reshape([rows]).mean();
+        if attribute == SHAPE {
+            let said = of_attribute.clone().detach().argmax(1);
+            right = said.equal(wanted.clone()).float().reshape([rows]).mean();
+        }
         let chosen = activation::log_softmax(of_attribute, 1).gather(1, wanted);
-        loss = loss - chosen.reshape([rows]).mean();
+        let mean = chosen.reshape([rows]).mean();
+        loss = loss - mean.mul_scalar(WEIGHTS[attribute]);
         first += count;
     }
-    let share = 1.0 / VALUES.len() as f64;
-    (loss.mul_scalar(share), right.mul_scalar(share))
+    (loss, right)
 }
 
 #[cfg(test)]
@@ -299,13 +311,14 @@ mod tests {
     }
 
     #[test]
-    fn the_loss_is_the_mean_of_the_attributes() {
+    fn the_loss_is_the_weighted_mean_of_the_attributes() {
         let device = Device::flex();
         let count: usize = VALUES.iter().sum();
         let logits = Tensor::<2>::zeros([2, count], &device);
         let classes = Tensor::<2, Int>::zeros([2, 5], &device);
-        let (loss, right) = cross_entropy(logits, &classes);
-        let expected: f64 = VALUES.iter().map(|&n| (n as f64).ln()).sum::<f64>() / 5.0;
+        let (loss, right) = cross_entropy(&logits, &classes);
+        let of_attribute = |(&count, weight): (&usize, f64)| (count as f64).ln() * weight;
+        let expected: f64 = VALUES.iter().zip(WEIGHTS).map(of_attribute).sum();
         let loss: f32 = loss.into_scalar();
         assert!((f64::from(loss) - expected).abs() < 1e-6);
         let right: f32 = right.into_scalar();

@@ -20,6 +20,9 @@ pub struct StageRecipe {
     pub decay: f64,
     /// The rate at the end as a share of the highest.
     pub final_rate: f64,
+    /// Weight of naming attributes, which stands in for pretrained encoders; stage 2 has none.
+    #[serde(default)]
+    pub attribute_weight: f64,
     /// What its scenes are asked.
     pub mix: MixRecipe,
     /// What they are asked at first.
@@ -28,21 +31,23 @@ pub struct StageRecipe {
 }
 
 impl StageRecipe {
-    /// What a scene is asked at a step of the stage.
-    pub fn mix_at(&self, step: u64) -> &MixRecipe {
+    /// What a scene is asked at a step of the stage, and the weight of naming attributes.
+    pub fn at(&self, step: u64) -> (&MixRecipe, f64) {
         match &self.opening {
-            Some(opening) if step < opening.steps => &opening.mix,
-            _ => &self.mix,
+            Some(opening) if step < opening.steps => (&opening.mix, opening.attribute_weight),
+            _ => (&self.mix, self.attribute_weight),
         }
     }
 }
 
-/// The beginning of a stage, with a mix of its own.
+/// The beginning of a stage, with a mix and a weight of its own.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OpeningRecipe {
     /// Its steps, which count among the stage's.
     pub steps: u64,
+    /// Weight of naming attributes.
+    pub attribute_weight: f64,
     /// What its scenes are asked.
     pub mix: MixRecipe,
 }
@@ -119,9 +124,6 @@ pub struct Recipe {
     pub score_weight: f64,
     /// Weight of the cross-entropy, 1 in the paper, whose LLM can speak already.
     pub ce_weight: f64,
-    /// Weight of naming the attributes under the encoders' cells, which only stage 1 learns; it
-    /// stands in for pretrained encoders.
-    pub attribute_weight: f64,
     /// Consistency switches.
     pub consistency: ConsistencyConfig,
     /// What a batch is made of.

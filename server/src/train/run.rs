@@ -198,6 +198,7 @@ impl<'a> Run<'a> {
                 self.state.step - recipe.stage_1.steps,
             )
         };
+        let (&mix, attribute_weight) = stage_recipe.at(stage_step);
         let shares = shares(&self.table, recipe, stage);
         let trained: Arc<[bool]> = shares.iter().map(|&share| share > 0.0).collect();
         let shared = Arc::new(std::mem::take(&mut self.parameters));
@@ -207,7 +208,8 @@ impl<'a> Run<'a> {
                 stage,
                 first_scene: self.state.scenes + (number * recipe.batch.scenes) as u64,
                 scenes: recipe.batch.scenes,
-                mix: *stage_recipe.mix_at(stage_step),
+                mix,
+                attribute_weight,
                 trained: Arc::clone(&trained),
             })?;
         }

@@ -5,10 +5,9 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use fclm_core::fclm::{FclmConfig, FclmTokenizer};
-use fclm_core::image::geometry;
 use fclm_core::mask::Mask;
 use fclm_core::qwen::{self, GridThw};
-use fclm_core::region::prepare_region;
+use fclm_core::region::{mask_shape, prepare_region};
 use fclm_core::sam;
 
 use super::attributes::{self, Named};
@@ -194,15 +193,9 @@ impl Sampler {
     /// What the union of some objects looks like to the position branch and to the mask loss.
     fn target(&self, drawn: &DrawnScene, objects: &[usize], scene: usize) -> MaskTarget {
         let mask = drawn.union(objects);
-        let side = self.config.region.mask_side as u32;
-        let (width, height) = drawn.image.dimensions();
-        let mut shape = mask.area_average(side, side);
-        let whole = [0.0, 0.0, width as f32, height as f32];
-        let bounds = mask.bounds().unwrap_or(whole);
-        shape.extend(geometry::box_center_size_normalised(bounds, width, height));
         MaskTarget {
             scene,
-            shape,
+            shape: mask_shape(&mask, &self.config.region),
             coverage: self.coverage(&mask),
         }
     }

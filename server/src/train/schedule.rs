@@ -23,6 +23,7 @@ mod tests {
     #[test]
     fn the_rate_rises_holds_and_falls_to_its_final_share() {
         let stage = StageRecipe {
+            attribute_weight: 0.0,
             steps: 100,
             learning_rate: 1.0,
             warm_up: 0.1,

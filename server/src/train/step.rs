@@ -17,7 +17,7 @@ pub(super) enum TrainStage {
 }
 
 /// Names of the numbers in [`StepOutput::terms`], in order.
-pub(super) const TERMS: [&str; 14] = [
+pub(super) const TERMS: [&str; 15] = [
     "loss",
     "ce",
     "seg",
@@ -29,9 +29,10 @@ pub(super) const TERMS: [&str; 14] = [
     "find_iou",
     "pos_iou",
     "attributes",
-    "sam_acc",
-    "vision_acc",
-    "region_acc",
+    "sam_shape_acc",
+    "vision_shape_acc",
+    "mask_shape_acc",
+    "pos_shape_acc",
 ];
 
 /// A step's loss, and the terms that make it up, for the log.
@@ -81,12 +82,10 @@ pub(super) fn step(
 
     let zero = || Tensor::<1>::zeros([1], &ce.device());
     let naming = match stage {
-        TrainStage::One => learner
-            .heads
-            .name(&batch.names, maps, vision, tokens.mask.clone()),
+        TrainStage::One => learner.heads.name(&batch.names, maps, vision, &tokens),
         TrainStage::Two => Naming {
             loss: zero(),
-            accuracy: [zero(), zero(), zero()],
+            shapes: [zero(), zero(), zero(), zero()],
         },
     };
     let described = tokens.pos.dims()[0];
@@ -183,7 +182,7 @@ pub(super) fn step(
         + prompt.clone()
         + score.clone().mul_scalar(recipe.score_weight)
         + naming.loss.clone().mul_scalar(recipe.attribute_weight);
-    let [sam_accuracy, vision_accuracy, region_accuracy] = naming.accuracy;
+    let [sam_shapes, vision_shapes, mask_shapes, pos_shapes] = naming.shapes;
     let terms = Tensor::cat(
         vec![
             loss.clone(),
@@ -197,9 +196,10 @@ pub(super) fn step(
             find_iou,
             pos_iou,
             naming.loss,
-            sam_accuracy,
-            vision_accuracy,
-            region_accuracy,
+            sam_shapes,
+            vision_shapes,
+            mask_shapes,
+            pos_shapes,
         ],
         0,
     )

@@ -23,6 +23,7 @@ pub(super) struct Task {
     pub(super) first_scene: u64,
     pub(super) scenes: usize,
     pub(super) mix: MixRecipe,
+    pub(super) attribute_weight: f64,
     /// Which parameters the stage trains.
     pub(super) trained: Arc<[bool]>,
 }
@@ -138,7 +139,7 @@ fn compute(
         consistency: recipe.consistency,
         score_weight: recipe.score_weight,
         ce_weight: recipe.ce_weight,
-        attribute_weight: recipe.attribute_weight,
+        attribute_weight: task.attribute_weight,
     };
     let output = step(&learner, batch, task.stage, losses);
     let mut terms = [0.0; TERMS.len()];
