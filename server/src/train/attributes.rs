@@ -29,8 +29,8 @@ const VALUES: [usize; 5] = [
 /// Place of the shape among them.
 const SHAPE: usize = 2;
 
-/// What each attribute counts in the loss; shapes take longest to learn.
-const WEIGHTS: [f64; 5] = [0.125, 0.125, 0.5, 0.125, 0.125];
+/// What each attribute counts in the loss; shapes take longest to learn, then materials.
+const WEIGHTS: [f64; 5] = [0.1, 0.3, 0.4, 0.1, 0.1];
 
 /// The model with the heads that only training has.
 #[derive(Module, Debug)]
