@@ -88,7 +88,7 @@ fn a_run_that_was_killed_goes_on_as_if_nothing_had_happened() {
 
     // Another recipe is another run, unless that is said.
     let changed = fs::read_to_string(&recipe).unwrap();
-    let changed = changed.replace("learning_rate = 1e-3", "learning_rate = 2e-3");
+    let changed = changed.replacen("learning_rate = ", "learning_rate = 1", 1);
     fs::write(&recipe, changed).unwrap();
     assert_eq!(again(&["--resume"]).code(), Some(2));
     assert!(again(&["--resume", "--changed-recipe"]).success());
