@@ -25,6 +25,7 @@ fn recipe(folder: &Path) -> PathBuf {
                 ("checkpoint_every", _) => "checkpoint_every = 1".to_owned(),
                 ("scenes", "[batch]") => "scenes = 1".to_owned(),
                 ("steps", "[stage_1]") => "steps = 3".to_owned(),
+                ("steps", "[stage_1.opening]") => "steps = 1".to_owned(),
                 ("steps", "[stage_2]") => "steps = 1".to_owned(),
                 _ => line.to_owned(),
             }

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::extractor::RegionExtractor;
+use super::shape::BOX_NUMBERS;
 use crate::field::{FieldError, WIDEST, count, divides};
 
 /// Most sampling points of a head.
@@ -111,7 +112,7 @@ impl RegionConfig {
 
     /// Numbers that the position branch takes; see [`super::mask_shape`].
     pub fn shape_len(&self) -> usize {
-        self.mask_side * self.mask_side + 4 + self.close_side * self.close_side
+        self.mask_side * self.mask_side + BOX_NUMBERS + self.close_side * self.close_side
     }
 
     /// A new extractor with random parameters on `device`.
@@ -147,6 +148,13 @@ mod tests {
                 "mask_side",
                 RegionConfig {
                     mask_side: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "close_side",
+                RegionConfig {
+                    close_side: LARGEST_MASK + 1,
                     ..good.clone()
                 },
             ),

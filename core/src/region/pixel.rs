@@ -19,7 +19,8 @@ pub struct PixelEnhancement {
 }
 
 impl PixelEnhancement {
-    /// New parameters.
+    /// New parameters. The output starts at zero, so that the branch adds nothing before it has
+    /// learned.
     pub fn new(config: &RegionConfig, device: &Device) -> Self {
         let linear = |input| LinearConfig::new(input, config.width).init(device);
         Self {

@@ -3,6 +3,7 @@ use burn::nn::{Initializer, Linear, LinearConfig};
 use burn::tensor::{Device, Tensor, activation};
 
 use super::config::RegionConfig;
+use super::shape::BOX_NUMBERS;
 
 /// Bound of the fresh weights of centre and size. The default, by the thousands of inputs of which
 /// few are ever set at once, would leave these four without a voice.
@@ -28,12 +29,12 @@ impl PositionBranch {
             min: -BOX_BOUND,
             max: BOX_BOUND,
         };
-        let boxes: Param<Tensor<2>> = boxes.init([4, first], device);
+        let boxes: Param<Tensor<2>> = boxes.init([BOX_NUMBERS, first], device);
         let all = fc1.weight.val();
         let mut weight = vec![all.clone().narrow(0, 0, cells), boxes.val()];
-        let close = config.shape_len() - cells - 4;
+        let close = config.shape_len() - cells - BOX_NUMBERS;
         if close > 0 {
-            weight.push(all.narrow(0, cells + 4, close));
+            weight.push(all.narrow(0, cells + BOX_NUMBERS, close));
         }
         fc1.weight = Param::from_tensor(Tensor::cat(weight, 0).detach());
         Self {

@@ -182,8 +182,8 @@ mod tests {
     #[test]
     fn surroundings_lose_contrast_and_the_region_does_not() {
         let mut config = FclmConfig::tiny(64, 1);
-        let image = RgbImage::from_pixel(64, 64, ::image::Rgb([250, 10, 90]));
-        let mask = Mask::from_fn(64, 64, |x, _| x < 32);
+        let image = RgbImage::from_pixel(200, 120, ::image::Rgb([250, 10, 90]));
+        let mask = Mask::rect(200, 120, [100.0, 10.0, 120.0, 70.0]);
         let prepare = |config: &FclmConfig| {
             prepare_region(&image, &mask, &config.sam, &config.region)
                 .expect("a mask of the picture's size")
@@ -192,9 +192,19 @@ mod tests {
         let plain = prepare(&config);
         config.region.dims_surroundings = true;
         let dimmed = prepare(&config);
+        // The crop is 144 by 120 pixels from (38, 0), and 64 by 53 as SAM's input.
+        let mut inside = 0;
         for (index, (plain, dimmed)) in plain.into_iter().zip(dimmed).enumerate() {
-            let share = if index % 64 < 32 { 1.0 } else { SURROUNDINGS };
-            assert_eq!(dimmed, plain * share, "pixel {index}");
+            let (x, y) = (index % 64, index / 64 % 64);
+            let source = |place: usize, input: f32, length: f32| {
+                ((place as f32 + 0.5) / input * length) as u32
+            };
+            let is_inside = y < 53 && mask.get(38 + source(x, 64.0, 144.0), source(y, 53.0, 120.0));
+            inside += usize::from(is_inside);
+            let share = if is_inside { 1.0 } else { SURROUNDINGS };
+            assert_eq!(dimmed, plain * share, "pixel {x}, {y}");
         }
+        // 20 by 60 pixels of 144 by 120, in three colours.
+        assert!((600..780).contains(&inside), "{inside}");
     }
 }

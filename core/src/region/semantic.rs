@@ -34,7 +34,8 @@ pub struct SemanticGuidance {
 
 impl SemanticGuidance {
     /// New parameters, with Deformable DETR's initialisation: offsets start in `num_heads`
-    /// directions, one cell further per point, and all points weigh the same.
+    /// directions, one cell further per point, and all points weigh the same. Only the output starts
+    /// at zero, so that the branch adds nothing before it has learned.
     pub fn new(config: &RegionConfig, device: &Device) -> Self {
         let (width, heads, points) = (config.width, config.num_heads, config.num_points);
         let zeros = |out| {

@@ -2,6 +2,9 @@ use super::config::RegionConfig;
 use crate::image::geometry;
 use crate::mask::Mask;
 
+/// Numbers that tell a box: `cx, cy, w, h`.
+pub(super) const BOX_NUMBERS: usize = 4;
+
 /// What the position branch takes of a mask: its coverage over the whole picture,
 /// `mask_side * mask_side`, then `cx, cy, w, h` of its box as shares of the picture, then its
 /// coverage over that box alone, `close_side * close_side`. An empty mask's box is the picture.

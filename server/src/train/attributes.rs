@@ -17,8 +17,11 @@ use fclm_core::wire::BoxPx;
 
 use crate::data::scenes::{Attributes, Colour, DrawnScene, Material, Pattern, Shape, Size};
 
+/// Attributes of an object.
+const ATTRIBUTES: usize = 5;
+
 /// Values of each attribute, in the order of [`classes`].
-const VALUES: [usize; 5] = [
+const VALUES: [usize; ATTRIBUTES] = [
     Colour::ALL.len(),
     Material::ALL.len(),
     Shape::ALL.len(),
@@ -30,7 +33,7 @@ const VALUES: [usize; 5] = [
 const SHAPE: usize = 2;
 
 /// What each attribute counts in the loss; shapes take longest to learn, then materials.
-const WEIGHTS: [f64; 5] = [0.1, 0.3, 0.4, 0.1, 0.1];
+const WEIGHTS: [f64; ATTRIBUTES] = [0.1, 0.3, 0.4, 0.1, 0.1];
 
 /// The model with the heads that only training has.
 #[derive(Module, Debug)]
@@ -67,15 +70,17 @@ pub(super) struct AttributeHeads {
 
 /// A cell of a map, and what the object under its centre is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Named {
+pub(super) struct Labelled {
     pub(super) cell: usize,
-    pub(super) classes: [i32; 5],
+    pub(super) classes: [i32; ATTRIBUTES],
 }
 
 /// The numbers of an object's attributes.
-pub(super) fn classes(attributes: &Attributes) -> [i32; 5] {
+pub(super) fn classes(attributes: &Attributes) -> [i32; ATTRIBUTES] {
     fn place<T: PartialEq>(all: &[T], value: &T) -> i32 {
-        all.iter().position(|other| other == value).unwrap_or(0) as i32
+        all.iter()
+            .position(|other| other == value)
+            .expect("ALL holds every value") as i32
     }
     [
         place(Colour::ALL, &attributes.colour),
@@ -87,7 +92,7 @@ pub(super) fn classes(attributes: &Attributes) -> [i32; 5] {
 }
 
 /// The cells of SAM's map of the picture whose centres show an object that may be asked about.
-pub(super) fn sam_cells(drawn: &DrawnScene, config: &FclmConfig) -> Vec<Named> {
+pub(super) fn sam_cells(drawn: &DrawnScene, config: &FclmConfig) -> Vec<Labelled> {
     let (width, height) = drawn.image.dimensions();
     sam_grid(drawn, &drawn.askable, [0, 0, width, height], config)
 }
@@ -97,7 +102,7 @@ fn sam_grid(
     objects: &[usize],
     window: [u32; 4],
     config: &FclmConfig,
-) -> Vec<Named> {
+) -> Vec<Labelled> {
     let [x0, y0, x1, y1] = window;
     let (width, height) = (x1 - x0, y1 - y0);
     let side = config.sam.image_size;
@@ -122,14 +127,14 @@ pub(super) fn crop_cells(
     object: usize,
     bounds: BoxPx,
     config: &FclmConfig,
-) -> Vec<Named> {
+) -> Vec<Labelled> {
     let (width, height) = drawn.image.dimensions();
     let window = geometry::region_crop(bounds, width, height);
     sam_grid(drawn, &[object], window, config)
 }
 
 /// The same of the vision tower's merged tokens.
-pub(super) fn vision_cells(drawn: &DrawnScene, grid: [usize; 2]) -> Vec<Named> {
+pub(super) fn vision_cells(drawn: &DrawnScene, grid: [usize; 2]) -> Vec<Labelled> {
     let (width, height) = drawn.image.dimensions();
     cells(drawn, &drawn.askable, grid, |row, column| {
         let at = |place: usize, count: usize, length: u32| {
@@ -144,13 +149,13 @@ fn cells(
     objects: &[usize],
     [height, width]: [usize; 2],
     pixel: impl Fn(usize, usize) -> Option<(u32, u32)>,
-) -> Vec<Named> {
+) -> Vec<Labelled> {
     (0..height * width)
         .filter_map(|cell| {
             let (x, y) = pixel(cell / width, cell % width)?;
             let shows = |&&object: &&usize| drawn.masks[object].get(x, y);
             let &object = objects.iter().find(shows)?;
-            Some(Named {
+            Some(Labelled {
                 cell,
                 classes: classes(&drawn.view.objects[object].attributes),
             })
@@ -160,25 +165,25 @@ fn cells(
 
 /// Rows of a map, or of the regions, with their attributes, on the device.
 #[derive(Debug, Clone)]
-pub(super) struct DeviceNames {
-    /// `[named]`
+pub(super) struct DeviceLabels {
+    /// `[labelled]`
     rows: Tensor<1, Int>,
-    /// `[named, 5]`
+    /// `[labelled, 5]`
     classes: Tensor<2, Int>,
 }
 
-impl DeviceNames {
+impl DeviceLabels {
     /// Nothing where there is nothing to name.
-    pub(super) fn new(names: impl Iterator<Item = Named>, device: &Device) -> Option<Self> {
-        let (rows, classes): (Vec<i32>, Vec<[i32; 5]>) =
-            names.map(|name| (name.cell as i32, name.classes)).unzip();
+    pub(super) fn new(labels: impl Iterator<Item = Labelled>, device: &Device) -> Option<Self> {
+        let (rows, classes): (Vec<i32>, Vec<[i32; ATTRIBUTES]>) =
+            labels.map(|name| (name.cell as i32, name.classes)).unzip();
         let count = rows.len();
         (count > 0).then(|| Self {
             rows: Tensor::from_data(TensorData::new(rows, [count]), device),
             classes: Tensor::from_data(
                 TensorData::new(
                     classes.into_iter().flatten().collect::<Vec<_>>(),
-                    [count, 5],
+                    [count, ATTRIBUTES],
                 ),
                 device,
             ),
@@ -186,20 +191,20 @@ impl DeviceNames {
     }
 }
 
-/// What is to be named in a batch.
+/// What is to be labelled in a batch.
 #[derive(Debug, Clone)]
-pub(super) struct BatchNames {
+pub(super) struct BatchLabels {
     /// Rows of `[maps * cells]`: SAM's maps of the scenes, then of the crops.
-    pub(super) sam: Option<DeviceNames>,
+    pub(super) sam: Option<DeviceLabels>,
     /// Rows of `[scenes * tokens]`.
-    pub(super) vision: Option<DeviceNames>,
+    pub(super) vision: Option<DeviceLabels>,
     /// Rows of `[regions]`.
-    pub(super) regions: Option<DeviceNames>,
+    pub(super) regions: Option<DeviceLabels>,
 }
 
-/// How well attributes are named.
+/// How well attributes are labelled.
 #[derive(Debug)]
-pub(super) struct Naming {
+pub(super) struct AttributeLoss {
     /// Cross-entropy, the weighted mean of the attributes' and the sum of the heads'.
     pub(super) loss: Tensor<1>,
     /// Share of the right shapes of SAM's cells, of the tower's tokens, of `<mask>` and of `<pos>`.
@@ -213,13 +218,13 @@ impl AttributeHeads {
     /// - `maps`: `[maps, sam_dim, height, width]`
     /// - `vision`: `[scenes, tokens, vision_dim]`
     /// - `regions`: each token `[regions, hidden_size]`
-    pub(super) fn name(
+    pub(super) fn loss(
         &self,
-        names: &BatchNames,
+        labels: &BatchLabels,
         maps: Tensor<4>,
         vision: Tensor<3>,
         regions: &RegionTokens,
-    ) -> Naming {
+    ) -> AttributeLoss {
         let zero = Tensor::<1>::zeros([1], &maps.device());
         let [count, channels, height, width] = maps.dims();
         let maps = maps
@@ -230,21 +235,21 @@ impl AttributeHeads {
         let vision = vision.reshape([scenes * tokens, dim]);
         let mut loss = zero.clone();
         let shapes = [
-            (&self.sam, maps, &names.sam),
-            (&self.vision, vision, &names.vision),
-            (&self.region, regions.mask.clone(), &names.regions),
-            (&self.position, regions.pos.clone(), &names.regions),
+            (&self.sam, maps, &labels.sam),
+            (&self.vision, vision, &labels.vision),
+            (&self.region, regions.mask.clone(), &labels.regions),
+            (&self.position, regions.pos.clone(), &labels.regions),
         ]
-        .map(|(head, features, names)| {
-            let Some(names) = names else {
+        .map(|(head, features, labels)| {
+            let Some(labels) = labels else {
                 return zero.clone();
             };
-            let logits = head.forward(features.select(0, names.rows.clone()));
-            let (of_head, shapes) = cross_entropy(&logits, &names.classes);
+            let logits = head.forward(features.select(0, labels.rows.clone()));
+            let (of_head, shapes) = cross_entropy(&logits, &labels.classes);
             loss = loss.clone() + of_head;
             shapes
         });
-        Naming { loss, shapes }
+        AttributeLoss { loss, shapes }
     }
 }
 
@@ -278,23 +283,25 @@ mod tests {
         DrawnScene::new(Seeds::training(3).scene(4), 256, 256)
     }
 
+    /// Every cell is labelled after what its centre shows, and no other is labelled.
+    fn assert_centres(drawn: &DrawnScene, grid: usize, labelled: &[Labelled]) {
+        assert!(!labelled.is_empty());
+        for cell in 0..grid * grid {
+            let at = |place: usize| ((place as f32 + 0.5) * 256.0 / grid as f32) as u32;
+            let (x, y) = (at(cell % grid), at(cell / grid));
+            let shown = drawn.askable.iter().find(|&&o| drawn.masks[o].get(x, y));
+            let expected = shown.map(|&object| classes(&drawn.view.objects[object].attributes));
+            let found = labelled.iter().find(|label| label.cell == cell);
+            assert_eq!(found.map(|label| label.classes), expected, "cell {cell}");
+        }
+    }
+
     #[test]
-    fn cells_are_named_after_what_their_centres_show() {
+    fn cells_are_labelled_after_what_their_centres_show() {
         let drawn = drawn();
         let config = FclmConfig::tiny(256, 1);
-        let grid = config.sam.grid();
-        let named = sam_cells(&drawn, &config);
-        assert!(!named.is_empty());
-        for name in named {
-            let at = |place: usize| ((place as f32 + 0.5) * 256.0 / grid as f32) as u32;
-            let (x, y) = (at(name.cell % grid), at(name.cell / grid));
-            let object = drawn.askable.iter().find(|&&o| drawn.masks[o].get(x, y));
-            let &object = object.expect("only objects are named");
-            assert_eq!(
-                name.classes,
-                classes(&drawn.view.objects[object].attributes)
-            );
-        }
+        assert_centres(&drawn, config.sam.grid(), &sam_cells(&drawn, &config));
+        assert_centres(&drawn, 8, &vision_cells(&drawn, [8, 8]));
     }
 
     #[test]
@@ -304,24 +311,41 @@ mod tests {
         let object = drawn.askable[0];
         let bounds = drawn.masks[object].bounds().unwrap();
         let wanted = classes(&drawn.view.objects[object].attributes);
-        let count = |named: Vec<Named>| named.iter().filter(|n| n.classes == wanted).count();
+        let count =
+            |labelled: Vec<Labelled>| labelled.iter().filter(|n| n.classes == wanted).count();
         let whole = count(sam_cells(&drawn, &config));
         let crop = count(crop_cells(&drawn, object, bounds, &config));
         assert!(crop > whole, "{crop} {whole}");
     }
 
     #[test]
-    fn the_loss_is_the_weighted_mean_of_the_attributes() {
+    fn a_wrong_shape_costs_its_share_and_nothing_else_does() {
         let device = Device::flex();
         let count: usize = VALUES.iter().sum();
-        let logits = Tensor::<2>::zeros([2, count], &device);
-        let classes = Tensor::<2, Int>::zeros([2, 5], &device);
-        let (loss, right) = cross_entropy(&logits, &classes);
-        let of_attribute = |(&count, weight): (&usize, f64)| (count as f64).ln() * weight;
-        let expected: f64 = VALUES.iter().zip(WEIGHTS).map(of_attribute).sum();
-        let loss: f32 = loss.into_scalar();
-        assert!((f64::from(loss) - expected).abs() < 1e-6);
-        let right: f32 = right.into_scalar();
-        assert!((right - 1.0).abs() < 1e-6, "ties go to the first value");
+        let classes = [2, 1, 3, 1, 1];
+        let mut logits = vec![0.0_f32; 2 * count];
+        for row in 0..2 {
+            let mut first = 0;
+            for (attribute, (&values, class)) in VALUES.iter().zip(classes).enumerate() {
+                let is_wrong = row == 1 && attribute == SHAPE;
+                let said = if is_wrong { 0 } else { class };
+                logits[row * count + first + said] = 20.0;
+                first += values;
+            }
+        }
+        let logits = Tensor::<2>::from_data(TensorData::new(logits, [2, count]), &device);
+        let wanted: Vec<i32> = [classes, classes]
+            .as_flattened()
+            .iter()
+            .map(|&c| c as i32)
+            .collect();
+        let wanted = Tensor::from_data(TensorData::new(wanted, [2, ATTRIBUTES]), &device);
+        let (loss, right) = cross_entropy(&logits, &wanted);
+        let (loss, right): (f32, f32) = (loss.into_scalar(), right.into_scalar());
+        assert!(
+            (f64::from(loss) - WEIGHTS[SHAPE] * 20.0 / 2.0).abs() < 1e-4,
+            "{loss}"
+        );
+        assert!((right - 0.5).abs() < 1e-6, "{right}");
     }
 }

@@ -5,7 +5,7 @@ use fclm_core::fclm::FclmConfig;
 use fclm_core::qwen::GridThw;
 use fclm_core::region::{PreparedRegion, RegionBatch};
 
-use super::attributes::{BatchNames, DeviceNames, Named};
+use super::attributes::{BatchLabels, DeviceLabels, Labelled};
 use super::layout::{Packed, Slot, Target};
 use super::marks::CLICKS;
 use super::rows::RowPlan;
@@ -62,20 +62,20 @@ pub(super) struct HostScene {
     pub(super) grounds: Vec<MaskTarget>,
     pub(super) prompts: Vec<PromptTarget>,
     pub(super) refinements: Vec<Refinement>,
-    pub(super) names: HostNames,
+    pub(super) labels: HostLabels,
 }
 
-/// What is to be named in a scene.
+/// What is to be labelled in a scene.
 #[derive(Debug, Clone)]
-pub(super) struct HostNames {
+pub(super) struct HostLabels {
     /// Cells of SAM's map of the picture.
-    pub(super) sam: Vec<Named>,
+    pub(super) sam: Vec<Labelled>,
     /// Merged tokens of the vision tower.
-    pub(super) vision: Vec<Named>,
+    pub(super) vision: Vec<Labelled>,
     /// Cells of SAM's maps of the crops, for each region.
-    pub(super) crops: Vec<Vec<Named>>,
+    pub(super) crops: Vec<Vec<Labelled>>,
     /// The described regions; their cell is their number.
-    pub(super) regions: Vec<Named>,
+    pub(super) regions: Vec<Labelled>,
 }
 
 /// Masks with their scenes on the device.
@@ -118,7 +118,7 @@ pub(super) struct Batch {
     pub(super) boxes: Option<(Tensor<2>, DeviceMasks)>,
     pub(super) points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
     pub(super) refinements: Option<DeviceRefinements>,
-    pub(super) names: BatchNames,
+    pub(super) labels: BatchLabels,
 }
 
 /// Refining prompts on the device.
@@ -206,7 +206,7 @@ impl Batch {
             boxes: boxes(scenes, device),
             points: points(scenes, device),
             refinements: refinements(scenes, device),
-            names: names(scenes, config.sam.grid().pow(2), merged, device),
+            labels: labels(scenes, config.sam.grid().pow(2), merged, device),
         }
     }
 }
@@ -355,40 +355,40 @@ fn branches(scenes: &[HostScene], plan: &RowPlan, device: &Device) -> Branches {
     }
 }
 
-/// The rows that are to be named, counted over the whole batch.
-fn names(
+/// The rows that are to be labelled, counted over the whole batch.
+fn labels(
     scenes: &[HostScene],
     sam_cells: usize,
     merged: [usize; 2],
     device: &Device,
-) -> BatchNames {
+) -> BatchLabels {
     let in_map = |map: usize, cells: usize| {
-        move |&named: &Named| Named {
-            cell: map * cells + named.cell,
-            ..named
+        move |&labelled: &Labelled| Labelled {
+            cell: map * cells + labelled.cell,
+            ..labelled
         }
     };
-    let all = |part: fn(&HostScene) -> &[Named], cells: usize| {
+    let all = |part: fn(&HostScene) -> &[Labelled], cells: usize| {
         let scenes = scenes.iter().enumerate();
         scenes.flat_map(move |(scene, host)| part(host).iter().map(in_map(scene, cells)))
     };
-    let crops = scenes.iter().flat_map(|scene| &scene.names.crops);
+    let crops = scenes.iter().flat_map(|scene| &scene.labels.crops);
     let crops = crops
         .enumerate()
-        .flat_map(|(crop, named)| named.iter().map(in_map(scenes.len() + crop, sam_cells)));
+        .flat_map(|(crop, labelled)| labelled.iter().map(in_map(scenes.len() + crop, sam_cells)));
     let mut first = 0;
     let regions = scenes.iter().flat_map(|scene| {
-        let named = scene.names.regions.iter().map(in_map(first, 1));
+        let labelled = scene.labels.regions.iter().map(in_map(first, 1));
         first += scene.regions.len();
-        named
+        labelled
     });
-    BatchNames {
-        sam: DeviceNames::new(all(|host| &host.names.sam, sam_cells).chain(crops), device),
-        vision: DeviceNames::new(
-            all(|host| &host.names.vision, merged[0] * merged[1]),
+    BatchLabels {
+        sam: DeviceLabels::new(all(|host| &host.labels.sam, sam_cells).chain(crops), device),
+        vision: DeviceLabels::new(
+            all(|host| &host.labels.vision, merged[0] * merged[1]),
             device,
         ),
-        regions: DeviceNames::new(regions, device),
+        regions: DeviceLabels::new(regions, device),
     }
 }
 

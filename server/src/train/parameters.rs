@@ -4,7 +4,7 @@ use burn::tensor::{Device, Gradients, Tensor, TensorData};
 /// One parameter's place in the flat vector of all parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {
-    /// Module path, for example `qwen.model.layers.0.mlp.up_proj.weight`.
+    /// Module path, for example `model.qwen.model.layers.0.mlp.up_proj.weight`.
     pub path: String,
     /// Its shape.
     pub shape: Vec<usize>,

@@ -47,6 +47,7 @@ pub struct OpeningRecipe {
     /// Its steps, which count among the stage's.
     pub steps: u64,
     /// Weight of naming attributes.
+    #[serde(default)]
     pub attribute_weight: f64,
     /// What its scenes are asked.
     pub mix: MixRecipe,
@@ -190,6 +191,18 @@ impl Recipe {
                 )));
             }
         }
+        for (name, stage) in [("stage_1", &recipe.stage_1), ("stage_2", &recipe.stage_2)] {
+            let opening = stage.opening.iter().map(|opening| opening.attribute_weight);
+            for weight in opening.chain([stage.attribute_weight]) {
+                let fits = weight == 0.0 || (name == "stage_1" && weight > 0.0);
+                if !fits || !weight.is_finite() {
+                    return Err(TrainError::Recipe(format!(
+                        "{name} has an attribute_weight of {weight}; it may be any number from 0 in \
+                         stage_1, and stage_2 names no attributes"
+                    )));
+                }
+            }
+        }
         recipe
             .model
             .validate()
@@ -206,6 +219,29 @@ impl Recipe {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_opening_ends_with_its_last_step() {
+        let stage = Recipe::named("nano").unwrap().stage_1;
+        let opening = stage.opening.clone().unwrap();
+        let last = stage.at(opening.steps - 1);
+        assert_eq!(last, (&opening.mix, opening.attribute_weight));
+        let next = stage.at(opening.steps);
+        assert_eq!(next, (&stage.mix, stage.attribute_weight));
+        assert_ne!(last, next);
+    }
+
+    #[test]
+    fn weights_that_nothing_uses_are_refused() {
+        for wrong in [
+            NANO.replacen("attribute_weight = 15.0", "attribute_weight = -1.0", 1),
+            NANO.replacen("attribute_weight = 15.0", "attribute_weight = inf", 1),
+            NANO.replacen("[stage_2]", "[stage_2]\nattribute_weight = 1.0", 1),
+        ] {
+            let message = Recipe::from_toml(&wrong).unwrap_err().to_string();
+            assert!(message.contains("attribute_weight"), "{message}");
+        }
+    }
 
     #[test]
     fn a_model_that_cannot_be_made_is_refused() {

@@ -123,7 +123,7 @@ impl<'a> Run<'a> {
         };
         run.restore()?;
         eprintln!(
-            "{} parameters, {} workers with {} scenes each, step {} of {}",
+            "{} parameters with the heads of training, {} workers with {} scenes each, step {} of {}",
             run.table.len(),
             run.recipe.batch.workers,
             run.recipe.batch.scenes,

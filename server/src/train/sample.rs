@@ -10,8 +10,8 @@ use fclm_core::qwen::{self, GridThw};
 use fclm_core::region::{mask_shape, prepare_region};
 use fclm_core::sam;
 
-use super::attributes::{self, Named};
-use super::batch::{HostNames, HostScene, MaskTarget, Prompt, PromptTarget, Refinement};
+use super::attributes::{self, Labelled};
+use super::batch::{HostLabels, HostScene, MaskTarget, Prompt, PromptTarget, Refinement};
 use super::conversations::conversations;
 use super::error::TrainError;
 use super::layout::{Packer, Turn};
@@ -114,7 +114,7 @@ impl Sampler {
             .pack(&content.turns, [self.grid.h / merge, self.grid.w / merge])?;
         let target = |objects: &[usize]| self.target(drawn, objects, place);
         let mut regions = Vec::new();
-        let mut names = HostNames {
+        let mut labels = HostLabels {
             sam: attributes::sam_cells(drawn, config),
             vision: attributes::vision_cells(drawn, [self.grid.h / merge, self.grid.w / merge]),
             crops: Vec::new(),
@@ -123,15 +123,13 @@ impl Sampler {
         for description in &content.described {
             let object = description.object;
             let mark = self.mark(&drawn.masks[object], rng);
-            let bounds = mark.bounds();
-            let region = prepare_region(&drawn.image, &mark, &config.sam, &config.region);
-            let (Some(region), Some(bounds)) = (region, bounds) else {
-                continue;
-            };
-            names
+            let bounds = mark.bounds().expect("what is described can be seen");
+            let region = prepare_region(&drawn.image, &mark, &config.sam, &config.region)
+                .expect("a mark has the picture's size");
+            labels
                 .crops
                 .push(attributes::crop_cells(drawn, object, bounds, config));
-            names.regions.push(Named {
+            labels.regions.push(Labelled {
                 cell: regions.len(),
                 classes: attributes::classes(&drawn.view.objects[object].attributes),
             });
@@ -175,7 +173,7 @@ impl Sampler {
                 .collect(),
             prompts,
             refinements,
-            names,
+            labels,
             packed,
         })
     }

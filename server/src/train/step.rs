@@ -6,7 +6,7 @@ use fclm_core::loss::{self, segmentation_by_mask, segmentation_loss};
 use fclm_core::region::RegionTokens;
 use fclm_core::sam::Decoded;
 
-use super::attributes::{Learner, Naming};
+use super::attributes::{AttributeLoss, Learner};
 use super::batch::{Batch, DeviceMasks, DeviceRefinements};
 
 /// Which stage a step belongs to.
@@ -16,7 +16,7 @@ pub(super) enum TrainStage {
     Two,
 }
 
-/// Names of the numbers in [`StepOutput::terms`], in order.
+/// Names of the numbers in [`StepOutput::terms`], in order. What a stage does not compute is zero.
 pub(super) const TERMS: [&str; 15] = [
     "loss",
     "ce",
@@ -81,14 +81,13 @@ pub(super) fn step(
     );
 
     let zero = || Tensor::<1>::zeros([1], &ce.device());
-    let naming = match stage {
-        TrainStage::One => learner.heads.name(&batch.names, maps, vision, &tokens),
-        TrainStage::Two => Naming {
+    let attributes = match stage {
+        TrainStage::One => learner.heads.loss(&batch.labels, maps, vision, &tokens),
+        TrainStage::Two => AttributeLoss {
             loss: zero(),
             shapes: [zero(), zero(), zero(), zero()],
         },
     };
-    let described = tokens.pos.dims()[0];
     let seg_hidden = batch
         .grounds
         .is_some()
@@ -127,7 +126,6 @@ pub(super) fn step(
         scene_of.push(reconstruct.scene);
         coverage.push(reconstruct.coverage);
     }
-    debug_assert!(described > 0, "a step describes at least one region");
 
     let mut seg_loss = zero();
     let mut self_loss = zero();
@@ -181,8 +179,8 @@ pub(super) fn step(
         + consist.clone()
         + prompt.clone()
         + score.clone().mul_scalar(recipe.score_weight)
-        + naming.loss.clone().mul_scalar(recipe.attribute_weight);
-    let [sam_shapes, vision_shapes, mask_shapes, pos_shapes] = naming.shapes;
+        + attributes.loss.clone().mul_scalar(recipe.attribute_weight);
+    let [sam_shapes, vision_shapes, mask_shapes, pos_shapes] = attributes.shapes;
     let terms = Tensor::cat(
         vec![
             loss.clone(),
@@ -195,7 +193,7 @@ pub(super) fn step(
             category_accuracy,
             find_iou,
             pos_iou,
-            naming.loss,
+            attributes.loss,
             sam_shapes,
             vision_shapes,
             mask_shapes,
