@@ -131,6 +131,9 @@ pub struct Recipe {
     pub batch: BatchRecipe,
     /// The optimiser.
     pub optimizer: OptimizerRecipe,
+    /// Before stage 1, only the encoders and the extractor learn, and only to name attributes.
+    #[serde(default)]
+    pub encoders: Option<StageRecipe>,
     /// Stage 1.
     pub stage_1: StageRecipe,
     /// Stage 2.
@@ -162,8 +165,10 @@ impl Recipe {
         let recipe: Self =
             toml::from_str(text).map_err(|error| TrainError::Recipe(error.to_string()))?;
         let stages = [&recipe.stage_1, &recipe.stage_2];
-        let stages: Vec<MixRecipe> = stages
-            .into_iter()
+        let stages: Vec<MixRecipe> = recipe
+            .encoders
+            .iter()
+            .chain(stages)
             .flat_map(|stage| {
                 let opening = stage.opening.iter().map(|opening| opening.mix);
                 opening.chain([stage.mix])
@@ -210,9 +215,14 @@ impl Recipe {
         Ok(recipe)
     }
 
-    /// Steps of both stages.
+    /// Steps before stage 1.
+    pub fn encoder_steps(&self) -> u64 {
+        self.encoders.as_ref().map_or(0, |stage| stage.steps)
+    }
+
+    /// Steps of all stages.
     pub fn total_steps(&self) -> u64 {
-        self.stage_1.steps + self.stage_2.steps
+        self.encoder_steps() + self.stage_1.steps + self.stage_2.steps
     }
 }
 

@@ -18,7 +18,7 @@ use super::conversations::corpus;
 use super::error::TrainError;
 use super::log::{StepRecord, TrainLog};
 use super::parameters::ParameterTable;
-use super::recipe::Recipe;
+use super::recipe::{Recipe, StageRecipe};
 use super::sample::Sampler;
 use super::schedule::learning_rate;
 use super::step::{TERMS, TrainStage};
@@ -189,15 +189,7 @@ impl<'a> Run<'a> {
     /// One optimiser step over all workers.
     fn step(&mut self, seconds: f64) -> Result<(), TrainError> {
         let recipe = &self.recipe;
-        let (stage, stage_recipe, stage_step) = if self.state.step < recipe.stage_1.steps {
-            (TrainStage::One, &recipe.stage_1, self.state.step)
-        } else {
-            (
-                TrainStage::Two,
-                &recipe.stage_2,
-                self.state.step - recipe.stage_1.steps,
-            )
-        };
+        let (stage, stage_recipe, stage_step) = stage_at(recipe, self.state.step);
         let (&mix, attribute_weight) = stage_recipe.at(stage_step);
         let shares = shares(&self.table, recipe, stage);
         let trained: Arc<[bool]> = shares.iter().map(|&share| share > 0.0).collect();
@@ -263,7 +255,7 @@ impl<'a> Run<'a> {
         self.log.push(&StepRecord {
             step: self.state.step,
             total_steps: recipe.total_steps(),
-            stage: if stage == TrainStage::One { 1 } else { 2 },
+            stage: stage.number(),
             terms,
             norm,
             learning_rate: rate,
@@ -282,7 +274,8 @@ impl<'a> Run<'a> {
     fn write_model(&self) -> Result<(), TrainError> {
         let mut config = self.recipe.model.clone();
         config.consistency = self.recipe.consistency;
-        config.stage = if self.state.step <= self.recipe.stage_1.steps {
+        config.stage = if self.state.step <= self.recipe.encoder_steps() + self.recipe.stage_1.steps
+        {
             Stage::One
         } else {
             Stage::Two
@@ -306,8 +299,24 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Each parameter's share of the learning rate, 0 where a stage does not train it: everything is
-/// trained in stage 1, the LLM's blocks in stage 2. SAM's position table is random by design and
+/// The stage that a step belongs to, its recipe, and the step's number in it.
+fn stage_at(recipe: &Recipe, step: u64) -> (TrainStage, &StageRecipe, u64) {
+    let before = recipe.encoder_steps();
+    match &recipe.encoders {
+        Some(encoders) if step < before => (TrainStage::Encoders, encoders, step),
+        _ if step < before + recipe.stage_1.steps => {
+            (TrainStage::One, &recipe.stage_1, step - before)
+        }
+        _ => (
+            TrainStage::Two,
+            &recipe.stage_2,
+            step - before - recipe.stage_1.steps,
+        ),
+    }
+}
+
+/// Each parameter's share of the learning rate, 0 where a stage does not train it: the encoders, the
+/// extractor and the heads before stage 1, everything in stage 1, the LLM's blocks in stage 2. SAM's position table is random by design and
 /// never trained.
 fn shares(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Vec<f64> {
     let llm_only = stage == TrainStage::Two && recipe.consistency.stage2 == Stage2Tuning::Llm;
@@ -318,7 +327,14 @@ fn shares(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Vec<f64
             // The heads of training have none of these names.
             let path = parameter.path.strip_prefix("model.").unwrap_or_default();
             let is_table = path.ends_with("positional_encoding_gaussian_matrix");
-            let is_trained = !is_table && (!llm_only || path.starts_with("qwen.model.layers."));
+            let is_of_stage = match stage {
+                TrainStage::Encoders => {
+                    let parts = ["qwen.visual.", "sam.image_encoder.", "region."];
+                    path.is_empty() || parts.iter().any(|part| path.starts_with(part))
+                }
+                _ => !llm_only || path.starts_with("qwen.model.layers."),
+            };
+            let is_trained = !is_table && is_of_stage;
             let is_slow = path.starts_with("region.") && !path.starts_with("region.position.");
             match (is_trained, is_slow) {
                 (false, _) => 0.0,
@@ -365,4 +381,28 @@ pub(super) fn set_ids(
     config.qwen.text.eos_token_id = Some(special.im_end);
     config.qwen.text.vocab_size = tokenizer.len().next_multiple_of(8);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stages_follow_each_other_without_a_gap() {
+        let mut recipe = Recipe::named("nano").unwrap();
+        let mut encoders = recipe.stage_1.clone();
+        encoders.steps = 5;
+        recipe.stage_1.steps = 7;
+        let stage = |recipe: &Recipe, step| {
+            let (stage, _, own) = stage_at(recipe, step);
+            (stage.number(), own)
+        };
+        assert_eq!(stage(&recipe, 0), (1, 0));
+        assert_eq!(stage(&recipe, 7), (2, 0));
+        recipe.encoders = Some(encoders);
+        let all = [(4, (0, 4)), (5, (1, 0)), (11, (1, 6)), (12, (2, 0))];
+        for (step, expected) in all {
+            assert_eq!(stage(&recipe, step), expected, "step {step}");
+        }
+    }
 }

@@ -15,7 +15,7 @@ use super::layout::Slot;
 use super::recipe::Recipe;
 use super::run::set_ids;
 use super::sample::Sampler;
-use super::step::{Seen, see};
+use super::step::encode;
 use super::tokenizer::train_tokenizer;
 use crate::engine::{Backend, FclmBackend, LoadedModel, Prompt, PromptRegion};
 
@@ -113,7 +113,9 @@ fn every_answer_is_predicted_from_the_state_that_serving_has() {
         &trained.recipe.model,
         &trained.device,
     );
-    let Seen { tokens, hidden, .. } = see(&trained.model, &batch);
+    let encoded = encode(&trained.model, &batch);
+    let hidden = encoded.read(&trained.model, &batch);
+    let tokens = encoded.tokens;
 
     let backend = backend(&trained);
     let features = backend.encode_image(&image).unwrap();

@@ -12,8 +12,21 @@ use super::batch::{Batch, DeviceMasks, DeviceRefinements};
 /// Which stage a step belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TrainStage {
+    /// Before stage 1: encoders and extractor learn to name attributes, and nothing else is computed.
+    Encoders,
     One,
     Two,
+}
+
+impl TrainStage {
+    /// Its number in the log; 0 before stage 1.
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Encoders => 0,
+            Self::One => 1,
+            Self::Two => 2,
+        }
+    }
 }
 
 /// Names of the numbers in [`StepOutput::terms`], in order. What a stage does not compute is zero.
@@ -60,13 +73,17 @@ pub(super) fn step(
     recipe: LossRecipe,
 ) -> StepOutput {
     let model = &learner.model;
-    let Seen {
+    let encoded = encode(model, &batch);
+    if stage == TrainStage::Encoders {
+        return name_attributes(learner, &batch, encoded, recipe.attribute_weight);
+    }
+    let hidden = encoded.read(model, &batch);
+    let Encoded {
         maps,
         images,
         vision,
         tokens,
-        hidden,
-    } = see(model, &batch);
+    } = encoded;
     let Language {
         ce,
         accuracy,
@@ -83,7 +100,7 @@ pub(super) fn step(
     let zero = || Tensor::<1>::zeros([1], &ce.device());
     let attributes = match stage {
         TrainStage::One => learner.heads.loss(&batch.labels, maps, vision, &tokens),
-        TrainStage::Two => AttributeLoss {
+        TrainStage::Encoders | TrainStage::Two => AttributeLoss {
             loss: zero(),
             shapes: [zero(), zero(), zero(), zero()],
         },
@@ -94,7 +111,7 @@ pub(super) fn step(
         .then(|| hidden.select(0, batch.ground_rows));
     let reconstruct = match stage {
         TrainStage::One => reconstruction_tokens(model, &tokens, &batch.reconstructions, recipe),
-        TrainStage::Two => None,
+        TrainStage::Encoders | TrainStage::Two => None,
     };
 
     // `[SEG]` and `<pos>` go through the decoder together, each as one sparse token.
@@ -165,14 +182,14 @@ pub(super) fn step(
         TrainStage::One => {
             prompt_task(model, &images, batch.boxes, batch.points, batch.refinements)
         }
-        TrainStage::Two => (zero(), zero()),
+        TrainStage::Encoders | TrainStage::Two => (zero(), zero()),
     };
 
     let consist = self_loss + latent;
     // In stage 2 the decoder is frozen, and the LLM is not to please its scores.
     let score = match stage {
         TrainStage::One => score + prompt_score,
-        TrainStage::Two => score.detach(),
+        TrainStage::Encoders | TrainStage::Two => score.detach(),
     };
     let loss = ce.clone().mul_scalar(recipe.ce_weight)
         + seg_loss.clone()
@@ -205,22 +222,35 @@ pub(super) fn step(
     StepOutput { loss, terms }
 }
 
-/// What the model makes of a batch before any loss.
-pub(super) struct Seen {
+/// What encoders and extractor make of a batch.
+pub(super) struct Encoded {
     /// SAM's embeddings of the scenes, then of the crops.
     maps: Tensor<4>,
-    /// The vision tower's merged tokens, `[scenes, tokens, vision_dim]`.
-    vision: Tensor<3>,
     /// SAM's embeddings of the scenes.
     images: Tensor<4>,
+    /// The vision tower's merged tokens, `[scenes, tokens, vision_dim]`.
+    vision: Tensor<3>,
     /// Tokens of the described regions.
     pub(super) tokens: RegionTokens,
-    /// Hidden states of all places, `[scenes * length, hidden_size]`.
-    pub(super) hidden: Tensor<2>,
 }
 
-/// Encodes pictures and regions and reads the conversations.
-pub(super) fn see(model: &Fclm, batch: &Batch) -> Seen {
+impl Encoded {
+    /// Hidden states of all places, `[scenes * length, hidden_size]`.
+    pub(super) fn read(&self, model: &Fclm, batch: &Batch) -> Tensor<2> {
+        read(
+            model,
+            self.vision.clone(),
+            &self.tokens,
+            batch.ids.clone(),
+            batch.rows.clone(),
+            batch.positions.clone(),
+            batch.branches.clone(),
+        )
+    }
+}
+
+/// Encodes pictures and regions.
+pub(super) fn encode(model: &Fclm, batch: &Batch) -> Encoded {
     let scenes = batch.qwen_pixels.dims()[0];
     let vision = model
         .qwen
@@ -236,21 +266,30 @@ pub(super) fn see(model: &Fclm, batch: &Batch) -> Seen {
         batch.merged,
         batch.regions.clone(),
     );
-    let hidden = read(
-        model,
-        vision.clone(),
-        &tokens,
-        batch.ids.clone(),
-        batch.rows.clone(),
-        batch.positions.clone(),
-        batch.branches.clone(),
-    );
-    Seen {
+    Encoded {
         maps,
         images,
         vision,
         tokens,
-        hidden,
+    }
+}
+
+/// The only loss before stage 1.
+fn name_attributes(learner: &Learner, batch: &Batch, encoded: Encoded, weight: f64) -> StepOutput {
+    let attributes =
+        learner
+            .heads
+            .loss(&batch.labels, encoded.maps, encoded.vision, &encoded.tokens);
+    let loss = attributes.loss.clone().mul_scalar(weight);
+    let zero = || Tensor::<1>::zeros([1], &loss.device());
+    let none = TERMS.len() - 2 - attributes.shapes.len();
+    let mut terms = vec![loss.clone()];
+    terms.extend((0..none).map(|_| zero()));
+    terms.push(attributes.loss);
+    terms.extend(attributes.shapes);
+    StepOutput {
+        terms: Tensor::cat(terms, 0).detach(),
+        loss,
     }
 }
 
