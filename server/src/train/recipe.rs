@@ -196,14 +196,16 @@ impl Recipe {
                 )));
             }
         }
-        for (name, stage) in [("stage_1", &recipe.stage_1), ("stage_2", &recipe.stage_2)] {
+        let stages = [("stage_1", &recipe.stage_1), ("stage_2", &recipe.stage_2)];
+        let encoders = recipe.encoders.iter().map(|stage| ("encoders", stage));
+        for (name, stage) in encoders.chain(stages) {
             let opening = stage.opening.iter().map(|opening| opening.attribute_weight);
             for weight in opening.chain([stage.attribute_weight]) {
-                let fits = weight == 0.0 || (name == "stage_1" && weight > 0.0);
+                let fits = weight == 0.0 || (name != "stage_2" && weight > 0.0);
                 if !fits || !weight.is_finite() {
                     return Err(TrainError::Recipe(format!(
-                        "{name} has an attribute_weight of {weight}; it may be any number from 0 in \
-                         stage_1, and stage_2 names no attributes"
+                        "{name} has an attribute_weight of {weight}; it may be any number from 0 \
+                         before stage_2, which names no attributes"
                     )));
                 }
             }
