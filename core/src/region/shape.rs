@@ -16,7 +16,7 @@ pub fn mask_shape(mask: &Mask, config: &RegionConfig) -> Vec<f32> {
     let mut shape = mask.area_average(side, side);
     shape.extend(geometry::box_center_size_normalised(bounds, width, height));
     if config.close_side > 0 {
-        let close = Mask::from_fn(x1 - x0, y1 - y0, |x, y| mask.get(x0 + x, y0 + y));
+        let close = mask.crop(x0, y0, x1, y1);
         shape.extend(close.area_average(config.close_side as u32, config.close_side as u32));
     }
     shape
