@@ -32,6 +32,12 @@ const VALUES: [usize; ATTRIBUTES] = [
 /// Place of the shape among them.
 const SHAPE: usize = 2;
 
+/// A cell shows an object that covers at least one in this many of its pixels.
+const CELL_SHARE: usize = 5;
+
+/// Side of the close-up of an object that a token is to draw.
+pub(super) const OUTLINE_SIDE: usize = 14;
+
 /// What each attribute counts in the loss; shapes take longest to learn, then materials.
 const WEIGHTS: [f64; ATTRIBUTES] = [0.1, 0.3, 0.4, 0.1, 0.1];
 
@@ -53,6 +59,8 @@ impl Learner {
                 vision: linear(config.region.vision_dim),
                 region: linear(config.region.hidden_size),
                 position: linear(config.region.hidden_size),
+                outline: LinearConfig::new(config.region.vision_dim, OUTLINE_SIDE * OUTLINE_SIDE)
+                    .init(device),
             },
             model,
         }
@@ -66,6 +74,8 @@ pub(super) struct AttributeHeads {
     vision: Linear,
     region: Linear,
     position: Linear,
+    /// Draws the object that a token of the vision tower shows, from that token alone.
+    outline: Linear,
 }
 
 /// A cell of a map, and what the object under its centre is.
@@ -91,34 +101,10 @@ pub(super) fn classes(attributes: &Attributes) -> [i32; ATTRIBUTES] {
     ]
 }
 
-/// The cells of SAM's map of the picture whose centres show an object that may be asked about.
+/// The cells of SAM's map of the picture that show an object that may be asked about.
 pub(super) fn sam_cells(drawn: &DrawnScene, config: &FclmConfig) -> Vec<Labelled> {
     let (width, height) = drawn.image.dimensions();
     sam_grid(drawn, &drawn.askable, [0, 0, width, height], config)
-}
-
-fn sam_grid(
-    drawn: &DrawnScene,
-    objects: &[usize],
-    window: [u32; 4],
-    config: &FclmConfig,
-) -> Vec<Labelled> {
-    let [x0, y0, x1, y1] = window;
-    let (width, height) = (x1 - x0, y1 - y0);
-    let side = config.sam.image_size;
-    let [input_h, input_w] = sam::input_size(height as usize, width as usize, side);
-    let grid = config.sam.grid();
-    let step = side as f32 / grid as f32;
-    cells(drawn, objects, [grid, grid], |row, column| {
-        let x = (column as f32 + 0.5) * step / input_w as f32;
-        let y = (row as f32 + 0.5) * step / input_h as f32;
-        (x < 1.0 && y < 1.0).then(|| {
-            (
-                x0 + (x * width as f32) as u32,
-                y0 + (y * height as f32) as u32,
-            )
-        })
-    })
 }
 
 /// The cells that show `object` in SAM's map of the crop of a region with these bounds.
@@ -133,34 +119,93 @@ pub(super) fn crop_cells(
     sam_grid(drawn, &[object], window, config)
 }
 
+fn sam_grid(
+    drawn: &DrawnScene,
+    objects: &[usize],
+    window: [u32; 4],
+    config: &FclmConfig,
+) -> Vec<Labelled> {
+    let [x0, y0, x1, y1] = window;
+    let side = config.sam.image_size;
+    let [input_h, input_w] = sam::input_size((y1 - y0) as usize, (x1 - x0) as usize, side);
+    let grid = config.sam.grid();
+    // SAM's input is padded to a square, so that its map may end beyond the window.
+    let extent = [(input_w, grid), (input_h, grid)].map(|(input, grid)| {
+        let step = side as f32 / grid as f32;
+        step / input as f32
+    });
+    label(drawn, &shown(drawn, objects, window, [grid, grid], extent))
+}
+
 /// The same of the vision tower's merged tokens.
 pub(super) fn vision_cells(drawn: &DrawnScene, grid: [usize; 2]) -> Vec<Labelled> {
     let (width, height) = drawn.image.dimensions();
-    cells(drawn, &drawn.askable, grid, |row, column| {
-        let at = |place: usize, count: usize, length: u32| {
-            ((place as f32 + 0.5) / count as f32 * length as f32) as u32
-        };
-        Some((at(column, grid[1], width), at(row, grid[0], height)))
-    })
+    label(drawn, &window_cells(drawn, [0, 0, width, height], grid))
 }
 
-fn cells(
+/// The vision tower's merged tokens of a window of the picture, each with the object that it shows.
+pub(super) fn window_cells(
     drawn: &DrawnScene,
-    objects: &[usize],
-    [height, width]: [usize; 2],
-    pixel: impl Fn(usize, usize) -> Option<(u32, u32)>,
-) -> Vec<Labelled> {
-    (0..height * width)
-        .filter_map(|cell| {
-            let (x, y) = pixel(cell / width, cell % width)?;
-            let shows = |&&object: &&usize| drawn.masks[object].get(x, y);
-            let &object = objects.iter().find(shows)?;
-            Some(Labelled {
-                cell,
-                classes: classes(&drawn.view.objects[object].attributes),
-            })
+    window: [u32; 4],
+    grid: [usize; 2],
+) -> Vec<(usize, usize)> {
+    let extent = [1.0 / grid[1] as f32, 1.0 / grid[0] as f32];
+    shown(drawn, &drawn.askable, window, grid, extent)
+}
+
+/// Attributes of the object in each cell.
+pub(super) fn label(drawn: &DrawnScene, cells: &[(usize, usize)]) -> Vec<Labelled> {
+    let objects = &drawn.view.objects;
+    cells
+        .iter()
+        .map(|&(cell, object)| Labelled {
+            cell,
+            classes: classes(&objects[object].attributes),
         })
         .collect()
+}
+
+/// The cells of a grid over a window, each with the object that covers most of it, where one covers
+/// enough. `extent` is a cell's width and height as shares of the window's.
+fn shown(
+    drawn: &DrawnScene,
+    objects: &[usize],
+    [x0, y0, x1, y1]: [u32; 4],
+    [rows, columns]: [usize; 2],
+    extent: [f32; 2],
+) -> Vec<(usize, usize)> {
+    let range = |place: usize, extent: f32, from: u32, to: u32| {
+        let at = |place: usize| {
+            let share = (place as f32 * extent).min(1.0);
+            from + (share * (to - from) as f32).round() as u32
+        };
+        at(place)..at(place + 1)
+    };
+    (0..rows * columns)
+        .filter_map(|cell| {
+            let across = range(cell % columns, extent[0], x0, x1);
+            let down = range(cell / columns, extent[1], y0, y1);
+            let size = across.len() * down.len();
+            let covered = |object: usize| {
+                let mask = &drawn.masks[object];
+                let row = |y| across.clone().filter(|&x| mask.get(x, y)).count();
+                down.clone().map(row).sum::<usize>()
+            };
+            let (most, object) = objects
+                .iter()
+                .map(|&object| (covered(object), object))
+                .max_by_key(|&(pixels, _)| pixels)?;
+            (most > 0 && most * CELL_SHARE >= size).then_some((cell, object))
+        })
+        .collect()
+}
+
+/// Tokens of the vision tower, what they show, and what they are to draw.
+#[derive(Debug, Clone)]
+pub(super) struct Outlines {
+    pub(super) labels: DeviceLabels,
+    /// Coverage of each labelled token's object over its own box, `[labelled, OUTLINE_SIDE^2]`.
+    pub(super) close_ups: Tensor<2>,
 }
 
 /// Rows of a map, or of the regions, with their attributes, on the device.
@@ -253,6 +298,42 @@ impl AttributeHeads {
     }
 }
 
+impl AttributeHeads {
+    /// What the vision tower alone is taught: naming attributes, and drawing the object.
+    ///
+    /// # Shapes
+    /// - `vision`: `[views, tokens, vision_dim]`
+    pub(super) fn tower_loss(&self, outlines: &Outlines, vision: Tensor<3>) -> TowerLoss {
+        let [views, tokens, dim] = vision.dims();
+        let shown = vision
+            .reshape([views * tokens, dim])
+            .select(0, outlines.labels.rows.clone());
+        let (attributes, shapes) = cross_entropy(
+            &self.vision.forward(shown.clone()),
+            &outlines.labels.classes,
+        );
+        TowerLoss {
+            attributes,
+            outline: binary_cross_entropy(
+                self.outline.forward(shown),
+                outlines.close_ups.clone(),
+            ),
+            shapes,
+        }
+    }
+}
+
+/// How well the tokens of the vision tower tell what they show.
+#[derive(Debug)]
+pub(super) struct TowerLoss {
+    /// Cross-entropy of the attributes.
+    pub(super) attributes: Tensor<1>,
+    /// Binary cross-entropy of the outlines.
+    pub(super) outline: Tensor<1>,
+    /// Share of the right shapes.
+    pub(super) shapes: Tensor<1>,
+}
+
 /// The weighted mean over attributes of the mean over rows, and the share of the right shapes.
 fn cross_entropy(logits: &Tensor<2>, classes: &Tensor<2, Int>) -> (Tensor<1>, Tensor<1>) {
     let [rows, _] = logits.dims();
@@ -274,6 +355,12 @@ fn cross_entropy(logits: &Tensor<2>, classes: &Tensor<2, Int>) -> (Tensor<1>, Te
     (loss, right)
 }
 
+/// The mean over all pixels; `log(1 - sigmoid(x)) = log(sigmoid(x)) - x`.
+fn binary_cross_entropy(logits: Tensor<2>, wanted: Tensor<2>) -> Tensor<1> {
+    let inside = activation::log_sigmoid(logits.clone());
+    (inside - logits * (wanted.neg() + 1.0)).mean().neg()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -283,25 +370,48 @@ mod tests {
         DrawnScene::new(Seeds::training(3).scene(4), 256, 256)
     }
 
-    /// Every cell is labelled after what its centre shows, and no other is labelled.
-    fn assert_centres(drawn: &DrawnScene, grid: usize, labelled: &[Labelled]) {
+    /// A labelled cell shows its object, and no cell that an object fills is left out.
+    fn assert_shown(drawn: &DrawnScene, grid: usize, labelled: &[Labelled]) {
         assert!(!labelled.is_empty());
+        let side = 256 / grid as u32;
         for cell in 0..grid * grid {
-            let at = |place: usize| ((place as f32 + 0.5) * 256.0 / grid as f32) as u32;
-            let (x, y) = (at(cell % grid), at(cell / grid));
-            let shown = drawn.askable.iter().find(|&&o| drawn.masks[o].get(x, y));
-            let expected = shown.map(|&object| classes(&drawn.view.objects[object].attributes));
+            let (x0, y0) = ((cell % grid) as u32 * side, (cell / grid) as u32 * side);
+            let covered = |object: usize| {
+                let cropped = drawn.masks[object].crop(x0, y0, x0 + side, y0 + side);
+                f64::from(cropped.area() as u32) / f64::from(side * side)
+            };
+            let most = drawn.askable.iter().map(|&object| covered(object));
+            let most = most.fold(0.0, f64::max);
             let found = labelled.iter().find(|label| label.cell == cell);
-            assert_eq!(found.map(|label| label.classes), expected, "cell {cell}");
+            assert_eq!(found.is_some(), most >= 0.2, "cell {cell}: {most}");
+            if let Some(label) = found {
+                let right = drawn.askable.iter().any(|&object| {
+                    let named = classes(&drawn.view.objects[object].attributes);
+                    named == label.classes && (covered(object) - most).abs() < 1e-9
+                });
+                assert!(right, "cell {cell}: {:?}", label.classes);
+            }
         }
     }
 
     #[test]
-    fn cells_are_labelled_after_what_their_centres_show() {
+    fn cells_are_labelled_after_the_object_that_they_show() {
         let drawn = drawn();
         let config = FclmConfig::tiny(256, 1);
-        assert_centres(&drawn, config.sam.grid(), &sam_cells(&drawn, &config));
-        assert_centres(&drawn, 8, &vision_cells(&drawn, [8, 8]));
+        assert_shown(&drawn, config.sam.grid(), &sam_cells(&drawn, &config));
+        assert_shown(&drawn, 8, &vision_cells(&drawn, [8, 8]));
+    }
+
+    #[test]
+    fn a_window_is_labelled_as_it_would_be_in_the_picture() {
+        let drawn = drawn();
+        let whole = window_cells(&drawn, [0, 0, 256, 256], [8, 8]);
+        let window = window_cells(&drawn, [64, 128, 192, 256], [4, 4]);
+        let inside = whole.into_iter().filter_map(|(cell, object)| {
+            let (row, column) = (cell / 8, cell % 8);
+            (row >= 4 && (2..6).contains(&column)).then(|| ((row - 4) * 4 + (column - 2), object))
+        });
+        assert_eq!(inside.collect::<Vec<_>>(), window);
     }
 
     #[test]
@@ -347,5 +457,17 @@ mod tests {
             "{loss}"
         );
         assert!((right - 0.5).abs() < 1e-6, "{right}");
+    }
+    #[test]
+    fn a_pixel_costs_what_its_logit_says() {
+        let device = Device::flex();
+        let loss = binary_cross_entropy(
+            Tensor::from_data([[0.0, 3.0], [3.0, -30.0]], &device),
+            Tensor::from_data([[0.25, 1.0], [0.0, 0.0]], &device),
+        );
+        let softplus = |x: f64| x.exp().ln_1p();
+        let expected = (softplus(0.0) + softplus(-3.0) + softplus(3.0) + softplus(-30.0)) / 4.0;
+        let loss = f64::from(loss.into_scalar::<f32>());
+        assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Map, Value, json};
 
 use super::error::TrainError;
-use super::step::TERMS;
+use super::terms::TERMS;
 use crate::disk;
 
 /// Steps over which a line of the log averages.

@@ -18,7 +18,9 @@ mod schedule;
 #[cfg(test)]
 mod serving;
 mod step;
+mod terms;
 mod tokenizer;
+mod tower;
 mod worker;
 
 pub use adamw::AdamW;

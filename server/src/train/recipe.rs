@@ -6,10 +6,10 @@ use super::error::TrainError;
 
 const NANO: &str = include_str!("../../recipes/nano.toml");
 
-/// How one stage is trained.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+/// How long a stage is, and how fast it learns.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct StageRecipe {
+pub struct Schedule {
     /// Optimiser steps.
     pub steps: u64,
     /// Highest learning rate.
@@ -20,9 +20,31 @@ pub struct StageRecipe {
     pub decay: f64,
     /// The rate at the end as a share of the highest.
     pub final_rate: f64,
+}
+
+/// How the vision tower is trained before stage 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TowerRecipe {
+    /// Its schedule.
+    pub schedule: Schedule,
+    /// Scenes of one worker in one step, each seen whole once.
+    pub scenes: usize,
+    /// Windows of each scene that are seen enlarged beside it.
+    pub zooms: usize,
+}
+
+/// How one stage is trained.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StageRecipe {
+    /// Its schedule.
+    pub schedule: Schedule,
     /// Weight of naming attributes, which stands in for pretrained encoders; stage 2 has none.
     #[serde(default)]
     pub attribute_weight: f64,
+    /// Weight of the latent loss; the paper has it in stage 2 only, at weight 1.
+    pub latent_weight: f64,
     /// What its scenes are asked.
     pub mix: MixRecipe,
     /// What they are asked at first.
@@ -131,9 +153,9 @@ pub struct Recipe {
     pub batch: BatchRecipe,
     /// The optimiser.
     pub optimizer: OptimizerRecipe,
-    /// Before stage 1, only the encoders and the extractor learn, and only to name attributes.
+    /// Before stage 1, the vision tower alone learns what objects are and where they end.
     #[serde(default)]
-    pub encoders: Option<StageRecipe>,
+    pub tower: Option<TowerRecipe>,
     /// Stage 1.
     pub stage_1: StageRecipe,
     /// Stage 2.
@@ -164,11 +186,8 @@ impl Recipe {
     pub fn from_toml(text: &str) -> Result<Self, TrainError> {
         let recipe: Self =
             toml::from_str(text).map_err(|error| TrainError::Recipe(error.to_string()))?;
-        let stages = [&recipe.stage_1, &recipe.stage_2];
-        let stages: Vec<MixRecipe> = recipe
-            .encoders
-            .iter()
-            .chain(stages)
+        let stages: Vec<MixRecipe> = [&recipe.stage_1, &recipe.stage_2]
+            .into_iter()
             .flat_map(|stage| {
                 let opening = stage.opening.iter().map(|opening| opening.mix);
                 opening.chain([stage.mix])
@@ -176,6 +195,7 @@ impl Recipe {
             .collect();
         let is_empty = recipe.batch.workers == 0
             || recipe.batch.scenes == 0
+            || recipe.tower.is_some_and(|tower| tower.scenes == 0)
             || stages.iter().any(|mix| mix.regions == 0);
         if is_empty {
             return Err(TrainError::Recipe(
@@ -196,9 +216,13 @@ impl Recipe {
                 )));
             }
         }
-        let stages = [("stage_1", &recipe.stage_1), ("stage_2", &recipe.stage_2)];
-        let encoders = recipe.encoders.iter().map(|stage| ("encoders", stage));
-        for (name, stage) in encoders.chain(stages) {
+        for (name, stage) in [("stage_1", &recipe.stage_1), ("stage_2", &recipe.stage_2)] {
+            if !(stage.latent_weight >= 0.0 && stage.latent_weight.is_finite()) {
+                return Err(TrainError::Recipe(format!(
+                    "{name} has a latent_weight of {}; it may be any number from 0",
+                    stage.latent_weight
+                )));
+            }
             let opening = stage.opening.iter().map(|opening| opening.attribute_weight);
             for weight in opening.chain([stage.attribute_weight]) {
                 let fits = weight == 0.0 || (name != "stage_2" && weight > 0.0);
@@ -218,13 +242,13 @@ impl Recipe {
     }
 
     /// Steps before stage 1.
-    pub fn encoder_steps(&self) -> u64 {
-        self.encoders.as_ref().map_or(0, |stage| stage.steps)
+    pub fn tower_steps(&self) -> u64 {
+        self.tower.map_or(0, |tower| tower.schedule.steps)
     }
 
     /// Steps of all stages.
     pub fn total_steps(&self) -> u64 {
-        self.encoder_steps() + self.stage_1.steps + self.stage_2.steps
+        self.tower_steps() + self.stage_1.schedule.steps + self.stage_2.schedule.steps
     }
 }
 

@@ -18,12 +18,13 @@ use super::conversations::corpus;
 use super::error::TrainError;
 use super::log::{StepRecord, TrainLog};
 use super::parameters::ParameterTable;
-use super::recipe::{Recipe, StageRecipe};
+use super::recipe::{Recipe, Schedule, StageRecipe};
 use super::sample::Sampler;
 use super::schedule::learning_rate;
-use super::step::{TERMS, TrainStage};
+use super::step::TrainStage;
+use super::terms::TERMS;
 use super::tokenizer::train_tokenizer;
-use super::worker::{Task, Worker};
+use super::worker::{Lesson, Task, Worker};
 use crate::{disk, model_dir};
 
 /// Texts that the tokenizer is trained on.
@@ -189,19 +190,21 @@ impl<'a> Run<'a> {
     /// One optimiser step over all workers.
     fn step(&mut self, seconds: f64) -> Result<(), TrainError> {
         let recipe = &self.recipe;
-        let (stage, stage_recipe, stage_step) = stage_at(recipe, self.state.step);
-        let (&mix, attribute_weight) = stage_recipe.at(stage_step);
-        let shares = shares(&self.table, recipe, stage);
+        let Lecture {
+            lesson,
+            schedule,
+            step: own_step,
+            scenes: per_worker,
+        } = lecture_at(recipe, self.state.step);
+        let shares = shares(&self.table, recipe, lesson);
         let trained: Arc<[bool]> = shares.iter().map(|&share| share > 0.0).collect();
         let shared = Arc::new(std::mem::take(&mut self.parameters));
         for (number, worker) in self.workers.iter().enumerate() {
             worker.start(Task {
                 parameters: Arc::clone(&shared),
-                stage,
-                first_scene: self.state.scenes + (number * recipe.batch.scenes) as u64,
-                scenes: recipe.batch.scenes,
-                mix,
-                attribute_weight,
+                lesson,
+                first_scene: self.state.scenes + (number * per_worker) as u64,
+                scenes: per_worker,
                 trained: Arc::clone(&trained),
             })?;
         }
@@ -228,8 +231,8 @@ impl<'a> Run<'a> {
         sum.gradients.iter_mut().for_each(|value| *value *= share);
         let terms: [f32; TERMS.len()] = sum.terms.map(|term| term * share);
 
-        let scenes = (recipe.batch.scenes * self.workers.len()) as u64;
-        let rate = learning_rate(stage_recipe, stage_step);
+        let scenes = (per_worker * self.workers.len()) as u64;
+        let rate = learning_rate(&schedule, own_step);
         let norm = if terms[0].is_finite() {
             self.optimizer.step(
                 &mut self.parameters,
@@ -255,7 +258,7 @@ impl<'a> Run<'a> {
         self.log.push(&StepRecord {
             step: self.state.step,
             total_steps: recipe.total_steps(),
-            stage: stage.number(),
+            stage: lesson.number(),
             terms,
             norm,
             learning_rate: rate,
@@ -274,8 +277,8 @@ impl<'a> Run<'a> {
     fn write_model(&self) -> Result<(), TrainError> {
         let mut config = self.recipe.model.clone();
         config.consistency = self.recipe.consistency;
-        config.stage = if self.state.step <= self.recipe.encoder_steps() + self.recipe.stage_1.steps
-        {
+        let first_stages = self.recipe.tower_steps() + self.recipe.stage_1.schedule.steps;
+        config.stage = if self.state.step <= first_stages {
             Stage::One
         } else {
             Stage::Two
@@ -299,27 +302,50 @@ impl<'a> Run<'a> {
     }
 }
 
-/// The stage that a step belongs to, its recipe, and the step's number in it.
-fn stage_at(recipe: &Recipe, step: u64) -> (TrainStage, &StageRecipe, u64) {
-    let before = recipe.encoder_steps();
-    match &recipe.encoders {
-        Some(encoders) if step < before => (TrainStage::Encoders, encoders, step),
-        _ if step < before + recipe.stage_1.steps => {
-            (TrainStage::One, &recipe.stage_1, step - before)
+/// What a step teaches, and how.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Lecture {
+    lesson: Lesson,
+    schedule: Schedule,
+    /// The step's number in its schedule.
+    step: u64,
+    /// Scenes of one worker.
+    scenes: usize,
+}
+
+fn lecture_at(recipe: &Recipe, step: u64) -> Lecture {
+    let before = recipe.tower_steps();
+    let of_stage = |stage, stage_recipe: &StageRecipe, step| {
+        let (&mix, attribute_weight) = stage_recipe.at(step);
+        Lecture {
+            lesson: Lesson::Stage {
+                stage,
+                mix,
+                attribute_weight,
+                latent_weight: stage_recipe.latent_weight,
+            },
+            schedule: stage_recipe.schedule,
+            step,
+            scenes: recipe.batch.scenes,
         }
-        _ => (
-            TrainStage::Two,
-            &recipe.stage_2,
-            step - before - recipe.stage_1.steps,
-        ),
+    };
+    let first = recipe.stage_1.schedule.steps;
+    match recipe.tower {
+        Some(tower) if step < before => Lecture {
+            lesson: Lesson::Tower { zooms: tower.zooms },
+            schedule: tower.schedule,
+            step,
+            scenes: tower.scenes,
+        },
+        _ if step < before + first => of_stage(TrainStage::One, &recipe.stage_1, step - before),
+        _ => of_stage(TrainStage::Two, &recipe.stage_2, step - before - first),
     }
 }
 
-/// Each parameter's share of the learning rate, 0 where a stage does not train it: the encoders, the
-/// extractor and the heads before stage 1, everything in stage 1, the LLM's blocks in stage 2. SAM's position table is random by design and
-/// never trained.
-fn shares(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Vec<f64> {
-    let llm_only = stage == TrainStage::Two && recipe.consistency.stage2 == Stage2Tuning::Llm;
+/// Each parameter's share of the learning rate, 0 where a lesson does not train it: the vision tower
+/// and the heads before stage 1, everything in stage 1, the LLM's blocks in stage 2. SAM's position
+/// table is random by design and never trained.
+fn shares(table: &ParameterTable, recipe: &Recipe, lesson: Lesson) -> Vec<f64> {
     table
         .parameters
         .iter()
@@ -327,14 +353,14 @@ fn shares(table: &ParameterTable, recipe: &Recipe, stage: TrainStage) -> Vec<f64
             // The heads of training have none of these names.
             let path = parameter.path.strip_prefix("model.").unwrap_or_default();
             let is_table = path.ends_with("positional_encoding_gaussian_matrix");
-            let is_of_stage = match stage {
-                TrainStage::Encoders => {
-                    let parts = ["qwen.visual.", "sam.image_encoder.", "region."];
-                    path.is_empty() || parts.iter().any(|part| path.starts_with(part))
-                }
-                _ => !llm_only || path.starts_with("qwen.model.layers."),
+            let is_of_lesson = match lesson {
+                Lesson::Tower { .. } => path.is_empty() || path.starts_with("qwen.visual."),
+                Lesson::Stage { stage, .. } => match (stage, recipe.consistency.stage2) {
+                    (TrainStage::Two, Stage2Tuning::Llm) => path.starts_with("qwen.model.layers."),
+                    _ => true,
+                },
             };
-            let is_trained = !is_table && is_of_stage;
+            let is_trained = !is_table && is_of_lesson;
             let is_slow = path.starts_with("region.") && !path.starts_with("region.position.");
             match (is_trained, is_slow) {
                 (false, _) => 0.0,
@@ -385,21 +411,28 @@ pub(super) fn set_ids(
 
 #[cfg(test)]
 mod tests {
+    use super::super::recipe::TowerRecipe;
     use super::*;
 
     #[test]
     fn stages_follow_each_other_without_a_gap() {
         let mut recipe = Recipe::named("nano").unwrap();
-        let mut encoders = recipe.stage_1.clone();
-        encoders.steps = 5;
-        recipe.stage_1.steps = 7;
+        recipe.stage_1.schedule.steps = 7;
         let stage = |recipe: &Recipe, step| {
-            let (stage, _, own) = stage_at(recipe, step);
-            (stage.number(), own)
+            let lecture = lecture_at(recipe, step);
+            (lecture.lesson.number(), lecture.step)
         };
+        recipe.tower = None;
         assert_eq!(stage(&recipe, 0), (1, 0));
         assert_eq!(stage(&recipe, 7), (2, 0));
-        recipe.encoders = Some(encoders);
+        recipe.tower = Some(TowerRecipe {
+            schedule: Schedule {
+                steps: 5,
+                ..recipe.stage_1.schedule
+            },
+            scenes: 1,
+            zooms: 1,
+        });
         let all = [(4, (0, 4)), (5, (1, 0)), (11, (1, 6)), (12, (2, 0))];
         for (step, expected) in all {
             assert_eq!(stage(&recipe, step), expected, "step {step}");

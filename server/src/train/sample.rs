@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use image::imageops;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -17,6 +18,7 @@ use super::error::TrainError;
 use super::layout::{Packer, Turn};
 use super::marks;
 use super::recipe::{BatchRecipe, MixRecipe, Recipe};
+use super::tower::{self, View};
 use crate::data::scenes::grammar::{Description, describe};
 use crate::data::scenes::{DrawnScene, Seeds};
 
@@ -69,6 +71,36 @@ impl Sampler {
         self.grid
     }
 
+    /// Rows and columns of merged tokens of a training picture.
+    pub(super) fn merged(&self) -> [usize; 2] {
+        let merge = self.config.qwen.vision.spatial_merge_size;
+        [self.grid.h / merge, self.grid.w / merge]
+    }
+
+    /// Scene `index` of the stream, whole and in enlarged windows.
+    pub(super) fn views(&self, index: u64, zooms: usize) -> Result<Vec<View>, TrainError> {
+        let seed = self.seeds.scene(index);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let drawn = self.draw(seed, &mut rng);
+        let windows = tower::windows(drawn.image.width(), zooms, &mut rng);
+        let view = |&window: &[u32; 4]| {
+            let [x0, y0, x1, y1] = window;
+            let seen = imageops::crop_imm(&drawn.image, x0, y0, x1 - x0, y1 - y0).to_image();
+            let (pixels, _) = preprocess(&seen, &self.config)?;
+            Ok(View::new(&drawn, window, self.merged(), pixels))
+        };
+        windows.iter().map(view).collect()
+    }
+
+    fn draw(&self, seed: u64, rng: &mut ChaCha8Rng) -> DrawnScene {
+        let side = if rng.random_bool(self.batch.large_chance) {
+            LARGE_SIDE
+        } else {
+            SIDE
+        };
+        DrawnScene::new(seed, side, side)
+    }
+
     /// Scene `index` of the stream, as scene `place` of a batch.
     pub(super) fn scene(
         &self,
@@ -78,12 +110,7 @@ impl Sampler {
     ) -> Result<HostScene, TrainError> {
         let seed = self.seeds.scene(index);
         let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let side = if rng.random_bool(self.batch.large_chance) {
-            LARGE_SIDE
-        } else {
-            SIDE
-        };
-        let drawn = DrawnScene::new(seed, side, side);
+        let drawn = self.draw(seed, &mut rng);
         let (described, others) = choose_regions(&drawn, mix.regions, &mut rng);
         let content = Content {
             turns: conversations(&drawn, &described, mix, &mut rng),
@@ -108,15 +135,12 @@ impl Sampler {
         rng: &mut ChaCha8Rng,
     ) -> Result<HostScene, TrainError> {
         let config = &*self.config;
-        let merge = config.qwen.vision.spatial_merge_size;
-        let packed = self
-            .packer
-            .pack(&content.turns, [self.grid.h / merge, self.grid.w / merge])?;
+        let packed = self.packer.pack(&content.turns, self.merged())?;
         let target = |objects: &[usize]| self.target(drawn, objects, place);
         let mut regions = Vec::new();
         let mut labels = HostLabels {
             sam: attributes::sam_cells(drawn, config),
-            vision: attributes::vision_cells(drawn, [self.grid.h / merge, self.grid.w / merge]),
+            vision: attributes::vision_cells(drawn, self.merged()),
             crops: Vec::new(),
             regions: Vec::new(),
         };

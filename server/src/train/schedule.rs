@@ -1,8 +1,8 @@
-use super::recipe::StageRecipe;
+use super::recipe::Schedule;
 
 /// Learning rate at `step` of a stage: a linear rise, a plateau, then half a cosine down to the
 /// final rate. The plateau is what lets a run be made longer or shorter after it has begun.
-pub(super) fn learning_rate(stage: &StageRecipe, step: u64) -> f64 {
+pub(super) fn learning_rate(stage: &Schedule, step: u64) -> f64 {
     let steps = stage.steps as f64;
     let rise = (steps * stage.warm_up).max(1.0);
     let fall = (steps * stage.decay).max(1.0);
@@ -17,30 +17,16 @@ pub(super) fn learning_rate(stage: &StageRecipe, step: u64) -> f64 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::recipe::MixRecipe;
     use super::*;
 
     #[test]
     fn the_rate_rises_holds_and_falls_to_its_final_share() {
-        let stage = StageRecipe {
-            attribute_weight: 0.0,
+        let stage = Schedule {
             steps: 100,
             learning_rate: 1.0,
             warm_up: 0.1,
             decay: 0.5,
             final_rate: 0.2,
-            mix: MixRecipe {
-                regions: 1,
-                questions: 1,
-                finds: 1,
-                reversed_share: 0.0,
-                detailed_share: 0.0,
-                caption_chance: 0.0,
-                extra_reconstructions: 1,
-                prompts: 2,
-                refinements: 1,
-            },
-            opening: None,
         };
         assert!((learning_rate(&stage, 0) - 0.1).abs() < 1e-9);
         assert!((learning_rate(&stage, 9) - 1.0).abs() < 1e-9);

@@ -8,52 +8,13 @@ use fclm_core::sam::Decoded;
 
 use super::attributes::{AttributeLoss, Learner};
 use super::batch::{Batch, DeviceMasks, DeviceRefinements};
+use super::terms::{StepOutput, Term, Terms};
 
 /// Which stage a step belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TrainStage {
-    /// Before stage 1: encoders and extractor learn to name attributes, and nothing else is computed.
-    Encoders,
     One,
     Two,
-}
-
-impl TrainStage {
-    /// Its number in the log; 0 before stage 1.
-    pub(super) fn number(self) -> u8 {
-        match self {
-            Self::Encoders => 0,
-            Self::One => 1,
-            Self::Two => 2,
-        }
-    }
-}
-
-/// Names of the numbers in [`StepOutput::terms`], in order. What a stage does not compute is zero.
-pub(super) const TERMS: [&str; 15] = [
-    "loss",
-    "ce",
-    "seg",
-    "consist",
-    "prompt",
-    "score",
-    "token_acc",
-    "category_acc",
-    "find_iou",
-    "pos_iou",
-    "attributes",
-    "sam_shape_acc",
-    "vision_shape_acc",
-    "mask_shape_acc",
-    "pos_shape_acc",
-];
-
-/// A step's loss, and the terms that make it up, for the log.
-#[derive(Debug)]
-pub(super) struct StepOutput {
-    pub(super) loss: Tensor<1>,
-    /// `[TERMS.len()]`
-    pub(super) terms: Tensor<1>,
 }
 
 /// What does not change from step to step.
@@ -63,6 +24,7 @@ pub(super) struct LossRecipe {
     pub(super) score_weight: f64,
     pub(super) ce_weight: f64,
     pub(super) attribute_weight: f64,
+    pub(super) latent_weight: f64,
 }
 
 /// `L = L_ce + L_seg + L_consist`, and SAM's own task beside it in stage 1.
@@ -74,9 +36,6 @@ pub(super) fn step(
 ) -> StepOutput {
     let model = &learner.model;
     let encoded = encode(model, &batch);
-    if stage == TrainStage::Encoders {
-        return name_attributes(learner, &batch, encoded, recipe.attribute_weight);
-    }
     let hidden = encoded.read(model, &batch);
     let Encoded {
         maps,
@@ -100,7 +59,7 @@ pub(super) fn step(
     let zero = || Tensor::<1>::zeros([1], &ce.device());
     let attributes = match stage {
         TrainStage::One => learner.heads.loss(&batch.labels, maps, vision, &tokens),
-        TrainStage::Encoders | TrainStage::Two => AttributeLoss {
+        TrainStage::Two => AttributeLoss {
             loss: zero(),
             shapes: [zero(), zero(), zero(), zero()],
         },
@@ -111,7 +70,7 @@ pub(super) fn step(
         .then(|| hidden.select(0, batch.ground_rows));
     let reconstruct = match stage {
         TrainStage::One => reconstruction_tokens(model, &tokens, &batch.reconstructions, recipe),
-        TrainStage::Encoders | TrainStage::Two => None,
+        TrainStage::Two => None,
     };
 
     // `[SEG]` and `<pos>` go through the decoder together, each as one sparse token.
@@ -123,7 +82,7 @@ pub(super) fn step(
     if let (Some(seg), Some(masks)) = (seg_hidden, &batch.grounds) {
         ground_count = seg.dims()[0];
         let projected = model.seg_projection.forward(seg.clone());
-        if stage == TrainStage::Two
+        if recipe.latent_weight > 0.0
             && let Some(kind) = recipe.consistency.latent
         {
             let pos = model.region.position.forward(masks.shape.clone());
@@ -182,14 +141,14 @@ pub(super) fn step(
         TrainStage::One => {
             prompt_task(model, &images, batch.boxes, batch.points, batch.refinements)
         }
-        TrainStage::Encoders | TrainStage::Two => (zero(), zero()),
+        TrainStage::Two => (zero(), zero()),
     };
 
-    let consist = self_loss + latent;
+    let consist = self_loss + latent.mul_scalar(recipe.latent_weight);
     // In stage 2 the decoder is frozen, and the LLM is not to please its scores.
     let score = match stage {
         TrainStage::One => score + prompt_score,
-        TrainStage::Encoders | TrainStage::Two => score.detach(),
+        TrainStage::Two => score.detach(),
     };
     let loss = ce.clone().mul_scalar(recipe.ce_weight)
         + seg_loss.clone()
@@ -198,28 +157,26 @@ pub(super) fn step(
         + score.clone().mul_scalar(recipe.score_weight)
         + attributes.loss.clone().mul_scalar(recipe.attribute_weight);
     let [sam_shapes, vision_shapes, mask_shapes, pos_shapes] = attributes.shapes;
-    let terms = Tensor::cat(
-        vec![
-            loss.clone(),
-            ce,
-            seg_loss,
-            consist,
-            prompt,
-            score,
-            accuracy,
-            category_accuracy,
-            find_iou,
-            pos_iou,
-            attributes.loss,
-            sam_shapes,
-            vision_shapes,
-            mask_shapes,
-            pos_shapes,
-        ],
-        0,
-    )
-    .detach();
-    StepOutput { loss, terms }
+    let mut terms = Terms::new(&ce.device());
+    for (term, value) in [
+        (Term::Ce, ce),
+        (Term::Seg, seg_loss),
+        (Term::Consist, consist),
+        (Term::Prompt, prompt),
+        (Term::Score, score),
+        (Term::TokenAccuracy, accuracy),
+        (Term::CategoryAccuracy, category_accuracy),
+        (Term::FindIou, find_iou),
+        (Term::PosIou, pos_iou),
+        (Term::Attributes, attributes.loss),
+        (Term::SamShapes, sam_shapes),
+        (Term::VisionShapes, vision_shapes),
+        (Term::MaskShapes, mask_shapes),
+        (Term::PosShapes, pos_shapes),
+    ] {
+        terms.set(term, value);
+    }
+    terms.output(loss)
 }
 
 /// What encoders and extractor make of a batch.
@@ -271,25 +228,6 @@ pub(super) fn encode(model: &Fclm, batch: &Batch) -> Encoded {
         images,
         vision,
         tokens,
-    }
-}
-
-/// The only loss before stage 1.
-fn name_attributes(learner: &Learner, batch: &Batch, encoded: Encoded, weight: f64) -> StepOutput {
-    let attributes =
-        learner
-            .heads
-            .loss(&batch.labels, encoded.maps, encoded.vision, &encoded.tokens);
-    let loss = attributes.loss.clone().mul_scalar(weight);
-    let zero = || Tensor::<1>::zeros([1], &loss.device());
-    let none = TERMS.len() - 2 - attributes.shapes.len();
-    let mut terms = vec![loss.clone()];
-    terms.extend((0..none).map(|_| zero()));
-    terms.push(attributes.loss);
-    terms.extend(attributes.shapes);
-    StepOutput {
-        terms: Tensor::cat(terms, 0).detach(),
-        loss,
     }
 }
 

@@ -4,28 +4,56 @@ use std::thread::JoinHandle;
 
 use burn::tensor::Device;
 
-use fclm_core::qwen::GridThw;
-
 use super::attributes::Learner;
 use super::batch::Batch;
 use super::error::TrainError;
 use super::parameters::ParameterTable;
 use super::recipe::{MixRecipe, Recipe};
 use super::sample::Sampler;
-use super::step::{LossRecipe, TERMS, TrainStage, step};
+use super::step::{LossRecipe, TrainStage, step};
+use super::terms::{StepOutput, TERMS};
+use super::tower::tower_step;
 
 /// What a worker is to do in one step.
 #[derive(Debug, Clone)]
 pub(super) struct Task {
     pub(super) parameters: Arc<Vec<f32>>,
-    pub(super) stage: TrainStage,
+    pub(super) lesson: Lesson,
     /// Index of the worker's first scene.
     pub(super) first_scene: u64,
     pub(super) scenes: usize,
-    pub(super) mix: MixRecipe,
-    pub(super) attribute_weight: f64,
     /// Which parameters the stage trains.
     pub(super) trained: Arc<[bool]>,
+}
+
+/// What is learned in a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Lesson {
+    /// Before stage 1, the vision tower by itself.
+    Tower {
+        /// Enlarged windows of each scene.
+        zooms: usize,
+    },
+    /// A stage of the paper's.
+    Stage {
+        stage: TrainStage,
+        mix: MixRecipe,
+        attribute_weight: f64,
+        latent_weight: f64,
+    },
+}
+
+impl Lesson {
+    /// The stage's number in the log; 0 before stage 1.
+    pub(super) fn number(self) -> u8 {
+        match self {
+            Self::Tower { .. } => 0,
+            Self::Stage { stage, .. } => match stage {
+                TrainStage::One => 1,
+                TrainStage::Two => 2,
+            },
+        }
+    }
 }
 
 /// What came of it.
@@ -122,26 +150,10 @@ fn compute(
     device: &Device,
 ) -> (Learner, Result<Outcome, TrainError>) {
     let learner = table.with_values(learner, &task.parameters, &task.trained, device);
-    let scenes: Result<Vec<_>, TrainError> = (0..task.scenes)
-        .map(|scene| sampler.scene(task.first_scene + scene as u64, scene, &task.mix))
-        .collect();
-    let scenes = match scenes {
-        Ok(scenes) => scenes,
+    let (output, turns) = match forward(&learner, task, recipe, sampler, device) {
+        Ok(done) => done,
         Err(error) => return (learner, Err(error)),
     };
-    let turns = scenes
-        .iter()
-        .map(|scene| scene.described.len() + scene.grounds.len())
-        .sum();
-    let grid: GridThw = sampler.grid();
-    let batch = Batch::new(&scenes, grid, &recipe.model, device);
-    let losses = LossRecipe {
-        consistency: recipe.consistency,
-        score_weight: recipe.score_weight,
-        ce_weight: recipe.ce_weight,
-        attribute_weight: task.attribute_weight,
-    };
-    let output = step(&learner, batch, task.stage, losses);
     let mut terms = [0.0; TERMS.len()];
     for (term, value) in terms.iter_mut().zip(output.terms.into_data().iter::<f32>()) {
         *term = value;
@@ -156,4 +168,48 @@ fn compute(
             turns,
         }),
     )
+}
+
+/// The step's loss, and how many region turns it learns from.
+fn forward(
+    learner: &Learner,
+    task: &Task,
+    recipe: &Recipe,
+    sampler: &Sampler,
+    device: &Device,
+) -> Result<(StepOutput, usize), TrainError> {
+    let numbered = || (0..task.scenes).map(|scene| (task.first_scene + scene as u64, scene));
+    match task.lesson {
+        Lesson::Tower { zooms } => {
+            let mut views = Vec::new();
+            for (index, _) in numbered() {
+                views.extend(sampler.views(index, zooms)?);
+            }
+            let output = tower_step(learner, &views, sampler.grid(), sampler.merged(), device);
+            Ok((output, 0))
+        }
+        Lesson::Stage {
+            stage,
+            mix,
+            attribute_weight,
+            latent_weight,
+        } => {
+            let scenes = numbered()
+                .map(|(index, place)| sampler.scene(index, place, &mix))
+                .collect::<Result<Vec<_>, _>>()?;
+            let turns = scenes
+                .iter()
+                .map(|scene| scene.described.len() + scene.grounds.len())
+                .sum();
+            let batch = Batch::new(&scenes, sampler.grid(), &recipe.model, device);
+            let losses = LossRecipe {
+                consistency: recipe.consistency,
+                score_weight: recipe.score_weight,
+                ce_weight: recipe.ce_weight,
+                attribute_weight,
+                latent_weight,
+            };
+            Ok((step(learner, batch, stage, losses), turns))
+        }
+    }
 }
