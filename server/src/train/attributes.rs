@@ -35,8 +35,11 @@ const SHAPE: usize = 2;
 /// A cell shows an object that covers at least one in this many of its pixels.
 const CELL_SHARE: usize = 5;
 
-/// Side of the close-up of an object that a token is to draw.
-pub(super) const OUTLINE_SIDE: usize = 14;
+/// How many cells across a token is to draw its object.
+pub(super) const OUTLINE_CELLS: usize = 5;
+
+/// Points across such an outline.
+pub(super) const OUTLINE_SIDE: usize = 20;
 
 /// What each attribute counts in the loss; shapes take longest to learn, then materials.
 const WEIGHTS: [f64; ATTRIBUTES] = [0.1, 0.3, 0.4, 0.1, 0.1];
@@ -140,17 +143,22 @@ fn sam_grid(
 /// The same of the vision tower's merged tokens.
 pub(super) fn vision_cells(drawn: &DrawnScene, grid: [usize; 2]) -> Vec<Labelled> {
     let (width, height) = drawn.image.dimensions();
-    label(drawn, &window_cells(drawn, [0, 0, width, height], grid))
+    label(
+        drawn,
+        &window_cells(drawn, &drawn.askable, [0, 0, width, height], grid),
+    )
 }
 
-/// The vision tower's merged tokens of a window of the picture, each with the object that it shows.
+/// The vision tower's merged tokens of a window of the picture, each with the one of `objects` that it
+/// shows.
 pub(super) fn window_cells(
     drawn: &DrawnScene,
+    objects: &[usize],
     window: [u32; 4],
     grid: [usize; 2],
 ) -> Vec<(usize, usize)> {
     let extent = [1.0 / grid[1] as f32, 1.0 / grid[0] as f32];
-    shown(drawn, &drawn.askable, window, grid, extent)
+    shown(drawn, objects, window, grid, extent)
 }
 
 /// Attributes of the object in each cell.
@@ -204,8 +212,8 @@ fn shown(
 #[derive(Debug, Clone)]
 pub(super) struct Outlines {
     pub(super) labels: DeviceLabels,
-    /// Coverage of each labelled token's object over its own box, `[labelled, OUTLINE_SIDE^2]`.
-    pub(super) close_ups: Tensor<2>,
+    /// Each labelled token's object around the token, `[labelled, OUTLINE_SIDE^2]`.
+    pub(super) drawings: Tensor<2>,
 }
 
 /// Rows of a map, or of the regions, with their attributes, on the device.
@@ -314,10 +322,7 @@ impl AttributeHeads {
         );
         TowerLoss {
             attributes,
-            outline: binary_cross_entropy(
-                self.outline.forward(shown),
-                outlines.close_ups.clone(),
-            ),
+            outline: binary_cross_entropy(self.outline.forward(shown), outlines.drawings.clone()),
             shapes,
         }
     }
@@ -405,8 +410,8 @@ mod tests {
     #[test]
     fn a_window_is_labelled_as_it_would_be_in_the_picture() {
         let drawn = drawn();
-        let whole = window_cells(&drawn, [0, 0, 256, 256], [8, 8]);
-        let window = window_cells(&drawn, [64, 128, 192, 256], [4, 4]);
+        let whole = window_cells(&drawn, &drawn.askable, [0, 0, 256, 256], [8, 8]);
+        let window = window_cells(&drawn, &drawn.askable, [64, 128, 192, 256], [4, 4]);
         let inside = whole.into_iter().filter_map(|(cell, object)| {
             let (row, column) = (cell / 8, cell % 8);
             (row >= 4 && (2..6).contains(&column)).then(|| ((row - 4) * 4 + (column - 2), object))

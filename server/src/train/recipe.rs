@@ -28,10 +28,12 @@ pub struct Schedule {
 pub struct TowerRecipe {
     /// Its schedule.
     pub schedule: Schedule,
-    /// Scenes of one worker in one step, each seen whole once.
+    /// Scenes of one worker in one step.
     pub scenes: usize,
-    /// Windows of each scene that are seen enlarged beside it.
-    pub zooms: usize,
+    /// How many of them are seen whole.
+    pub whole: usize,
+    /// Objects of each scene that are looked at closely.
+    pub closer: usize,
 }
 
 /// How one stage is trained.
@@ -195,7 +197,9 @@ impl Recipe {
             .collect();
         let is_empty = recipe.batch.workers == 0
             || recipe.batch.scenes == 0
-            || recipe.tower.is_some_and(|tower| tower.scenes == 0)
+            || recipe.tower.is_some_and(|tower| {
+                tower.scenes == 0 || tower.whole.min(tower.scenes) + tower.closer == 0
+            })
             || stages.iter().any(|mix| mix.regions == 0);
         if is_empty {
             return Err(TrainError::Recipe(

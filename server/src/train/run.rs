@@ -332,7 +332,10 @@ fn lecture_at(recipe: &Recipe, step: u64) -> Lecture {
     let first = recipe.stage_1.schedule.steps;
     match recipe.tower {
         Some(tower) if step < before => Lecture {
-            lesson: Lesson::Tower { zooms: tower.zooms },
+            lesson: Lesson::Tower {
+                whole: tower.whole,
+                closer: tower.closer,
+            },
             schedule: tower.schedule,
             step,
             scenes: tower.scenes,
@@ -431,7 +434,8 @@ mod tests {
                 ..recipe.stage_1.schedule
             },
             scenes: 1,
-            zooms: 1,
+            whole: 1,
+            closer: 1,
         });
         let all = [(4, (0, 4)), (5, (1, 0)), (11, (1, 6)), (12, (2, 0))];
         for (step, expected) in all {

@@ -1,6 +1,7 @@
+use std::ops::Range;
 use std::sync::Arc;
 
-use image::imageops;
+use image::RgbImage;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -18,7 +19,7 @@ use super::error::TrainError;
 use super::layout::{Packer, Turn};
 use super::marks;
 use super::recipe::{BatchRecipe, MixRecipe, Recipe};
-use super::tower::{self, View};
+use super::tower::{Look, View, Views};
 use crate::data::scenes::grammar::{Description, describe};
 use crate::data::scenes::{DrawnScene, Seeds};
 
@@ -72,24 +73,56 @@ impl Sampler {
     }
 
     /// Rows and columns of merged tokens of a training picture.
-    pub(super) fn merged(&self) -> [usize; 2] {
-        let merge = self.config.qwen.vision.spatial_merge_size;
-        [self.grid.h / merge, self.grid.w / merge]
+    fn merged(&self) -> [usize; 2] {
+        self.merged_of(self.grid)
     }
 
-    /// Scene `index` of the stream, whole and in enlarged windows.
-    pub(super) fn views(&self, index: u64, zooms: usize) -> Result<Vec<View>, TrainError> {
-        let seed = self.seeds.scene(index);
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
-        let drawn = self.draw(seed, &mut rng);
-        let windows = tower::windows(drawn.image.width(), zooms, &mut rng);
-        let view = |&window: &[u32; 4]| {
-            let [x0, y0, x1, y1] = window;
-            let seen = imageops::crop_imm(&drawn.image, x0, y0, x1 - x0, y1 - y0).to_image();
-            let (pixels, _) = preprocess(&seen, &self.config)?;
-            Ok(View::new(&drawn, window, self.merged(), pixels))
+    fn merged_of(&self, grid: GridThw) -> [usize; 2] {
+        let merge = self.config.qwen.vision.spatial_merge_size;
+        [grid.h / merge, grid.w / merge]
+    }
+
+    /// Some scenes of the stream as the vision tower is to look at them: the first `whole` of them
+    /// whole, and in each at most `closer` objects closely.
+    pub(super) fn views(
+        &self,
+        scenes: Range<u64>,
+        whole: usize,
+        closer: usize,
+    ) -> Result<[Views; 2], TrainError> {
+        let config = &*self.config;
+        // One window of the tower's attention shows one object.
+        let side = config.qwen.vision.window_size;
+        let blank = RgbImage::new(side as u32, side as u32);
+        let preprocess_closely = |image: &RgbImage| {
+            let (least, most) = ((side - 2).pow(2), (side + 2).pow(2));
+            qwen::preprocess(image, &config.qwen.vision, least, most)
+                .map_err(|error| TrainError::Model(error.into()))
         };
-        windows.iter().map(view).collect()
+        let (_, close_grid) = preprocess_closely(&blank)?;
+        let views = |grid: GridThw| Views {
+            grid,
+            merged: self.merged_of(grid),
+            views: Vec::new(),
+        };
+        let [mut of_whole, mut of_objects] = [self.grid, close_grid].map(views);
+        for (place, index) in scenes.enumerate() {
+            let seed = self.seeds.scene(index);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let drawn = self.draw(seed, &mut rng);
+            if place < whole {
+                let look = Look::whole(&drawn);
+                let (pixels, _) = preprocess(&look.image(&drawn), config)?;
+                let view = View::new(&drawn, look, of_whole.merged, pixels);
+                of_whole.views.push(view);
+            }
+            for look in Look::closer(&drawn, closer, &mut rng) {
+                let (pixels, _) = preprocess_closely(&look.image(&drawn))?;
+                let view = View::new(&drawn, look, of_objects.merged, pixels);
+                of_objects.views.push(view);
+            }
+        }
+        Ok([of_whole, of_objects])
     }
 
     fn draw(&self, seed: u64, rng: &mut ChaCha8Rng) -> DrawnScene {

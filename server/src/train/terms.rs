@@ -17,12 +17,13 @@ pub(super) enum Term {
     Outline,
     SamShapes,
     VisionShapes,
+    CloserShapes,
     MaskShapes,
     PosShapes,
 }
 
 /// Their names in the log, in order.
-pub(super) const TERMS: [&str; 16] = [
+pub(super) const TERMS: [&str; 17] = [
     "loss",
     "ce",
     "seg",
@@ -37,6 +38,7 @@ pub(super) const TERMS: [&str; 16] = [
     "outline",
     "sam_shape_acc",
     "vision_shape_acc",
+    "closer_shape_acc",
     "mask_shape_acc",
     "pos_shape_acc",
 ];

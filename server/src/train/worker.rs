@@ -31,8 +31,10 @@ pub(super) struct Task {
 pub(super) enum Lesson {
     /// Before stage 1, the vision tower by itself.
     Tower {
-        /// Enlarged windows of each scene.
-        zooms: usize,
+        /// How many of the scenes are seen whole.
+        whole: usize,
+        /// Objects of each scene that are looked at closely.
+        closer: usize,
     },
     /// A stage of the paper's.
     Stage {
@@ -178,15 +180,11 @@ fn forward(
     sampler: &Sampler,
     device: &Device,
 ) -> Result<(StepOutput, usize), TrainError> {
-    let numbered = || (0..task.scenes).map(|scene| (task.first_scene + scene as u64, scene));
     match task.lesson {
-        Lesson::Tower { zooms } => {
-            let mut views = Vec::new();
-            for (index, _) in numbered() {
-                views.extend(sampler.views(index, zooms)?);
-            }
-            let output = tower_step(learner, &views, sampler.grid(), sampler.merged(), device);
-            Ok((output, 0))
+        Lesson::Tower { whole, closer } => {
+            let scenes = task.first_scene..task.first_scene + task.scenes as u64;
+            let [whole, closer] = sampler.views(scenes, whole, closer)?;
+            Ok((tower_step(learner, &whole, &closer, device), 0))
         }
         Lesson::Stage {
             stage,
@@ -194,8 +192,8 @@ fn forward(
             attribute_weight,
             latent_weight,
         } => {
-            let scenes = numbered()
-                .map(|(index, place)| sampler.scene(index, place, &mix))
+            let scenes = (0..task.scenes)
+                .map(|place| sampler.scene(task.first_scene + place as u64, place, &mix))
                 .collect::<Result<Vec<_>, _>>()?;
             let turns = scenes
                 .iter()
