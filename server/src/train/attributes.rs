@@ -41,6 +41,9 @@ pub(super) const OUTLINE_CELLS: usize = 5;
 /// Points across such an outline.
 pub(super) const OUTLINE_SIDE: usize = 20;
 
+/// Places across the picture that `[SEG]` is to tell apart.
+pub(super) const PLACE_SIDE: usize = 16;
+
 /// What each attribute counts in the loss; shapes take longest to learn, then materials.
 const WEIGHTS: [f64; ATTRIBUTES] = [0.1, 0.3, 0.4, 0.1, 0.1];
 
@@ -64,6 +67,8 @@ impl Learner {
                 position: linear(config.region.hidden_size),
                 outline: LinearConfig::new(config.region.vision_dim, OUTLINE_SIDE * OUTLINE_SIDE)
                     .init(device),
+                place: LinearConfig::new(config.region.hidden_size, PLACE_SIDE * PLACE_SIDE)
+                    .init(device),
             },
             model,
         }
@@ -79,6 +84,8 @@ pub(super) struct AttributeHeads {
     position: Linear,
     /// Draws the object that a token of the vision tower shows, from that token alone.
     outline: Linear,
+    /// Says where in the picture `[SEG]` is.
+    place: Linear,
 }
 
 /// A cell of a map, and what the object under its centre is.
@@ -307,6 +314,22 @@ impl AttributeHeads {
 }
 
 impl AttributeHeads {
+    /// Where the targets are, read from the hidden state of `[SEG]`.
+    ///
+    /// # Shapes
+    /// - `seg`: `[grounds, hidden_size]`
+    /// - `places`: `[grounds, PLACE_SIDE^2]`, each row adds up to one
+    pub(super) fn place_loss(&self, seg: Tensor<2>, places: Tensor<2>) -> PlaceLoss {
+        let logits = self.place.forward(seg);
+        let likeliest = logits.clone().detach().argmax(1);
+        let is_there = places.clone().gather(1, likeliest).greater_scalar(0.0);
+        let cross = activation::log_softmax(logits, 1) * places;
+        PlaceLoss {
+            loss: cross.sum_dim(1).mean().neg(),
+            accuracy: is_there.float().mean(),
+        }
+    }
+
     /// What the vision tower alone is taught: naming attributes, and drawing the object.
     ///
     /// # Shapes
@@ -326,6 +349,15 @@ impl AttributeHeads {
             shapes,
         }
     }
+}
+
+/// How well `[SEG]` tells where its targets are.
+#[derive(Debug)]
+pub(super) struct PlaceLoss {
+    /// Cross-entropy with the targets' share of each place.
+    pub(super) loss: Tensor<1>,
+    /// How often the likeliest place holds some of the targets.
+    pub(super) accuracy: Tensor<1>,
 }
 
 /// How well the tokens of the vision tower tell what they show.

@@ -19,6 +19,8 @@ pub(super) struct MaskTarget {
     pub(super) shape: Vec<f32>,
     /// Coverage in `[0, 1]` of each low-resolution pixel, `side * side`.
     pub(super) coverage: Vec<f32>,
+    /// The share of the mask that lies at each place, `PLACE_SIDE * PLACE_SIDE`.
+    pub(super) places: Vec<f32>,
 }
 
 /// One prompt of SAM's own task.
@@ -87,6 +89,8 @@ pub(super) struct DeviceMasks {
     pub(super) shape: Tensor<2>,
     /// `[masks, side, side]`
     pub(super) coverage: Tensor<3>,
+    /// `[masks, places]`; none for prompts
+    pub(super) places: Tensor<2>,
 }
 
 /// A worker's share of one step, on its device.
@@ -219,10 +223,16 @@ impl DeviceMasks {
             .iter()
             .flat_map(|mask| mask.shape.iter().copied())
             .collect();
+        let place_count = masks.first().map_or(0, |mask| mask.places.len());
+        let places: Vec<f32> = masks
+            .iter()
+            .flat_map(|mask| mask.places.iter().copied())
+            .collect();
         Self {
             scene: indices(masks.iter().map(|mask| mask.scene as i32).collect(), device),
             shape: Tensor::from_data(TensorData::new(shape, [count, shape_len]), device),
             coverage: coverage(masks.iter().map(|mask| mask.coverage.as_slice()), device),
+            places: Tensor::from_data(TensorData::new(places, [count, place_count]), device),
         }
     }
 }
@@ -481,6 +491,7 @@ fn prompt_masks(targets: &[&PromptTarget], device: &Device) -> DeviceMasks {
             device,
         ),
         shape: Tensor::zeros([count, 1], device),
+        places: Tensor::zeros([count, 1], device),
         coverage: coverage(
             targets.iter().map(|target| target.coverage.as_slice()),
             device,

@@ -45,6 +45,9 @@ pub struct StageRecipe {
     /// Weight of naming attributes, which stands in for pretrained encoders; stage 2 has none.
     #[serde(default)]
     pub attribute_weight: f64,
+    /// Weight of telling where the targets of `[SEG]` are, from its hidden state alone.
+    #[serde(default)]
+    pub place_weight: f64,
     /// Weight of the latent loss; the paper has it in stage 2 only, at weight 1.
     pub latent_weight: f64,
     /// What its scenes are asked.
@@ -221,11 +224,15 @@ impl Recipe {
             }
         }
         for (name, stage) in [("stage_1", &recipe.stage_1), ("stage_2", &recipe.stage_2)] {
-            if !(stage.latent_weight >= 0.0 && stage.latent_weight.is_finite()) {
-                return Err(TrainError::Recipe(format!(
-                    "{name} has a latent_weight of {}; it may be any number from 0",
-                    stage.latent_weight
-                )));
+            for (field, weight) in [
+                ("latent_weight", stage.latent_weight),
+                ("place_weight", stage.place_weight),
+            ] {
+                if !(weight >= 0.0 && weight.is_finite()) {
+                    return Err(TrainError::Recipe(format!(
+                        "{name} has a {field} of {weight}; it may be any number from 0"
+                    )));
+                }
             }
             let opening = stage.opening.iter().map(|opening| opening.attribute_weight);
             for weight in opening.chain([stage.attribute_weight]) {

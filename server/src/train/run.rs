@@ -323,6 +323,7 @@ fn lecture_at(recipe: &Recipe, step: u64) -> Lecture {
                 mix,
                 attribute_weight,
                 latent_weight: stage_recipe.latent_weight,
+                place_weight: stage_recipe.place_weight,
             },
             schedule: stage_recipe.schedule,
             step,

@@ -12,7 +12,7 @@ use fclm_core::qwen::{self, GridThw};
 use fclm_core::region::{mask_shape, prepare_region};
 use fclm_core::sam;
 
-use super::attributes::{self, Labelled};
+use super::attributes::{self, Labelled, PLACE_SIDE};
 use super::batch::{HostLabels, HostScene, MaskTarget, Prompt, PromptTarget, Refinement};
 use super::conversations::conversations;
 use super::error::TrainError;
@@ -252,6 +252,7 @@ impl Sampler {
             scene,
             shape: mask_shape(&mask, &self.config.region),
             coverage: self.coverage(&mask),
+            places: places(&mask),
         }
     }
 
@@ -307,6 +308,15 @@ impl Sampler {
     fn scale(&self, drawn: &DrawnScene) -> f32 {
         self.config.sam.image_size as f32 / drawn.image.width() as f32
     }
+}
+
+/// How a mask is spread over the picture; adds up to one.
+fn places(mask: &Mask) -> Vec<f32> {
+    let side = PLACE_SIDE as u32;
+    let mut places = mask.area_average(side, side);
+    let sum: f32 = places.iter().sum();
+    places.iter_mut().for_each(|share| *share /= sum.max(1e-6));
+    places
 }
 
 /// The objects whose regions are described, each with its description, and the other objects that

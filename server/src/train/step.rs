@@ -6,7 +6,7 @@ use fclm_core::loss::{self, segmentation_by_mask, segmentation_loss};
 use fclm_core::region::RegionTokens;
 use fclm_core::sam::Decoded;
 
-use super::attributes::{AttributeLoss, Learner};
+use super::attributes::{AttributeLoss, Learner, PlaceLoss};
 use super::batch::{Batch, DeviceMasks, DeviceRefinements};
 use super::terms::{StepOutput, Term, Terms};
 
@@ -25,6 +25,7 @@ pub(super) struct LossRecipe {
     pub(super) ce_weight: f64,
     pub(super) attribute_weight: f64,
     pub(super) latent_weight: f64,
+    pub(super) place_weight: f64,
 }
 
 /// `L = L_ce + L_seg + L_consist`, and SAM's own task beside it in stage 1.
@@ -79,9 +80,16 @@ pub(super) fn step(
     let mut coverage = Vec::new();
     let mut ground_count = 0;
     let mut latent = zero();
+    let mut place = PlaceLoss {
+        loss: zero(),
+        accuracy: zero(),
+    };
     if let (Some(seg), Some(masks)) = (seg_hidden, &batch.grounds) {
         ground_count = seg.dims()[0];
         let projected = model.seg_projection.forward(seg.clone());
+        if recipe.place_weight > 0.0 {
+            place = learner.heads.place_loss(seg.clone(), masks.places.clone());
+        }
         if recipe.latent_weight > 0.0
             && let Some(kind) = recipe.consistency.latent
         {
@@ -144,7 +152,7 @@ pub(super) fn step(
         TrainStage::Two => (zero(), zero()),
     };
 
-    let consist = self_loss + latent.mul_scalar(recipe.latent_weight);
+    let consist = self_loss + latent.clone().mul_scalar(recipe.latent_weight);
     // In stage 2 the decoder is frozen, and the LLM is not to please its scores.
     let score = match stage {
         TrainStage::One => score + prompt_score,
@@ -155,7 +163,8 @@ pub(super) fn step(
         + consist.clone()
         + prompt.clone()
         + score.clone().mul_scalar(recipe.score_weight)
-        + attributes.loss.clone().mul_scalar(recipe.attribute_weight);
+        + attributes.loss.clone().mul_scalar(recipe.attribute_weight)
+        + place.loss.clone().mul_scalar(recipe.place_weight);
     let [sam_shapes, vision_shapes, mask_shapes, pos_shapes] = attributes.shapes;
     let mut terms = Terms::new(&ce.device());
     for (term, value) in [
@@ -169,6 +178,9 @@ pub(super) fn step(
         (Term::FindIou, find_iou),
         (Term::PosIou, pos_iou),
         (Term::Attributes, attributes.loss),
+        (Term::Latent, latent),
+        (Term::Place, place.loss),
+        (Term::PlaceAccuracy, place.accuracy),
         (Term::SamShapes, sam_shapes),
         (Term::VisionShapes, vision_shapes),
         (Term::MaskShapes, mask_shapes),

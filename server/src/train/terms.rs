@@ -15,6 +15,9 @@ pub(super) enum Term {
     PosIou,
     Attributes,
     Outline,
+    Latent,
+    Place,
+    PlaceAccuracy,
     SamShapes,
     VisionShapes,
     CloserShapes,
@@ -23,7 +26,7 @@ pub(super) enum Term {
 }
 
 /// Their names in the log, in order.
-pub(super) const TERMS: [&str; 17] = [
+pub(super) const TERMS: [&str; 20] = [
     "loss",
     "ce",
     "seg",
@@ -36,6 +39,9 @@ pub(super) const TERMS: [&str; 17] = [
     "pos_iou",
     "attributes",
     "outline",
+    "latent",
+    "place",
+    "place_acc",
     "sam_shape_acc",
     "vision_shape_acc",
     "closer_shape_acc",

@@ -42,6 +42,7 @@ pub(super) enum Lesson {
         mix: MixRecipe,
         attribute_weight: f64,
         latent_weight: f64,
+        place_weight: f64,
     },
 }
 
@@ -191,6 +192,7 @@ fn forward(
             mix,
             attribute_weight,
             latent_weight,
+            place_weight,
         } => {
             let scenes = (0..task.scenes)
                 .map(|place| sampler.scene(task.first_scene + place as u64, place, &mix))
@@ -206,6 +208,7 @@ fn forward(
                 ce_weight: recipe.ce_weight,
                 attribute_weight,
                 latent_weight,
+                place_weight,
             };
             Ok((step(learner, batch, stage, losses), turns))
         }
