@@ -5,7 +5,7 @@ use fclm_core::fclm::FclmConfig;
 use fclm_core::qwen::GridThw;
 use fclm_core::region::{PreparedRegion, RegionBatch};
 
-use super::attributes::{BatchLabels, DeviceLabels, Labelled};
+use super::attributes::{BatchLabels, DeviceLabels, Labelled, PLACE_SIDE};
 use super::layout::{Packed, Slot, Target};
 use super::marks::CLICKS;
 use super::rows::RowPlan;
@@ -119,6 +119,10 @@ pub(super) struct Batch {
     /// What `[SEG]` must draw; none where no turn asks for a mask.
     pub(super) grounds: Option<DeviceMasks>,
     pub(super) ground_rows: Tensor<1, Int>,
+    /// Where the picture's tokens are in the sequence.
+    pub(super) image_rows: Tensor<1, Int>,
+    /// The place of each, `[image_rows, PLACE_SIDE^2]`.
+    pub(super) image_places: Tensor<2>,
     pub(super) boxes: Option<(Tensor<2>, DeviceMasks)>,
     pub(super) points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
     pub(super) refinements: Option<DeviceRefinements>,
@@ -207,6 +211,8 @@ impl Batch {
             reconstructions: DeviceMasks::new(&reconstructions, device),
             grounds: (!grounds.is_empty()).then(|| DeviceMasks::new(&grounds, device)),
             ground_rows: sequence.ground_rows,
+            image_rows: sequence.image_rows,
+            image_places: sequence.image_places,
             boxes: boxes(scenes, device),
             points: points(scenes, device),
             refinements: refinements(scenes, device),
@@ -247,6 +253,8 @@ struct Sequence {
     target_weights: Tensor<1>,
     category_shares: Tensor<1>,
     ground_rows: Tensor<1, Int>,
+    image_rows: Tensor<1, Int>,
+    image_places: Tensor<2>,
 }
 
 impl Sequence {
@@ -269,6 +277,8 @@ impl Sequence {
         let mut target_weights = Vec::new();
         let mut category_shares = Vec::new();
         let mut ground_rows = Vec::new();
+        let mut image_rows = Vec::new();
+        let mut image_places = Vec::new();
         let mut first_region = 0;
         for (scene, host) in scenes.iter().enumerate() {
             let packed = &host.packed;
@@ -279,6 +289,10 @@ impl Sequence {
                     Slot::Token(id) => ids[base + place] = id as i32,
                     Slot::Image(cell) => {
                         rows[base + place] = (image_base + scene * cells + cell) as i32;
+                        image_rows.push((base + place) as i32);
+                        let mut one = [0.0; PLACE_SIDE * PLACE_SIDE];
+                        one[place_of(cell, merged)] = 1.0;
+                        image_places.extend(one);
                     }
                     Slot::Mask(region) => {
                         rows[base + place] = (mask_base + first_region + region) as i32;
@@ -330,8 +344,19 @@ impl Sequence {
             target_weights: Tensor::from_data(TensorData::new(target_weights, [targets]), device),
             category_shares: Tensor::from_data(TensorData::new(category_shares, [targets]), device),
             ground_rows: indices(ground_rows, device),
+            image_places: Tensor::from_data(
+                TensorData::new(image_places, [image_rows.len(), PLACE_SIDE * PLACE_SIDE]),
+                device,
+            ),
+            image_rows: indices(image_rows, device),
         }
     }
+}
+
+/// The place that a cell's centre lies in.
+fn place_of(cell: usize, [rows, columns]: [usize; 2]) -> usize {
+    let at = |index: usize, count: usize| (2 * index + 1) * PLACE_SIDE / (2 * count);
+    at(cell / columns, rows) * PLACE_SIDE + at(cell % columns, columns)
 }
 
 /// What each row must not see: later places, and other conversations of the same row.

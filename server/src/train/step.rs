@@ -65,6 +65,7 @@ pub(super) fn step(
             shapes: [zero(), zero(), zero(), zero()],
         },
     };
+    let image_hidden = hidden.clone().select(0, batch.image_rows);
     let seg_hidden = batch
         .grounds
         .is_some()
@@ -89,6 +90,11 @@ pub(super) fn step(
         let projected = model.seg_projection.forward(seg.clone());
         if recipe.place_weight > 0.0 {
             place = learner.heads.place_loss(seg.clone(), masks.places.clone());
+            place.loss = place.loss
+                + learner
+                    .heads
+                    .place_loss(image_hidden.clone(), batch.image_places.clone())
+                    .loss;
         }
         if recipe.latent_weight > 0.0
             && let Some(kind) = recipe.consistency.latent
