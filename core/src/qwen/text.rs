@@ -116,7 +116,7 @@ impl TextModel {
         let [_, len, _] = embeds.dims();
         let held = cache.as_ref().map_or(0, |cache| cache.len());
         let mask = SharedMask::new(mask, len, held + len, embeds.dtype(), &embeds.device());
-        self.run(embeds, positions, &mask, cache)
+        self.run(embeds, positions, &mask, cache, |_, _| ())
     }
 
     /// Hidden states of several conversations behind one beginning, after the final norm.
@@ -125,15 +125,51 @@ impl TextModel {
     ///
     /// - `embeds`: `[B, prefix + rows * width, hidden]`
     /// - `positions`: `[3, B, prefix + rows * width]`
-    /// - output: as `embeds`
+    /// - output: as `embeds`; beside it what layer `probed` reads, normalised, for
+    ///   [`Self::queries_and_keys`]
+    ///
+    /// # Panics
+    ///
+    /// Panics if there is no layer `probed`.
     pub fn forward_branches(
         &self,
         embeds: Tensor<3>,
         positions: Tensor<3, Int>,
         branches: Branches,
-    ) -> Tensor<3> {
+        probed: usize,
+    ) -> [Tensor<3>; 2] {
         let mask = SharedMask::branching(branches, embeds.dtype(), &embeds.device());
-        self.run(embeds, positions, &mask, None)
+        let mut read = None;
+        let hidden = self.run(embeds, positions, &mask, None, |layer, x| {
+            if layer == probed {
+                read = Some(rms_norm(&self.layers[layer].input_layernorm, x.clone()));
+            }
+        });
+        [
+            hidden,
+            read.expect("the model has the layer that is probed"),
+        ]
+    }
+
+    /// What layer `layer` compares where it reads `x`: queries and keys, turned to their positions.
+    ///
+    /// # Shapes
+    ///
+    /// - `x`: `[B, L, hidden]`, normalised
+    /// - `positions`: `[3, B, L]`
+    /// - output: `[B, L, heads, D]` and `[B, L, kv_heads, D]`
+    pub fn queries_and_keys(
+        &self,
+        layer: usize,
+        x: Tensor<3>,
+        positions: Tensor<3, Int>,
+    ) -> [Tensor<4>; 2] {
+        let rotation = Rotation::text(positions, &self.rope, self.head_dim, x.dtype());
+        let attention = &self.layers[layer].self_attn;
+        [
+            rotation.project(&attention.q_proj, x.clone(), attention.heads),
+            rotation.project(&attention.k_proj, x, attention.kv_heads),
+        ]
     }
 
     fn run(
@@ -142,12 +178,14 @@ impl TextModel {
         positions: Tensor<3, Int>,
         mask: &SharedMask,
         mut cache: Option<&mut KvCache>,
+        mut watch: impl FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
         let [_, len, _] = embeds.dims();
         let dtype = embeds.dtype();
         let rotation = Rotation::text(positions, &self.rope, self.head_dim, dtype);
         let mut x = embeds;
         for (index, layer) in self.layers.iter().enumerate() {
+            watch(index, &x);
             let cache = cache.as_deref_mut().map(|cache| (cache, index));
             x = layer.forward(x, &rotation, mask, cache);
         }

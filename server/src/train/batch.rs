@@ -21,6 +21,8 @@ pub(super) struct MaskTarget {
     pub(super) coverage: Vec<f32>,
     /// The share of the mask that lies at each place, `PLACE_SIDE * PLACE_SIDE`.
     pub(super) places: Vec<f32>,
+    /// How much each of the picture's tokens shows of the mask, 1 for the one that shows most.
+    pub(super) tokens: Vec<f32>,
 }
 
 /// One prompt of SAM's own task.
@@ -91,6 +93,8 @@ pub(super) struct DeviceMasks {
     pub(super) coverage: Tensor<3>,
     /// `[masks, places]`; none for prompts
     pub(super) places: Tensor<2>,
+    /// `[masks, tokens]`; none for prompts
+    pub(super) tokens: Tensor<2>,
 }
 
 /// A worker's share of one step, on its device.
@@ -229,6 +233,11 @@ impl DeviceMasks {
             .iter()
             .flat_map(|mask| mask.shape.iter().copied())
             .collect();
+        let token_count = masks.first().map_or(0, |mask| mask.tokens.len());
+        let tokens: Vec<f32> = masks
+            .iter()
+            .flat_map(|mask| mask.tokens.iter().copied())
+            .collect();
         let place_count = masks.first().map_or(0, |mask| mask.places.len());
         let places: Vec<f32> = masks
             .iter()
@@ -239,6 +248,7 @@ impl DeviceMasks {
             shape: Tensor::from_data(TensorData::new(shape, [count, shape_len]), device),
             coverage: coverage(masks.iter().map(|mask| mask.coverage.as_slice()), device),
             places: Tensor::from_data(TensorData::new(places, [count, place_count]), device),
+            tokens: Tensor::from_data(TensorData::new(tokens, [count, token_count]), device),
         }
     }
 }
@@ -517,6 +527,7 @@ fn prompt_masks(targets: &[&PromptTarget], device: &Device) -> DeviceMasks {
         ),
         shape: Tensor::zeros([count, 1], device),
         places: Tensor::zeros([count, 1], device),
+        tokens: Tensor::zeros([count, 1], device),
         coverage: coverage(
             targets.iter().map(|target| target.coverage.as_slice()),
             device,

@@ -253,6 +253,7 @@ impl Sampler {
             shape: mask_shape(&mask, &self.config.region),
             coverage: self.coverage(&mask),
             places: places(&mask),
+            tokens: tokens(&mask, self.merged()),
         }
     }
 
@@ -308,6 +309,14 @@ impl Sampler {
     fn scale(&self, drawn: &DrawnScene) -> f32 {
         self.config.sam.image_size as f32 / drawn.image.width() as f32
     }
+}
+
+/// How much each token shows of a mask, 1 for the one that shows most.
+fn tokens(mask: &Mask, [rows, columns]: [usize; 2]) -> Vec<f32> {
+    let mut tokens = mask.area_average(columns as u32, rows as u32);
+    let most = tokens.iter().copied().fold(1e-6, f32::max);
+    tokens.iter_mut().for_each(|share| *share /= most);
+    tokens
 }
 
 /// How a mask is spread over the picture; adds up to one.

@@ -37,7 +37,8 @@ pub(super) fn step(
 ) -> StepOutput {
     let model = &learner.model;
     let encoded = encode(model, &batch);
-    let hidden = encoded.read(model, &batch);
+    let read = encoded.read(model, &batch);
+    let hidden = read.hidden.clone();
     let Encoded {
         maps,
         images,
@@ -65,11 +66,11 @@ pub(super) fn step(
             shapes: [zero(), zero(), zero(), zero()],
         },
     };
-    let image_hidden = hidden.clone().select(0, batch.image_rows);
+    let image_hidden = hidden.clone().select(0, batch.image_rows.clone());
     let seg_hidden = batch
         .grounds
         .is_some()
-        .then(|| hidden.select(0, batch.ground_rows));
+        .then(|| hidden.select(0, batch.ground_rows.clone()));
     let reconstruct = match stage {
         TrainStage::One => reconstruction_tokens(model, &tokens, &batch.reconstructions, recipe),
         TrainStage::Two => None,
@@ -81,6 +82,7 @@ pub(super) fn step(
     let mut coverage = Vec::new();
     let mut ground_count = 0;
     let mut latent = zero();
+    let mut attention = zero();
     let mut place = PlaceLoss {
         loss: zero(),
         accuracy: zero(),
@@ -95,6 +97,12 @@ pub(super) fn step(
                     .heads
                     .place_loss(image_hidden.clone(), batch.image_places.clone())
                     .loss;
+            attention = read.search_loss(
+                batch.ground_rows,
+                batch.image_rows,
+                masks.scene.clone(),
+                masks.tokens.clone(),
+            );
         }
         if recipe.latent_weight > 0.0
             && let Some(kind) = recipe.consistency.latent
@@ -170,7 +178,7 @@ pub(super) fn step(
         + prompt.clone()
         + score.clone().mul_scalar(recipe.score_weight)
         + attributes.loss.clone().mul_scalar(recipe.attribute_weight)
-        + place.loss.clone().mul_scalar(recipe.place_weight);
+        + (place.loss.clone() + attention.clone()).mul_scalar(recipe.place_weight);
     let [sam_shapes, vision_shapes, mask_shapes, pos_shapes] = attributes.shapes;
     let mut terms = Terms::new(&ce.device());
     for (term, value) in [
@@ -187,6 +195,7 @@ pub(super) fn step(
         (Term::Latent, latent),
         (Term::Place, place.loss),
         (Term::PlaceAccuracy, place.accuracy),
+        (Term::Attention, attention),
         (Term::SamShapes, sam_shapes),
         (Term::VisionShapes, vision_shapes),
         (Term::MaskShapes, mask_shapes),
@@ -211,7 +220,7 @@ pub(super) struct Encoded {
 
 impl Encoded {
     /// Hidden states of all places, `[scenes * length, hidden_size]`.
-    pub(super) fn read(&self, model: &Fclm, batch: &Batch) -> Tensor<2> {
+    pub(super) fn read(&self, model: &Fclm, batch: &Batch) -> Read {
         read(
             model,
             self.vision.clone(),
@@ -258,7 +267,7 @@ fn read(
     rows: Tensor<1, Int>,
     positions: Tensor<3, Int>,
     branches: Branches,
-) -> Tensor<2> {
+) -> Read {
     let [scenes, length] = ids.dims();
     let [_, cells, width] = vision.dims();
     let table = Tensor::cat(
@@ -271,11 +280,76 @@ fn read(
         0,
     );
     let embeds = table.select(0, rows).reshape([scenes, length, width]);
-    model
+    let [hidden, read] =
+        model
+            .qwen
+            .model
+            .forward_branches(embeds, positions.clone(), branches, SEARCH_LAYER);
+    let [queries, keys] = model
         .qwen
         .model
-        .forward_branches(embeds, positions, branches)
-        .reshape([scenes * length, width])
+        .queries_and_keys(SEARCH_LAYER, read, positions);
+    let flat = |x: Tensor<4>| {
+        let [_, _, heads, dim] = x.dims();
+        x.reshape([scenes * length, heads, dim])
+    };
+    Read {
+        hidden: hidden.reshape([scenes * length, width]),
+        queries: flat(queries),
+        keys: flat(keys),
+    }
+}
+
+/// The layer whose attention is shown where to look.
+const SEARCH_LAYER: usize = 3;
+
+/// What looking at nothing scores, beside the picture's tokens.
+const NOTHING: f64 = 3.0;
+
+pub(super) struct Read {
+    /// `[places, hidden_size]`
+    pub(super) hidden: Tensor<2>,
+    /// `[places, heads, D]`
+    queries: Tensor<3>,
+    /// `[places, kv_heads, D]`
+    keys: Tensor<3>,
+}
+
+impl Read {
+    /// How little the queries of `[SEG]` look at the tokens that show its targets: the mean of
+    /// `-log` of the attention that they get.
+    fn search_loss(
+        &self,
+        ground_rows: Tensor<1, Int>,
+        image_rows: Tensor<1, Int>,
+        scene: Tensor<1, Int>,
+        tokens: Tensor<2>,
+    ) -> Tensor<1> {
+        let [_, heads, dim] = self.queries.dims();
+        let [_, kv_heads, _] = self.keys.dims();
+        let [grounds, cells] = tokens.dims();
+        let shared = heads / kv_heads;
+        let queries = self
+            .queries
+            .clone()
+            .select(0, ground_rows)
+            .narrow(1, 0, shared);
+        let [image] = image_rows.dims();
+        let keys = self
+            .keys
+            .clone()
+            .select(0, image_rows)
+            .narrow(1, 0, 1)
+            .reshape([image / cells, cells, dim])
+            .select(0, scene);
+        let scores = queries
+            .matmul(keys.swap_dims(1, 2))
+            .div_scalar((dim as f64).sqrt());
+        let nothing = Tensor::full([grounds, shared, 1], NOTHING, &scores.device());
+        let attention = activation::softmax(Tensor::cat(vec![scores, nothing], 2), 2);
+        let seen = attention.narrow(2, 0, cells) * tokens.unsqueeze_dim::<3>(1);
+        seen.sum_dim(2).add_scalar(1e-6).log().mean().neg()
+    }
 }
 
 /// How well the answers' tokens were predicted.

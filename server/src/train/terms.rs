@@ -18,6 +18,7 @@ pub(super) enum Term {
     Latent,
     Place,
     PlaceAccuracy,
+    Attention,
     SamShapes,
     VisionShapes,
     CloserShapes,
@@ -26,7 +27,7 @@ pub(super) enum Term {
 }
 
 /// Their names in the log, in order.
-pub(super) const TERMS: [&str; 20] = [
+pub(super) const TERMS: [&str; 21] = [
     "loss",
     "ce",
     "seg",
@@ -42,6 +43,7 @@ pub(super) const TERMS: [&str; 20] = [
     "latent",
     "place",
     "place_acc",
+    "attention",
     "sam_shape_acc",
     "vision_shape_acc",
     "closer_shape_acc",
