@@ -10,7 +10,8 @@ use fclm_tests::binary;
 /// How long a step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// nano's recipe with four short steps, the first one of the vision tower's, the last of stage 2, and a checkpoint after each.
+/// nano's recipe with four short steps, the first one of the vision tower's, the last one of stage
+/// 2, and a checkpoint after each.
 fn recipe(folder: &Path) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/recipes/nano.toml");
     let text = fs::read_to_string(source).unwrap();
@@ -24,7 +25,7 @@ fn recipe(folder: &Path) -> PathBuf {
             match (line.split(" = ").next().unwrap(), stage) {
                 ("checkpoint_every", _) => "checkpoint_every = 1".to_owned(),
                 ("scenes", "[batch]") => "scenes = 1".to_owned(),
-                ("scenes" | "whole" | "closer", "[tower]") => {
+                ("scenes" | "whole" | "crops", "[tower]") => {
                     format!("{} = 1", line.split(" = ").next().unwrap())
                 }
                 ("steps", "[stage_1.schedule]") => "steps = 2".to_owned(),

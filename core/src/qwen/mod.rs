@@ -19,7 +19,7 @@ pub use config::{ConfigError, QwenConfig, TextConfig, TextRope, VisionConfig, Vi
 pub use generate::generate_greedy;
 pub use model::Qwen;
 pub use position::{mrope_continue, mrope_positions, positions_tensor};
-pub use processor::{GridThw, PreprocessError, preprocess, smart_resize};
+pub use processor::{GridThw, PIXEL_MEAN, PreprocessError, preprocess, smart_resize};
 pub use text::{DecoderLayer, SelfAttention, TextModel};
 pub use vision::{
     GatedMlp, PatchEmbed, PatchMerger, PatchProjection, VisionAttention, VisionBlock, VisionTower,

@@ -5,8 +5,9 @@ use image::RgbImage;
 use super::VisionConfig;
 use crate::image::resize_bicubic;
 
-/// Mean and standard deviation of CLIP's training pictures per channel, in `[0, 1]`.
-const MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+/// Mean of CLIP's training pictures per channel, in `[0, 1]`.
+pub const PIXEL_MEAN: [f32; 3] = [0.481_454_66, 0.457_827_5, 0.408_210_73];
+/// Their standard deviation.
 const DEVIATION: [f32; 3] = [0.268_629_54, 0.261_302_6, 0.275_777_1];
 
 /// Pictures more elongated than this are refused, as by the published processor.
@@ -129,7 +130,9 @@ fn patchify(image: &RgbImage, config: &VisionConfig, grid: GridThw) -> Vec<f32> 
     let (side, merge) = (config.patch_size, config.spatial_merge_size);
     let stride = image.width() as usize * 3;
     let normalised: [[f32; 256]; 3] = std::array::from_fn(|channel| {
-        std::array::from_fn(|value| (value as f32 / 255.0 - MEAN[channel]) / DEVIATION[channel])
+        std::array::from_fn(|value| {
+            (value as f32 / 255.0 - PIXEL_MEAN[channel]) / DEVIATION[channel]
+        })
     });
     let pixels = image.as_raw();
     let mut out = Vec::with_capacity(grid.patches() * config.patch_dim());
@@ -203,7 +206,7 @@ mod tests {
         let patches = patchify(&image, &config, GridThw { t: 1, h: 2, w: 4 });
         let red: Vec<f32> = patches
             .chunks(6)
-            .map(|patch| ((patch[0] * DEVIATION[0] + MEAN[0]) * 255.0).round())
+            .map(|patch| ((patch[0] * DEVIATION[0] + PIXEL_MEAN[0]) * 255.0).round())
             .collect();
         assert_eq!(red, [0.0, 1.0, 4.0, 5.0, 2.0, 3.0, 6.0, 7.0]);
         assert!(patches.chunks(2).all(|frames| frames[0] == frames[1]));

@@ -23,6 +23,6 @@ pub use extractor::{RegionExtractor, RegionTokens};
 pub use local::LocalAggregation;
 pub use pixel::PixelEnhancement;
 pub use position::PositionBranch;
-pub use prepare::{PreparedRegion, RegionBatch, prepare_region};
+pub use prepare::{PreparedRegion, RegionBatch, SURROUNDINGS, prepare_region};
 pub use semantic::SemanticGuidance;
 pub use shape::mask_shape;

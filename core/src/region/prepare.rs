@@ -9,7 +9,7 @@ use crate::mask::Mask;
 use crate::sam::{self, SamConfig};
 
 /// The contrast that is left to the surroundings of a region in its crop.
-const SURROUNDINGS: f32 = 0.2;
+pub const SURROUNDINGS: f32 = 0.2;
 
 /// What the host works out for one region before anything reaches the device.
 #[derive(Debug, Clone)]

@@ -1,27 +1,19 @@
-//! What stands in for pretrained encoders: linear heads, used in training only, that name the
-//! attributes of the object under each cell of both encoders' maps and of each region.
-//!
-//! The paper starts from a SAM and a vision tower that know shapes and materials. From scratch, the
-//! cross-entropy behind the LLM teaches colours within a few hundred steps and shapes not within
-//! thousands; a loss at the cells themselves does.
+//! Labels of training scenes: which cell of an encoder's map shows which object, and what that is.
 
-use burn::module::Module;
-use burn::nn::{Linear, LinearConfig};
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Int, Tensor, TensorData};
 
-use fclm_core::fclm::{Fclm, FclmConfig};
+use fclm_core::fclm::FclmConfig;
 use fclm_core::image::geometry;
-use fclm_core::region::RegionTokens;
 use fclm_core::sam;
 use fclm_core::wire::BoxPx;
 
 use crate::data::scenes::{Attributes, Colour, DrawnScene, Material, Pattern, Shape, Size};
 
 /// Attributes of an object.
-const ATTRIBUTES: usize = 5;
+pub(super) const ATTRIBUTES: usize = 5;
 
 /// Values of each attribute, in the order of [`classes`].
-const VALUES: [usize; ATTRIBUTES] = [
+pub(super) const VALUES: [usize; ATTRIBUTES] = [
     Colour::ALL.len(),
     Material::ALL.len(),
     Shape::ALL.len(),
@@ -29,66 +21,14 @@ const VALUES: [usize; ATTRIBUTES] = [
     Size::ALL.len(),
 ];
 
-/// Place of the shape among them.
-const SHAPE: usize = 2;
+/// Index of the shape among them.
+pub(super) const SHAPE: usize = 2;
 
-/// A cell shows an object that covers at least one in this many of its pixels.
+/// A cell shows an object that covers at least one in this many of its pixels. With the cell's
+/// centre instead, small objects that lie between centres would never be labelled.
 const CELL_SHARE: usize = 5;
 
-/// How many cells across a token is to draw its object.
-pub(super) const OUTLINE_CELLS: usize = 5;
-
-/// Points across such an outline.
-pub(super) const OUTLINE_SIDE: usize = 20;
-
-/// Places across the picture that `[SEG]` is to tell apart.
-pub(super) const PLACE_SIDE: usize = 16;
-
-/// What each attribute counts in the loss; shapes take longest to learn, then materials.
-const WEIGHTS: [f64; ATTRIBUTES] = [0.1, 0.3, 0.4, 0.1, 0.1];
-
-/// The model with the heads that only training has.
-#[derive(Module, Debug)]
-pub(super) struct Learner {
-    pub(super) model: Fclm,
-    pub(super) heads: AttributeHeads,
-}
-
-impl Learner {
-    /// A model beside new heads.
-    pub(super) fn new(model: Fclm, config: &FclmConfig, device: &Device) -> Self {
-        let count = VALUES.iter().sum();
-        let linear = |width: usize| LinearConfig::new(width, count).init(device);
-        Self {
-            heads: AttributeHeads {
-                sam: linear(config.region.sam_dim),
-                vision: linear(config.region.vision_dim),
-                region: linear(config.region.hidden_size),
-                position: linear(config.region.hidden_size),
-                outline: LinearConfig::new(config.region.vision_dim, OUTLINE_SIDE * OUTLINE_SIDE)
-                    .init(device),
-                place: LinearConfig::new(config.region.hidden_size, PLACE_SIDE * PLACE_SIDE)
-                    .init(device),
-            },
-            model,
-        }
-    }
-}
-
-/// One head each for SAM's cells, the vision tower's merged tokens, `<mask>` and `<pos>`.
-#[derive(Module, Debug)]
-pub(super) struct AttributeHeads {
-    sam: Linear,
-    vision: Linear,
-    region: Linear,
-    position: Linear,
-    /// Draws the object that a token of the vision tower shows, from that token alone.
-    outline: Linear,
-    /// Says where in the picture `[SEG]` is.
-    place: Linear,
-}
-
-/// A cell of a map, and what the object under its centre is.
+/// A cell of a map, and what the object that covers most of it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Labelled {
     pub(super) cell: usize,
@@ -97,17 +37,17 @@ pub(super) struct Labelled {
 
 /// The numbers of an object's attributes.
 pub(super) fn classes(attributes: &Attributes) -> [i32; ATTRIBUTES] {
-    fn place<T: PartialEq>(all: &[T], value: &T) -> i32 {
+    fn index<T: PartialEq>(all: &[T], value: &T) -> i32 {
         all.iter()
             .position(|other| other == value)
             .expect("ALL holds every value") as i32
     }
     [
-        place(Colour::ALL, &attributes.colour),
-        place(Material::ALL, &attributes.material),
-        place(Shape::ALL, &attributes.shape),
-        place(Pattern::ALL, &attributes.pattern),
-        place(Size::ALL, &attributes.size),
+        index(Colour::ALL, &attributes.colour),
+        index(Material::ALL, &attributes.material),
+        index(Shape::ALL, &attributes.shape),
+        index(Pattern::ALL, &attributes.pattern),
+        index(Size::ALL, &attributes.size),
     ]
 }
 
@@ -156,8 +96,8 @@ pub(super) fn vision_cells(drawn: &DrawnScene, grid: [usize; 2]) -> Vec<Labelled
     )
 }
 
-/// The vision tower's merged tokens of a window of the picture, each with the one of `objects` that it
-/// shows.
+/// The vision tower's merged tokens of a window of the picture, each with the one of `objects` that
+/// it shows.
 pub(super) fn window_cells(
     drawn: &DrawnScene,
     objects: &[usize],
@@ -189,12 +129,12 @@ fn shown(
     [rows, columns]: [usize; 2],
     extent: [f32; 2],
 ) -> Vec<(usize, usize)> {
-    let range = |place: usize, extent: f32, from: u32, to: u32| {
-        let at = |place: usize| {
-            let share = (place as f32 * extent).min(1.0);
+    let range = |index: usize, extent: f32, from: u32, to: u32| {
+        let at = |index: usize| {
+            let share = (index as f32 * extent).min(1.0);
             from + (share * (to - from) as f32).round() as u32
         };
-        at(place)..at(place + 1)
+        at(index)..at(index + 1)
     };
     (0..rows * columns)
         .filter_map(|cell| {
@@ -215,21 +155,13 @@ fn shown(
         .collect()
 }
 
-/// Tokens of the vision tower, what they show, and what they are to draw.
-#[derive(Debug, Clone)]
-pub(super) struct Outlines {
-    pub(super) labels: DeviceLabels,
-    /// Each labelled token's object around the token, `[labelled, OUTLINE_SIDE^2]`.
-    pub(super) drawings: Tensor<2>,
-}
-
 /// Rows of a map, or of the regions, with their attributes, on the device.
 #[derive(Debug, Clone)]
 pub(super) struct DeviceLabels {
     /// `[labelled]`
-    rows: Tensor<1, Int>,
+    pub(super) rows: Tensor<1, Int>,
     /// `[labelled, 5]`
-    classes: Tensor<2, Int>,
+    pub(super) classes: Tensor<2, Int>,
 }
 
 impl DeviceLabels {
@@ -260,142 +192,6 @@ pub(super) struct BatchLabels {
     pub(super) vision: Option<DeviceLabels>,
     /// Rows of `[regions]`.
     pub(super) regions: Option<DeviceLabels>,
-}
-
-/// How well attributes are labelled.
-#[derive(Debug)]
-pub(super) struct AttributeLoss {
-    /// Cross-entropy, the weighted mean of the attributes' and the sum of the heads'.
-    pub(super) loss: Tensor<1>,
-    /// Share of the right shapes of SAM's cells, of the tower's tokens, of `<mask>` and of `<pos>`.
-    pub(super) shapes: [Tensor<1>; 4],
-}
-
-impl AttributeHeads {
-    /// The loss of all heads.
-    ///
-    /// # Shapes
-    /// - `maps`: `[maps, sam_dim, height, width]`
-    /// - `vision`: `[scenes, tokens, vision_dim]`
-    /// - `regions`: each token `[regions, hidden_size]`
-    pub(super) fn loss(
-        &self,
-        labels: &BatchLabels,
-        maps: Tensor<4>,
-        vision: Tensor<3>,
-        regions: &RegionTokens,
-    ) -> AttributeLoss {
-        let zero = Tensor::<1>::zeros([1], &maps.device());
-        let [count, channels, height, width] = maps.dims();
-        let maps = maps
-            .reshape([count, channels, height * width])
-            .swap_dims(1, 2)
-            .reshape([count * height * width, channels]);
-        let [scenes, tokens, dim] = vision.dims();
-        let vision = vision.reshape([scenes * tokens, dim]);
-        let mut loss = zero.clone();
-        let shapes = [
-            (&self.sam, maps, &labels.sam),
-            (&self.vision, vision, &labels.vision),
-            (&self.region, regions.mask.clone(), &labels.regions),
-            (&self.position, regions.pos.clone(), &labels.regions),
-        ]
-        .map(|(head, features, labels)| {
-            let Some(labels) = labels else {
-                return zero.clone();
-            };
-            let logits = head.forward(features.select(0, labels.rows.clone()));
-            let (of_head, shapes) = cross_entropy(&logits, &labels.classes);
-            loss = loss.clone() + of_head;
-            shapes
-        });
-        AttributeLoss { loss, shapes }
-    }
-}
-
-impl AttributeHeads {
-    /// Where the targets are, read from the hidden state of `[SEG]`.
-    ///
-    /// # Shapes
-    /// - `seg`: `[grounds, hidden_size]`
-    /// - `places`: `[grounds, PLACE_SIDE^2]`, each row adds up to one
-    pub(super) fn place_loss(&self, seg: Tensor<2>, places: Tensor<2>) -> PlaceLoss {
-        let logits = self.place.forward(seg);
-        let likeliest = logits.clone().detach().argmax(1);
-        let is_there = places.clone().gather(1, likeliest).greater_scalar(0.0);
-        let cross = activation::log_softmax(logits, 1) * places;
-        PlaceLoss {
-            loss: cross.sum_dim(1).mean().neg(),
-            accuracy: is_there.float().mean(),
-        }
-    }
-
-    /// What the vision tower alone is taught: naming attributes, and drawing the object.
-    ///
-    /// # Shapes
-    /// - `vision`: `[views, tokens, vision_dim]`
-    pub(super) fn tower_loss(&self, outlines: &Outlines, vision: Tensor<3>) -> TowerLoss {
-        let [views, tokens, dim] = vision.dims();
-        let shown = vision
-            .reshape([views * tokens, dim])
-            .select(0, outlines.labels.rows.clone());
-        let (attributes, shapes) = cross_entropy(
-            &self.vision.forward(shown.clone()),
-            &outlines.labels.classes,
-        );
-        TowerLoss {
-            attributes,
-            outline: binary_cross_entropy(self.outline.forward(shown), outlines.drawings.clone()),
-            shapes,
-        }
-    }
-}
-
-/// How well `[SEG]` tells where its targets are.
-#[derive(Debug)]
-pub(super) struct PlaceLoss {
-    /// Cross-entropy with the targets' share of each place.
-    pub(super) loss: Tensor<1>,
-    /// How often the likeliest place holds some of the targets.
-    pub(super) accuracy: Tensor<1>,
-}
-
-/// How well the tokens of the vision tower tell what they show.
-#[derive(Debug)]
-pub(super) struct TowerLoss {
-    /// Cross-entropy of the attributes.
-    pub(super) attributes: Tensor<1>,
-    /// Binary cross-entropy of the outlines.
-    pub(super) outline: Tensor<1>,
-    /// Share of the right shapes.
-    pub(super) shapes: Tensor<1>,
-}
-
-/// The weighted mean over attributes of the mean over rows, and the share of the right shapes.
-fn cross_entropy(logits: &Tensor<2>, classes: &Tensor<2, Int>) -> (Tensor<1>, Tensor<1>) {
-    let [rows, _] = logits.dims();
-    let mut loss = Tensor::<1>::zeros([1], &logits.device());
-    let mut right = loss.clone();
-    let mut first = 0;
-    for (attribute, count) in VALUES.into_iter().enumerate() {
-        let of_attribute = logits.clone().narrow(1, first, count);
-        let wanted = classes.clone().narrow(1, attribute, 1);
-        if attribute == SHAPE {
-            let said = of_attribute.clone().detach().argmax(1);
-            right = said.equal(wanted.clone()).float().reshape([rows]).mean();
-        }
-        let chosen = activation::log_softmax(of_attribute, 1).gather(1, wanted);
-        let mean = chosen.reshape([rows]).mean();
-        loss = loss - mean.mul_scalar(WEIGHTS[attribute]);
-        first += count;
-    }
-    (loss, right)
-}
-
-/// The mean over all pixels; `log(1 - sigmoid(x)) = log(sigmoid(x)) - x`.
-fn binary_cross_entropy(logits: Tensor<2>, wanted: Tensor<2>) -> Tensor<1> {
-    let inside = activation::log_sigmoid(logits.clone());
-    (inside - logits * (wanted.neg() + 1.0)).mean().neg()
 }
 
 #[cfg(test)]
@@ -463,48 +259,5 @@ mod tests {
         let whole = count(sam_cells(&drawn, &config));
         let crop = count(crop_cells(&drawn, object, bounds, &config));
         assert!(crop > whole, "{crop} {whole}");
-    }
-
-    #[test]
-    fn a_wrong_shape_costs_its_share_and_nothing_else_does() {
-        let device = Device::flex();
-        let count: usize = VALUES.iter().sum();
-        let classes = [2, 1, 3, 1, 1];
-        let mut logits = vec![0.0_f32; 2 * count];
-        for row in 0..2 {
-            let mut first = 0;
-            for (attribute, (&values, class)) in VALUES.iter().zip(classes).enumerate() {
-                let is_wrong = row == 1 && attribute == SHAPE;
-                let said = if is_wrong { 0 } else { class };
-                logits[row * count + first + said] = 20.0;
-                first += values;
-            }
-        }
-        let logits = Tensor::<2>::from_data(TensorData::new(logits, [2, count]), &device);
-        let wanted: Vec<i32> = [classes, classes]
-            .as_flattened()
-            .iter()
-            .map(|&c| c as i32)
-            .collect();
-        let wanted = Tensor::from_data(TensorData::new(wanted, [2, ATTRIBUTES]), &device);
-        let (loss, right) = cross_entropy(&logits, &wanted);
-        let (loss, right): (f32, f32) = (loss.into_scalar(), right.into_scalar());
-        assert!(
-            (f64::from(loss) - WEIGHTS[SHAPE] * 20.0 / 2.0).abs() < 1e-4,
-            "{loss}"
-        );
-        assert!((right - 0.5).abs() < 1e-6, "{right}");
-    }
-    #[test]
-    fn a_pixel_costs_what_its_logit_says() {
-        let device = Device::flex();
-        let loss = binary_cross_entropy(
-            Tensor::from_data([[0.0, 3.0], [3.0, -30.0]], &device),
-            Tensor::from_data([[0.25, 1.0], [0.0, 0.0]], &device),
-        );
-        let softplus = |x: f64| x.exp().ln_1p();
-        let expected = (softplus(0.0) + softplus(-3.0) + softplus(3.0) + softplus(-30.0)) / 4.0;
-        let loss = f64::from(loss.into_scalar::<f32>());
-        assert!((loss - expected).abs() < 1e-6, "{loss} {expected}");
     }
 }

@@ -5,7 +5,8 @@ use fclm_core::fclm::FclmConfig;
 use fclm_core::qwen::GridThw;
 use fclm_core::region::{PreparedRegion, RegionBatch};
 
-use super::attributes::{BatchLabels, DeviceLabels, Labelled, PLACE_SIDE};
+use super::attributes::{BatchLabels, DeviceLabels, Labelled};
+use super::grounding::{DeviceGrounding, GroundingTarget};
 use super::layout::{Packed, Slot, Target};
 use super::marks::CLICKS;
 use super::rows::RowPlan;
@@ -19,10 +20,6 @@ pub(super) struct MaskTarget {
     pub(super) shape: Vec<f32>,
     /// Coverage in `[0, 1]` of each low-resolution pixel, `side * side`.
     pub(super) coverage: Vec<f32>,
-    /// The share of the mask that lies at each place, `PLACE_SIDE * PLACE_SIDE`.
-    pub(super) places: Vec<f32>,
-    /// How much each of the picture's tokens shows of the mask, 1 for the one that shows most.
-    pub(super) tokens: Vec<f32>,
 }
 
 /// One prompt of SAM's own task.
@@ -64,6 +61,8 @@ pub(super) struct HostScene {
     pub(super) extra: Vec<MaskTarget>,
     /// One target for each `[SEG]` of the packed turns.
     pub(super) grounds: Vec<MaskTarget>,
+    /// Where each of them is.
+    pub(super) grounding: Vec<GroundingTarget>,
     pub(super) prompts: Vec<PromptTarget>,
     pub(super) refinements: Vec<Refinement>,
     pub(super) labels: HostLabels,
@@ -91,10 +90,6 @@ pub(super) struct DeviceMasks {
     pub(super) shape: Tensor<2>,
     /// `[masks, side, side]`
     pub(super) coverage: Tensor<3>,
-    /// `[masks, places]`; none for prompts
-    pub(super) places: Tensor<2>,
-    /// `[masks, tokens]`; none for prompts
-    pub(super) tokens: Tensor<2>,
 }
 
 /// A worker's share of one step, on its device.
@@ -122,11 +117,8 @@ pub(super) struct Batch {
     pub(super) reconstructions: DeviceMasks,
     /// What `[SEG]` must draw; none where no turn asks for a mask.
     pub(super) grounds: Option<DeviceMasks>,
-    pub(super) ground_rows: Tensor<1, Int>,
-    /// Where the picture's tokens are in the sequence.
-    pub(super) image_rows: Tensor<1, Int>,
-    /// The place of each, `[image_rows, PLACE_SIDE^2]`.
-    pub(super) image_places: Tensor<2>,
+    /// Where they are; none where `grounds` is none.
+    pub(super) grounding: Option<DeviceGrounding>,
     pub(super) boxes: Option<(Tensor<2>, DeviceMasks)>,
     pub(super) points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
     pub(super) refinements: Option<DeviceRefinements>,
@@ -190,6 +182,15 @@ impl Batch {
             .chain(scenes.iter().flat_map(|s| &s.extra))
             .collect();
         let grounds: Vec<&MaskTarget> = scenes.iter().flat_map(|s| &s.grounds).collect();
+        let targets: Vec<(i32, i32, &GroundingTarget)> = scenes
+            .iter()
+            .flat_map(|scene| &scene.grounding)
+            .zip(&grounds)
+            .zip(&sequence.ground_rows)
+            .map(|((target, mask), &row)| (mask.scene as i32, row, target))
+            .collect();
+        let grounding = (!targets.is_empty())
+            .then(|| DeviceGrounding::new(&targets, sequence.image_rows, merged, device));
 
         Self {
             grid,
@@ -214,9 +215,7 @@ impl Batch {
             region_scene: indices(region_scene, device),
             reconstructions: DeviceMasks::new(&reconstructions, device),
             grounds: (!grounds.is_empty()).then(|| DeviceMasks::new(&grounds, device)),
-            ground_rows: sequence.ground_rows,
-            image_rows: sequence.image_rows,
-            image_places: sequence.image_places,
+            grounding,
             boxes: boxes(scenes, device),
             points: points(scenes, device),
             refinements: refinements(scenes, device),
@@ -233,22 +232,10 @@ impl DeviceMasks {
             .iter()
             .flat_map(|mask| mask.shape.iter().copied())
             .collect();
-        let token_count = masks.first().map_or(0, |mask| mask.tokens.len());
-        let tokens: Vec<f32> = masks
-            .iter()
-            .flat_map(|mask| mask.tokens.iter().copied())
-            .collect();
-        let place_count = masks.first().map_or(0, |mask| mask.places.len());
-        let places: Vec<f32> = masks
-            .iter()
-            .flat_map(|mask| mask.places.iter().copied())
-            .collect();
         Self {
             scene: indices(masks.iter().map(|mask| mask.scene as i32).collect(), device),
             shape: Tensor::from_data(TensorData::new(shape, [count, shape_len]), device),
             coverage: coverage(masks.iter().map(|mask| mask.coverage.as_slice()), device),
-            places: Tensor::from_data(TensorData::new(places, [count, place_count]), device),
-            tokens: Tensor::from_data(TensorData::new(tokens, [count, token_count]), device),
         }
     }
 }
@@ -262,9 +249,10 @@ struct Sequence {
     target_ids: Tensor<1, Int>,
     target_weights: Tensor<1>,
     category_shares: Tensor<1>,
-    ground_rows: Tensor<1, Int>,
-    image_rows: Tensor<1, Int>,
-    image_places: Tensor<2>,
+    /// Rows of `[SEG]`.
+    ground_rows: Vec<i32>,
+    /// Rows of the pictures' tokens.
+    image_rows: Vec<i32>,
 }
 
 impl Sequence {
@@ -288,7 +276,6 @@ impl Sequence {
         let mut category_shares = Vec::new();
         let mut ground_rows = Vec::new();
         let mut image_rows = Vec::new();
-        let mut image_places = Vec::new();
         let mut first_region = 0;
         for (scene, host) in scenes.iter().enumerate() {
             let packed = &host.packed;
@@ -300,9 +287,6 @@ impl Sequence {
                     Slot::Image(cell) => {
                         rows[base + place] = (image_base + scene * cells + cell) as i32;
                         image_rows.push((base + place) as i32);
-                        let mut one = [0.0; PLACE_SIDE * PLACE_SIDE];
-                        one[place_of(cell, merged)] = 1.0;
-                        image_places.extend(one);
                     }
                     Slot::Mask(region) => {
                         rows[base + place] = (mask_base + first_region + region) as i32;
@@ -353,20 +337,10 @@ impl Sequence {
             target_ids: indices(target_ids, device),
             target_weights: Tensor::from_data(TensorData::new(target_weights, [targets]), device),
             category_shares: Tensor::from_data(TensorData::new(category_shares, [targets]), device),
-            ground_rows: indices(ground_rows, device),
-            image_places: Tensor::from_data(
-                TensorData::new(image_places, [image_rows.len(), PLACE_SIDE * PLACE_SIDE]),
-                device,
-            ),
-            image_rows: indices(image_rows, device),
+            ground_rows,
+            image_rows,
         }
     }
-}
-
-/// The place that a cell's centre lies in.
-fn place_of(cell: usize, [rows, columns]: [usize; 2]) -> usize {
-    let at = |index: usize, count: usize| (2 * index + 1) * PLACE_SIDE / (2 * count);
-    at(cell / columns, rows) * PLACE_SIDE + at(cell % columns, columns)
 }
 
 /// What each row must not see: later places, and other conversations of the same row.
@@ -526,8 +500,6 @@ fn prompt_masks(targets: &[&PromptTarget], device: &Device) -> DeviceMasks {
             device,
         ),
         shape: Tensor::zeros([count, 1], device),
-        places: Tensor::zeros([count, 1], device),
-        tokens: Tensor::zeros([count, 1], device),
         coverage: coverage(
             targets.iter().map(|target| target.coverage.as_slice()),
             device,

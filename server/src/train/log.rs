@@ -17,6 +17,8 @@ const EVERY: u64 = 10;
 pub(super) struct TrainLog {
     path: PathBuf,
     sums: [f64; TERMS.len()],
+    /// Steps that computed each term.
+    counts: [u32; TERMS.len()],
     norm: f64,
     turns: u64,
     scenes: u64,
@@ -29,6 +31,7 @@ impl TrainLog {
         Self {
             path: folder.join("train.jsonl"),
             sums: [0.0; TERMS.len()],
+            counts: [0; TERMS.len()],
             norm: 0.0,
             turns: 0,
             scenes: 0,
@@ -64,8 +67,12 @@ impl TrainLog {
 
     /// Takes a step's numbers and writes a line where one is due.
     pub(super) fn push(&mut self, record: &StepRecord) -> Result<(), TrainError> {
-        for (sum, term) in self.sums.iter_mut().zip(record.terms) {
-            *sum += f64::from(term);
+        let collected = self.sums.iter_mut().zip(&mut self.counts);
+        for ((sum, count), term) in collected.zip(record.terms) {
+            if term.is_finite() {
+                *sum += f64::from(term);
+                *count += 1;
+            }
         }
         self.norm += record.norm;
         self.turns += record.turns;
@@ -79,8 +86,14 @@ impl TrainLog {
         let mut line = Map::new();
         line.insert("step".to_owned(), json!(record.step));
         line.insert("stage".to_owned(), json!(record.stage));
-        for (name, sum) in TERMS.iter().zip(self.sums) {
-            line.insert((*name).to_owned(), rounded(sum / steps));
+        let means: Vec<(&str, f64)> = TERMS
+            .into_iter()
+            .zip(self.sums.iter().zip(self.counts))
+            .filter(|(_, (_, count))| *count > 0)
+            .map(|(name, (sum, count))| (name, sum / f64::from(count)))
+            .collect();
+        for &(name, mean) in &means {
+            line.insert(name.to_owned(), rounded(mean));
         }
         line.insert("grad_norm".to_owned(), rounded(self.norm / steps));
         line.insert("learning_rate".to_owned(), json!(record.learning_rate));
@@ -94,10 +107,9 @@ impl TrainLog {
         );
         line.insert("seconds".to_owned(), rounded(record.seconds));
         let left = record.total_steps.saturating_sub(record.step) as f64 * seconds / steps;
-        let terms: Vec<String> = TERMS
+        let terms: Vec<String> = means
             .iter()
-            .zip(self.sums)
-            .map(|(name, sum)| format!("{name} {:.3}", sum / steps))
+            .map(|(name, mean)| format!("{name} {mean:.3}"))
             .collect();
         eprintln!(
             "step {}/{} stage {} | {} | {:.2} scenes/s, {:.1} turns/s | {} left",

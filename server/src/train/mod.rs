@@ -1,15 +1,20 @@
-//! Training: recipes, the stream of samples, the two-stage step, workers and checkpoints.
+//! Training: recipes, the stream of samples, the vision tower's lessons, the step of both stages,
+//! workers and checkpoints.
 
 mod adamw;
 mod attributes;
 mod batch;
 mod checkpoint;
 mod conversations;
+mod encoded;
 mod error;
+mod grounding;
+mod heads;
 mod layout;
 mod log;
 mod marks;
 mod parameters;
+mod prompts;
 mod recipe;
 mod rows;
 mod run;

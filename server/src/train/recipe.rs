@@ -22,6 +22,34 @@ pub struct Schedule {
     pub final_rate: f64,
 }
 
+impl Schedule {
+    /// # Errors
+    /// Where a number makes no schedule.
+    fn validate(&self, name: &str) -> Result<(), TrainError> {
+        let refuse = |field: &str, value: f64, right: &str| {
+            Err(TrainError::Recipe(format!(
+                "{name}.schedule.{field} is {value} but must be {right}"
+            )))
+        };
+        if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
+            return refuse("learning_rate", self.learning_rate, "a number above 0");
+        }
+        for (field, share) in [
+            ("warm_up", self.warm_up),
+            ("decay", self.decay),
+            ("final_rate", self.final_rate),
+        ] {
+            if !(0.0..=1.0).contains(&share) {
+                return refuse(field, share, "between 0 and 1");
+            }
+        }
+        if self.warm_up + self.decay > 1.0 {
+            return refuse("decay", self.decay, "at most 1 - warm_up");
+        }
+        Ok(())
+    }
+}
+
 /// How the vision tower is trained before stage 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -32,8 +60,8 @@ pub struct TowerRecipe {
     pub scenes: usize,
     /// How many of them are seen whole.
     pub whole: usize,
-    /// Objects of each scene that are looked at closely.
-    pub closer: usize,
+    /// Objects of each scene that are seen from near.
+    pub crops: usize,
 }
 
 /// How one stage is trained.
@@ -45,9 +73,10 @@ pub struct StageRecipe {
     /// Weight of naming attributes, which stands in for pretrained encoders; stage 2 has none.
     #[serde(default)]
     pub attribute_weight: f64,
-    /// Weight of telling where the targets of `[SEG]` are, from its hidden state alone.
+    /// Weight of telling where things are and of looking at them, which stands in for an LLM that
+    /// can ground.
     #[serde(default)]
-    pub place_weight: f64,
+    pub grounding_weight: f64,
     /// Weight of the latent loss; the paper has it in stage 2 only, at weight 1.
     pub latent_weight: f64,
     /// What its scenes are asked.
@@ -200,14 +229,20 @@ impl Recipe {
             .collect();
         let is_empty = recipe.batch.workers == 0
             || recipe.batch.scenes == 0
-            || recipe.tower.is_some_and(|tower| {
-                tower.scenes == 0 || tower.whole.min(tower.scenes) + tower.closer == 0
-            })
             || stages.iter().any(|mix| mix.regions == 0);
         if is_empty {
             return Err(TrainError::Recipe(
                 "workers, scenes and regions must be at least 1".to_owned(),
             ));
+        }
+        if let Some(tower) = recipe.tower
+            && (tower.scenes == 0 || tower.whole > tower.scenes || tower.whole + tower.crops == 0)
+        {
+            return Err(TrainError::Recipe(format!(
+                "tower has scenes = {}, whole = {} and crops = {}; of at least one scene, no more \
+                 than there are can be seen whole, and something must be seen",
+                tower.scenes, tower.whole, tower.crops
+            )));
         }
         let chances = [recipe.batch.large_chance, recipe.batch.careless_chance]
             .into_iter()
@@ -223,10 +258,20 @@ impl Recipe {
                 )));
             }
         }
+        if let Some(tower) = &recipe.tower {
+            tower.schedule.validate("tower")?;
+        }
         for (name, stage) in [("stage_1", &recipe.stage_1), ("stage_2", &recipe.stage_2)] {
+            stage.schedule.validate(name)?;
+            if stage.latent_weight > 0.0 && recipe.consistency.latent.is_none() {
+                return Err(TrainError::Recipe(format!(
+                    "{name} has a latent_weight of {}, but consistency.latent is none",
+                    stage.latent_weight
+                )));
+            }
             for (field, weight) in [
                 ("latent_weight", stage.latent_weight),
-                ("place_weight", stage.place_weight),
+                ("grounding_weight", stage.grounding_weight),
             ] {
                 if !(weight >= 0.0 && weight.is_finite()) {
                     return Err(TrainError::Recipe(format!(
@@ -284,9 +329,30 @@ mod tests {
             NANO.replacen("attribute_weight = 15.0", "attribute_weight = -1.0", 1),
             NANO.replacen("attribute_weight = 15.0", "attribute_weight = inf", 1),
             NANO.replacen("[stage_2]", "[stage_2]\nattribute_weight = 1.0", 1),
+            NANO.replacen("latent_weight = 1.0", "latent_weight = nan", 1),
+            NANO.replacen("grounding_weight = 2.0", "grounding_weight = -2.0", 1),
+            NANO.replacen("latent = \"cosine\"", "latent = \"none\"", 1),
         ] {
+            assert_ne!(wrong, NANO);
             let message = Recipe::from_toml(&wrong).unwrap_err().to_string();
-            assert!(message.contains("attribute_weight"), "{message}");
+            assert!(message.contains("weight"), "{message}");
+        }
+    }
+
+    #[test]
+    fn schedules_that_make_no_sense_are_refused() {
+        for (right, wrong) in [
+            ("learning_rate = 1e-3", "learning_rate = nan"),
+            ("decay = 0.6", "decay = 1.5"),
+            ("decay = 0.95", "decay = 0.99"),
+            ("whole = 3", "whole = 300"),
+            ("scenes = 12", "scenes = 0"),
+        ] {
+            let recipe = NANO.replacen(right, wrong, 1);
+            assert_ne!(recipe, NANO, "{right}");
+            let message = Recipe::from_toml(&recipe).unwrap_err().to_string();
+            let field = wrong.split(" = ").next().unwrap();
+            assert!(message.contains(field), "{message}");
         }
     }
 

@@ -12,20 +12,21 @@ use fclm_core::fclm::{FclmConfig, FclmTokenizer, Stage2Tuning};
 use fclm_core::wire::Stage;
 
 use super::adamw::AdamW;
-use super::attributes::Learner;
 use super::checkpoint::{Checkpoint, Saved};
 use super::conversations::corpus;
 use super::error::TrainError;
+use super::heads::Learner;
 use super::log::{StepRecord, TrainLog};
 use super::parameters::ParameterTable;
 use super::recipe::{Recipe, Schedule, StageRecipe};
 use super::sample::Sampler;
 use super::schedule::learning_rate;
 use super::step::TrainStage;
-use super::terms::TERMS;
+use super::terms::{TERMS, Term};
 use super::tokenizer::train_tokenizer;
-use super::worker::{Lesson, Task, Worker};
-use crate::{disk, model_dir};
+use super::worker::{Phase, Task, Worker};
+use crate::disk;
+use crate::model_dir::{self, ModelDir};
 
 /// Texts that the tokenizer is trained on.
 const TOKENIZER_SCENES: u64 = 400;
@@ -92,6 +93,8 @@ struct Run<'a> {
     state: Checkpoint,
     workers: Vec<Worker>,
     log: TrainLog,
+    /// What the model is at before stage 1.
+    first_stage: Stage,
 }
 
 impl<'a> Run<'a> {
@@ -105,8 +108,10 @@ impl<'a> Run<'a> {
         let device = Device::flex().autodiff();
         device.seed(recipe.seed);
         let mut model = recipe.model.init(&device);
+        let mut first_stage = Stage::Untrained;
         if let Some(from) = &options.from {
             model = model_dir::load_weights(model, from)?;
+            first_stage = ModelDir::open(from)?.config().stage;
         }
         let learner = Learner::new(model, &recipe.model, &device);
         let table = ParameterTable::of(&learner);
@@ -118,6 +123,7 @@ impl<'a> Run<'a> {
             state: Checkpoint::new(&table, &recipe),
             workers: Vec::new(),
             log: TrainLog::new(&options.run),
+            first_stage,
             learner,
             table,
             recipe,
@@ -190,19 +196,19 @@ impl<'a> Run<'a> {
     /// One optimiser step over all workers.
     fn step(&mut self, seconds: f64) -> Result<(), TrainError> {
         let recipe = &self.recipe;
-        let Lecture {
-            lesson,
+        let PhaseStep {
+            phase,
             schedule,
             step: own_step,
             scenes: per_worker,
-        } = lecture_at(recipe, self.state.step);
-        let shares = shares(&self.table, recipe, lesson);
+        } = phase_at(recipe, self.state.step);
+        let shares = shares(&self.table, recipe, phase);
         let trained: Arc<[bool]> = shares.iter().map(|&share| share > 0.0).collect();
         let shared = Arc::new(std::mem::take(&mut self.parameters));
         for (number, worker) in self.workers.iter().enumerate() {
             worker.start(Task {
                 parameters: Arc::clone(&shared),
-                lesson,
+                phase,
                 first_scene: self.state.scenes + (number * per_worker) as u64,
                 scenes: per_worker,
                 trained: Arc::clone(&trained),
@@ -233,7 +239,7 @@ impl<'a> Run<'a> {
 
         let scenes = (per_worker * self.workers.len()) as u64;
         let rate = learning_rate(&schedule, own_step);
-        let norm = if terms[0].is_finite() {
+        let norm = if terms[Term::Loss as usize].is_finite() {
             self.optimizer.step(
                 &mut self.parameters,
                 &sum.gradients,
@@ -258,7 +264,7 @@ impl<'a> Run<'a> {
         self.log.push(&StepRecord {
             step: self.state.step,
             total_steps: recipe.total_steps(),
-            stage: lesson.number(),
+            stage: phase.number(),
             terms,
             norm,
             learning_rate: rate,
@@ -277,8 +283,10 @@ impl<'a> Run<'a> {
     fn write_model(&self) -> Result<(), TrainError> {
         let mut config = self.recipe.model.clone();
         config.consistency = self.recipe.consistency;
-        let first_stages = self.recipe.tower_steps() + self.recipe.stage_1.schedule.steps;
-        config.stage = if self.state.step <= first_stages {
+        let tower = self.recipe.tower_steps();
+        config.stage = if self.state.step <= tower {
+            self.first_stage
+        } else if self.state.step <= tower + self.recipe.stage_1.schedule.steps {
             Stage::One
         } else {
             Stage::Two
@@ -302,10 +310,10 @@ impl<'a> Run<'a> {
     }
 }
 
-/// What a step teaches, and how.
+/// What a step trains, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
-struct Lecture {
-    lesson: Lesson,
+struct PhaseStep {
+    phase: Phase,
     schedule: Schedule,
     /// The step's number in its schedule.
     step: u64,
@@ -313,17 +321,17 @@ struct Lecture {
     scenes: usize,
 }
 
-fn lecture_at(recipe: &Recipe, step: u64) -> Lecture {
+fn phase_at(recipe: &Recipe, step: u64) -> PhaseStep {
     let before = recipe.tower_steps();
     let of_stage = |stage, stage_recipe: &StageRecipe, step| {
         let (&mix, attribute_weight) = stage_recipe.at(step);
-        Lecture {
-            lesson: Lesson::Stage {
+        PhaseStep {
+            phase: Phase::Stage {
                 stage,
                 mix,
                 attribute_weight,
                 latent_weight: stage_recipe.latent_weight,
-                place_weight: stage_recipe.place_weight,
+                grounding_weight: stage_recipe.grounding_weight,
             },
             schedule: stage_recipe.schedule,
             step,
@@ -332,10 +340,10 @@ fn lecture_at(recipe: &Recipe, step: u64) -> Lecture {
     };
     let first = recipe.stage_1.schedule.steps;
     match recipe.tower {
-        Some(tower) if step < before => Lecture {
-            lesson: Lesson::Tower {
+        Some(tower) if step < before => PhaseStep {
+            phase: Phase::Tower {
                 whole: tower.whole,
-                closer: tower.closer,
+                crops: tower.crops,
             },
             schedule: tower.schedule,
             step,
@@ -346,10 +354,10 @@ fn lecture_at(recipe: &Recipe, step: u64) -> Lecture {
     }
 }
 
-/// Each parameter's share of the learning rate, 0 where a lesson does not train it: the vision tower
-/// and the heads before stage 1, everything in stage 1, the LLM's blocks in stage 2. SAM's position
+/// Each parameter's share of the learning rate, 0 where a phase does not train it: the vision tower
+/// and its heads before stage 1, everything in stage 1, the LLM's blocks in stage 2. SAM's position
 /// table is random by design and never trained.
-fn shares(table: &ParameterTable, recipe: &Recipe, lesson: Lesson) -> Vec<f64> {
+fn shares(table: &ParameterTable, recipe: &Recipe, phase: Phase) -> Vec<f64> {
     table
         .parameters
         .iter()
@@ -357,14 +365,18 @@ fn shares(table: &ParameterTable, recipe: &Recipe, lesson: Lesson) -> Vec<f64> {
             // The heads of training have none of these names.
             let path = parameter.path.strip_prefix("model.").unwrap_or_default();
             let is_table = path.ends_with("positional_encoding_gaussian_matrix");
-            let is_of_lesson = match lesson {
-                Lesson::Tower { .. } => path.is_empty() || path.starts_with("qwen.visual."),
-                Lesson::Stage { stage, .. } => match (stage, recipe.consistency.stage2) {
+            let is_of_phase = match phase {
+                Phase::Tower { .. } => {
+                    let heads = ["heads.vision.", "heads.local_mask."];
+                    path.starts_with("qwen.visual.")
+                        || heads.iter().any(|head| parameter.path.starts_with(head))
+                }
+                Phase::Stage { stage, .. } => match (stage, recipe.consistency.stage2) {
                     (TrainStage::Two, Stage2Tuning::Llm) => path.starts_with("qwen.model.layers."),
                     _ => true,
                 },
             };
-            let is_trained = !is_table && is_of_lesson;
+            let is_trained = !is_table && is_of_phase;
             let is_slow = path.starts_with("region.") && !path.starts_with("region.position.");
             match (is_trained, is_slow) {
                 (false, _) => 0.0,
@@ -423,8 +435,8 @@ mod tests {
         let mut recipe = Recipe::named("nano").unwrap();
         recipe.stage_1.schedule.steps = 7;
         let stage = |recipe: &Recipe, step| {
-            let lecture = lecture_at(recipe, step);
-            (lecture.lesson.number(), lecture.step)
+            let now = phase_at(recipe, step);
+            (now.phase.number(), now.step)
         };
         recipe.tower = None;
         assert_eq!(stage(&recipe, 0), (1, 0));
@@ -436,7 +448,7 @@ mod tests {
             },
             scenes: 1,
             whole: 1,
-            closer: 1,
+            crops: 1,
         });
         let all = [(4, (0, 4)), (5, (1, 0)), (11, (1, 6)), (12, (2, 0))];
         for (step, expected) in all {

@@ -7,19 +7,21 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
 use fclm_core::fclm::{FclmConfig, FclmTokenizer};
+use fclm_core::image::resize_bicubic;
 use fclm_core::mask::Mask;
 use fclm_core::qwen::{self, GridThw};
 use fclm_core::region::{mask_shape, prepare_region};
 use fclm_core::sam;
 
-use super::attributes::{self, Labelled, PLACE_SIDE};
+use super::attributes::{self, Labelled};
 use super::batch::{HostLabels, HostScene, MaskTarget, Prompt, PromptTarget, Refinement};
 use super::conversations::conversations;
 use super::error::TrainError;
+use super::grounding::GroundingTarget;
 use super::layout::{Packer, Turn};
 use super::marks;
 use super::recipe::{BatchRecipe, MixRecipe, Recipe};
-use super::tower::{Look, View, Views};
+use super::tower::{Crop, TowerBatch, TowerSample};
 use crate::data::scenes::grammar::{Description, describe};
 use crate::data::scenes::{DrawnScene, Seeds};
 
@@ -56,8 +58,18 @@ impl Sampler {
         template: &str,
     ) -> Result<Self, TrainError> {
         let config = recipe.model.clone();
-        let blank = image::RgbImage::new(SIDE, SIDE);
-        let (_, grid) = preprocess(&blank, &config)?;
+        let grid_of = |side: u32| -> Result<GridThw, TrainError> {
+            Ok(preprocess(&RgbImage::new(side, side), &config)?.1)
+        };
+        let (grid, large) = (grid_of(SIDE)?, grid_of(LARGE_SIDE)?);
+        if large != grid && recipe.batch.large_chance > 0.0 {
+            return Err(TrainError::Recipe(format!(
+                "model.min_pixels = {} and model.max_pixels = {} make pictures of {SIDE} and of \
+                 {LARGE_SIDE} pixels {} and {} patches wide; batches need one size, so bring them \
+                 together or set batch.large_chance to 0",
+                config.min_pixels, config.max_pixels, grid.w, large.w
+            )));
+        }
         Ok(Self {
             seeds: Seeds::training(recipe.seed),
             batch: recipe.batch,
@@ -74,55 +86,55 @@ impl Sampler {
 
     /// Rows and columns of merged tokens of a training picture.
     fn merged(&self) -> [usize; 2] {
-        self.merged_of(self.grid)
-    }
-
-    fn merged_of(&self, grid: GridThw) -> [usize; 2] {
         let merge = self.config.qwen.vision.spatial_merge_size;
-        [grid.h / merge, grid.w / merge]
+        [self.grid.h / merge, self.grid.w / merge]
     }
 
     /// Some scenes of the stream as the vision tower is to look at them: the first `whole` of them
-    /// whole, and in each at most `closer` objects closely.
-    pub(super) fn views(
+    /// whole, and in each at most `crops` objects from near, each in one window of the tower's
+    /// attention.
+    pub(super) fn tower_batches(
         &self,
         scenes: Range<u64>,
         whole: usize,
-        closer: usize,
-    ) -> Result<[Views; 2], TrainError> {
-        let config = &*self.config;
-        // One window of the tower's attention shows one object.
-        let side = config.qwen.vision.window_size;
-        let blank = RgbImage::new(side as u32, side as u32);
-        let preprocess_closely = |image: &RgbImage| {
-            let (least, most) = ((side - 2).pow(2), (side + 2).pow(2));
-            qwen::preprocess(image, &config.qwen.vision, least, most)
-                .map_err(|error| TrainError::Model(error.into()))
-        };
-        let (_, close_grid) = preprocess_closely(&blank)?;
-        let views = |grid: GridThw| Views {
+        crops: usize,
+    ) -> Result<[TowerBatch; 2], TrainError> {
+        let vision = &self.config.qwen.vision;
+        let tokens = (vision.window_size / vision.token_side()).max(1);
+        let side = tokens * vision.token_side();
+        let patches = tokens * vision.spatial_merge_size;
+        let batch = |grid: GridThw, merged: [usize; 2]| TowerBatch {
             grid,
-            merged: self.merged_of(grid),
-            views: Vec::new(),
+            merged,
+            samples: Vec::new(),
         };
-        let [mut of_whole, mut of_objects] = [self.grid, close_grid].map(views);
-        for (place, index) in scenes.enumerate() {
+        let mut of_pictures = batch(self.grid, self.merged());
+        let mut of_objects = batch(
+            GridThw {
+                t: 1,
+                h: patches,
+                w: patches,
+            },
+            [tokens, tokens],
+        );
+        for (number, index) in scenes.enumerate() {
             let seed = self.seeds.scene(index);
             let mut rng = ChaCha8Rng::seed_from_u64(seed);
             let drawn = self.draw(seed, &mut rng);
-            if place < whole {
-                let look = Look::whole(&drawn);
-                let (pixels, _) = preprocess(&look.image(&drawn), config)?;
-                let view = View::new(&drawn, look, of_whole.merged, pixels);
-                of_whole.views.push(view);
+            if number < whole {
+                let crop = Crop::whole(&drawn);
+                let (pixels, _) = preprocess(&crop.image(&drawn), &self.config)?;
+                let sample = TowerSample::new(&drawn, crop, of_pictures.merged, pixels);
+                of_pictures.samples.push(sample);
             }
-            for look in Look::closer(&drawn, closer, &mut rng) {
-                let (pixels, _) = preprocess_closely(&look.image(&drawn))?;
-                let view = View::new(&drawn, look, of_objects.merged, pixels);
-                of_objects.views.push(view);
+            for crop in Crop::around_objects(&drawn, crops, &mut rng) {
+                let image = resize_bicubic(&crop.image(&drawn), side as u32, side as u32);
+                let pixels = patches_of(&image, &self.config, [side * side; 2])?.0;
+                let sample = TowerSample::new(&drawn, crop, of_objects.merged, pixels);
+                of_objects.samples.push(sample);
             }
         }
-        Ok([of_whole, of_objects])
+        Ok([of_pictures, of_objects])
     }
 
     fn draw(&self, seed: u64, rng: &mut ChaCha8Rng) -> DrawnScene {
@@ -155,7 +167,7 @@ impl Sampler {
 
     /// The picture of a scene of the usual size.
     #[cfg(test)]
-    pub(super) fn picture(&self, index: u64) -> image::RgbImage {
+    pub(super) fn picture(&self, index: u64) -> RgbImage {
         DrawnScene::new(self.seeds.scene(index), SIDE, SIDE).image
     }
 
@@ -228,6 +240,11 @@ impl Sampler {
                 .iter()
                 .map(|(_, objects)| target(objects))
                 .collect(),
+            grounding: packed
+                .grounds
+                .iter()
+                .map(|(_, objects)| GroundingTarget::new(&drawn.union(objects), self.merged()))
+                .collect(),
             prompts,
             refinements,
             labels,
@@ -252,8 +269,6 @@ impl Sampler {
             scene,
             shape: mask_shape(&mask, &self.config.region),
             coverage: self.coverage(&mask),
-            places: places(&mask),
-            tokens: tokens(&mask, self.merged()),
         }
     }
 
@@ -311,23 +326,6 @@ impl Sampler {
     }
 }
 
-/// How much each token shows of a mask, 1 for the one that shows most.
-fn tokens(mask: &Mask, [rows, columns]: [usize; 2]) -> Vec<f32> {
-    let mut tokens = mask.area_average(columns as u32, rows as u32);
-    let most = tokens.iter().copied().fold(1e-6, f32::max);
-    tokens.iter_mut().for_each(|share| *share /= most);
-    tokens
-}
-
-/// How a mask is spread over the picture; adds up to one.
-fn places(mask: &Mask) -> Vec<f32> {
-    let side = PLACE_SIDE as u32;
-    let mut places = mask.area_average(side, side);
-    let sum: f32 = places.iter().sum();
-    places.iter_mut().for_each(|share| *share /= sum.max(1e-6));
-    places
-}
-
 /// The objects whose regions are described, each with its description, and the other objects that
 /// may be asked about.
 fn choose_regions(
@@ -351,15 +349,15 @@ fn choose_regions(
     (described, others)
 }
 
-fn preprocess(
-    image: &image::RgbImage,
+fn preprocess(image: &RgbImage, config: &FclmConfig) -> Result<(Vec<f32>, GridThw), TrainError> {
+    patches_of(image, config, [config.min_pixels, config.max_pixels])
+}
+
+fn patches_of(
+    image: &RgbImage,
     config: &FclmConfig,
+    [least, most]: [usize; 2],
 ) -> Result<(Vec<f32>, GridThw), TrainError> {
-    qwen::preprocess(
-        image,
-        &config.qwen.vision,
-        config.min_pixels,
-        config.max_pixels,
-    )
-    .map_err(|error| TrainError::Model(error.into()))
+    qwen::preprocess(image, &config.qwen.vision, least, most)
+        .map_err(|error| TrainError::Model(error.into()))
 }

@@ -114,7 +114,7 @@ fn every_answer_is_predicted_from_the_state_that_serving_has() {
         &trained.device,
     );
     let encoded = encode(&trained.model, &batch);
-    let hidden = encoded.read(&trained.model, &batch);
+    let hidden = encoded.read(&trained.model, &batch).hidden;
     let tokens = encoded.tokens;
 
     let backend = backend(&trained);

@@ -1,64 +1,53 @@
+//! The numbers that a training step reports.
+
 use burn::tensor::{Device, Tensor};
 
-/// A number that a step reports. What a step does not compute is zero.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Term {
-    Loss,
-    Ce,
-    Seg,
-    Consist,
-    Prompt,
-    Score,
-    TokenAccuracy,
-    CategoryAccuracy,
-    FindIou,
-    PosIou,
-    Attributes,
-    Outline,
-    Latent,
-    Place,
-    PlaceAccuracy,
-    Attention,
-    SamShapes,
-    VisionShapes,
-    CloserShapes,
-    MaskShapes,
-    PosShapes,
+macro_rules! terms {
+    ($($term:ident = $name:literal, $doc:literal;)*) => {
+        /// A number that a step reports.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Term {
+            $(#[doc = $doc] $term,)*
+        }
+
+        /// Their names in the log, in order.
+        pub(super) const TERMS: [&str; [$($name),*].len()] = [$($name),*];
+    };
 }
 
-/// Their names in the log, in order.
-pub(super) const TERMS: [&str; 21] = [
-    "loss",
-    "ce",
-    "seg",
-    "consist",
-    "prompt",
-    "score",
-    "token_acc",
-    "category_acc",
-    "find_iou",
-    "pos_iou",
-    "attributes",
-    "outline",
-    "latent",
-    "place",
-    "place_acc",
-    "attention",
-    "sam_shape_acc",
-    "vision_shape_acc",
-    "closer_shape_acc",
-    "mask_shape_acc",
-    "pos_shape_acc",
-];
+terms! {
+    Loss = "loss", "What is minimised.";
+    Ce = "ce", "Cross-entropy of the answers.";
+    Seg = "seg", "Segmentation loss of `[SEG]`.";
+    Consist = "consist", "Consistency loss.";
+    Prompt = "prompt", "Segmentation loss of SAM's own task.";
+    Score = "score", "Loss of the predicted scores.";
+    TokenAccuracy = "token_acc", "Share of the answers' tokens that are most likely.";
+    CategoryAccuracy = "category_acc", "The same among the words of categories.";
+    FindIou = "find_iou", "IoU of what `[SEG]` draws.";
+    PosIou = "pos_iou", "IoU of what `<pos>` draws.";
+    Attributes = "attributes", "Cross-entropy of attributes.";
+    LocalMask = "local_mask", "Binary cross-entropy of the masks around the tower's tokens.";
+    Latent = "latent", "Latent loss, before its weight.";
+    Location = "location", "Cross-entropy of locations.";
+    LocationAccuracy = "location_acc", "Share of the `[SEG]`s whose likeliest location is right.";
+    Search = "search", "How little `[SEG]` looks at its targets.";
+    SamShapeAccuracy = "sam_shape_acc", "Share of the right shapes, from SAM's cells.";
+    VisionShapeAccuracy = "vision_shape_acc", "From the vision tower's tokens.";
+    CropShapeAccuracy = "crop_shape_acc", "From the same, in crops.";
+    MaskShapeAccuracy = "mask_shape_acc", "From `<mask>`.";
+    PosShapeAccuracy = "pos_shape_acc", "From `<pos>`.";
+}
 
-/// The terms of a step while they are collected.
+/// The terms of a step while they are collected. What a step does not compute is no number, and is
+/// left out of the log.
 #[derive(Debug)]
 pub(super) struct Terms(Vec<Tensor<1>>);
 
 impl Terms {
-    /// All of them zero.
+    /// None of them computed.
     pub(super) fn new(device: &Device) -> Self {
-        Self(vec![Tensor::zeros([1], device); TERMS.len()])
+        Self(vec![Tensor::full([1], f32::NAN, device); TERMS.len()])
     }
 
     pub(super) fn set(&mut self, term: Term, value: Tensor<1>) {
@@ -81,4 +70,16 @@ pub(super) struct StepOutput {
     pub(super) loss: Tensor<1>,
     /// `[TERMS.len()]`
     pub(super) terms: Tensor<1>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_has_the_name_of_its_place() {
+        assert_eq!(TERMS[Term::Loss as usize], "loss");
+        assert_eq!(TERMS[Term::Search as usize], "search");
+        assert_eq!(TERMS[Term::PosShapeAccuracy as usize], "pos_shape_acc");
+    }
 }

@@ -3,7 +3,8 @@
 //! The paper starts from a vision tower that has seen the world. Behind the LLM a tower from scratch
 //! learns colours and little else, because the shape of an object that fills a few patches says
 //! little about the next word. Here every token that shows an object must name its attributes and
-//! draw it as it lies around the token, in the whole picture and in closer looks at one object.
+//! draw it as it lies around the token, in the whole picture and in crops around one object, the
+//! local crops of self-supervised training.
 
 use burn::tensor::{Device, Tensor, TensorData};
 use image::{RgbImage, imageops};
@@ -11,132 +12,143 @@ use rand::Rng;
 use rand::seq::IndexedRandom;
 
 use fclm_core::mask::Mask;
-use fclm_core::qwen::GridThw;
+use fclm_core::qwen::{GridThw, PIXEL_MEAN};
+use fclm_core::region::SURROUNDINGS;
 
-use super::attributes::{
-    DeviceLabels, Labelled, Learner, OUTLINE_CELLS, OUTLINE_SIDE, Outlines, TowerLoss, label,
-    window_cells,
-};
+use super::attributes::{DeviceLabels, Labelled, label, window_cells};
+use super::heads::{Learner, TowerLoss};
 use super::terms::{StepOutput, Term, Terms};
 use crate::data::scenes::DrawnScene;
 
-/// How many times the longer side of an object a closer look is wide.
-const CLOSEST: f64 = 1.2;
-const FARTHEST: f64 = 2.5;
-/// What the surroundings of an object may be moved to, the mean pixel of the tower's normalisation.
-const MEAN_PIXEL: [f32; 3] = [122.8, 116.7, 104.1];
-/// The contrast that is left to them.
-const SURROUNDINGS: f32 = 0.2;
+/// How many times the longer side of its object a crop is wide, at least and at most.
+const CROP_SCALE: std::ops::Range<f64> = 1.2..2.5;
+/// Where in a crop the object's centre lies, as a share of the crop's side. Beside an edge a little
+/// of the object may be cut off.
+const CROP_CENTRE: std::ops::Range<f64> = 0.35..0.65;
+/// Chance that a crop dims what surrounds its object.
+const DIM_CHANCE: f64 = 0.5;
 
-/// What a view of a scene shows.
+/// Cells across the neighbourhood that a token is to draw, the token's own cell in the middle.
+const LOCAL_MASK_CELLS: usize = 5;
+/// Points across it.
+pub(super) const LOCAL_MASK_SIDE: usize = 20;
+
+/// The part of a picture that is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Look {
-    /// The part of the picture, `x0, y0, x1, y1`.
+pub(super) struct Crop {
+    /// `x0, y0, x1, y1`.
     window: [u32; 4],
     /// The object whose surroundings are dimmed.
-    alone: Option<usize>,
+    focus: Option<usize>,
 }
 
-impl Look {
+impl Crop {
     /// The whole picture.
     pub(super) fn whole(drawn: &DrawnScene) -> Self {
         let (width, height) = drawn.image.dimensions();
         Self {
             window: [0, 0, width, height],
-            alone: None,
+            focus: None,
         }
     }
 
-    /// A closer look at each of at most `count` objects; half of them dim what is around.
-    pub(super) fn closer(drawn: &DrawnScene, count: usize, rng: &mut impl Rng) -> Vec<Self> {
+    /// Square crops around at most `count` objects, another one each.
+    pub(super) fn around_objects(
+        drawn: &DrawnScene,
+        count: usize,
+        rng: &mut impl Rng,
+    ) -> Vec<Self> {
         let (width, height) = drawn.image.dimensions();
         let objects: Vec<usize> = drawn.askable.choose_multiple(rng, count).copied().collect();
-        let look = |object: usize| {
+        let crop = |object: usize| {
             let [x0, y0, x1, y1] = drawn.masks[object].pixel_bounds()?;
             let longest = f64::from((x1 - x0).max(y1 - y0));
-            let length = (longest * rng.random_range(CLOSEST..FARTHEST)) as u32;
+            let length = (longest * rng.random_range(CROP_SCALE)) as u32;
             let length = length.min(width).min(height);
-            let mut place = |low: u32, high: u32, whole: u32| {
-                let share = rng.random_range(0.35..0.65);
+            let mut start = |low: u32, high: u32, whole: u32| {
+                let share = rng.random_range(CROP_CENTRE);
                 let first = f64::from(low.midpoint(high)) - share * f64::from(length);
                 (first.max(0.0) as u32).min(whole - length)
             };
-            let (x, y) = (place(x0, x1, width), place(y0, y1, height));
+            let (x, y) = (start(x0, x1, width), start(y0, y1, height));
             Some(Self {
                 window: [x, y, x + length, y + length],
-                alone: rng.random_bool(0.5).then_some(object),
+                focus: rng.random_bool(DIM_CHANCE).then_some(object),
             })
         };
-        objects.into_iter().filter_map(look).collect()
+        objects.into_iter().filter_map(crop).collect()
     }
 
     /// What is seen.
     pub(super) fn image(self, drawn: &DrawnScene) -> RgbImage {
         let [x0, y0, x1, y1] = self.window;
         let mut image = imageops::crop_imm(&drawn.image, x0, y0, x1 - x0, y1 - y0).to_image();
-        if let Some(object) = self.alone {
+        if let Some(object) = self.focus {
             dim(&mut image, &drawn.masks[object], [x0, y0]);
         }
         image
     }
 }
 
-/// One look at a scene, with what it is to teach.
-#[derive(Debug, Clone)]
-pub(super) struct View {
-    /// Patches for the tower.
-    pixels: Vec<f32>,
-    cells: Vec<Labelled>,
-    /// One outline for each of `cells`.
-    outlines: Vec<f32>,
-}
-
-impl View {
-    /// What a look shows in a grid of merged tokens, rows and columns.
-    pub(super) fn new(drawn: &DrawnScene, look: Look, grid: [usize; 2], pixels: Vec<f32>) -> Self {
-        let alone = look.alone.map(|object| [object]);
-        let objects = alone
-            .as_ref()
-            .map_or(drawn.askable.as_slice(), |alone| alone);
-        let cells = window_cells(drawn, objects, look.window, grid);
-        let outline = |&(cell, object): &(usize, usize)| {
-            outline(&drawn.masks[object], look.window, grid, cell)
-        };
-        Self {
-            pixels,
-            outlines: cells.iter().flat_map(outline).collect(),
-            cells: label(drawn, &cells),
-        }
-    }
-}
-
+/// Moves what a mask does not hold towards the mean pixel. `x0, y0` is the image's corner in the
+/// mask.
 fn dim(image: &mut RgbImage, mask: &Mask, [x0, y0]: [u32; 2]) {
     for (x, y, pixel) in image.enumerate_pixels_mut() {
         if !mask.get(x0 + x, y0 + y) {
-            for (value, mean) in pixel.0.iter_mut().zip(MEAN_PIXEL) {
+            for (value, mean) in pixel.0.iter_mut().zip(PIXEL_MEAN) {
+                let mean = mean * 255.0;
                 *value = (mean + (f32::from(*value) - mean) * SURROUNDINGS).round() as u8;
             }
         }
     }
 }
 
-/// The mask around a cell: [`OUTLINE_SIDE`]² points over [`OUTLINE_CELLS`]² cells with the cell in
-/// the middle, 1 where the mask is. Beyond the window there is none.
-fn outline(mask: &Mask, window: [u32; 4], grid: [usize; 2], cell: usize) -> Vec<f32> {
+/// A crop with what it is to teach.
+#[derive(Debug, Clone)]
+pub(super) struct TowerSample {
+    /// Patches for the tower.
+    pixels: Vec<f32>,
+    cells: Vec<Labelled>,
+    /// One local mask for each of `cells`.
+    local_masks: Vec<f32>,
+}
+
+impl TowerSample {
+    /// What a crop shows in a grid of merged tokens, rows and columns.
+    pub(super) fn new(drawn: &DrawnScene, crop: Crop, grid: [usize; 2], pixels: Vec<f32>) -> Self {
+        let focus = crop.focus.map(|object| [object]);
+        let objects = focus
+            .as_ref()
+            .map_or(drawn.askable.as_slice(), |focus| focus);
+        let cells = window_cells(drawn, objects, crop.window, grid);
+        let around = |&(cell, object): &(usize, usize)| {
+            local_mask(&drawn.masks[object], crop.window, grid, cell)
+        };
+        Self {
+            pixels,
+            local_masks: cells.iter().flat_map(around).collect(),
+            cells: label(drawn, &cells),
+        }
+    }
+}
+
+/// The mask around a cell: [`LOCAL_MASK_SIDE`]² points over [`LOCAL_MASK_CELLS`]² cells, 1 where the
+/// mask is. Beyond the window there is none.
+fn local_mask(mask: &Mask, window: [u32; 4], grid: [usize; 2], cell: usize) -> Vec<f32> {
     let [x0, y0, x1, y1] = window;
-    let at = |place: usize, point: usize, count: usize, from: u32, to: u32| {
-        let along = (point as f32 + 0.5) / OUTLINE_SIDE as f32 - 0.5;
-        let cells = place as f32 + 0.5 + along * OUTLINE_CELLS as f32;
+    let at = |index: usize, point: usize, count: usize, from: u32, to: u32| {
+        let along = (point as f32 + 0.5) / LOCAL_MASK_SIDE as f32 - 0.5;
+        let cells = index as f32 + 0.5 + along * LOCAL_MASK_CELLS as f32;
         let share = cells / count as f32;
         (0.0..1.0)
             .contains(&share)
             .then(|| from + (share * (to - from) as f32) as u32)
     };
     let (row, column) = (cell / grid[1], cell % grid[1]);
-    let mut points = Vec::with_capacity(OUTLINE_SIDE * OUTLINE_SIDE);
-    for down in 0..OUTLINE_SIDE {
+    let mut points = Vec::with_capacity(LOCAL_MASK_SIDE.pow(2));
+    for down in 0..LOCAL_MASK_SIDE {
         let y = at(row, down, grid[0], y0, y1);
-        points.extend((0..OUTLINE_SIDE).map(|across| {
+        points.extend((0..LOCAL_MASK_SIDE).map(|across| {
             let x = at(column, across, grid[1], x0, x1);
             let is_inside = x.zip(y).is_some_and(|(x, y)| mask.get(x, y));
             f32::from(u8::from(is_inside))
@@ -145,79 +157,81 @@ fn outline(mask: &Mask, window: [u32; 4], grid: [usize; 2], cell: usize) -> Vec<
     points
 }
 
-/// Views of one size.
+/// Samples of one size.
 #[derive(Debug, Clone)]
-pub(super) struct Views {
+pub(super) struct TowerBatch {
     /// Their patches.
     pub(super) grid: GridThw,
     /// Rows and columns of their merged tokens.
     pub(super) merged: [usize; 2],
-    pub(super) views: Vec<View>,
+    pub(super) samples: Vec<TowerSample>,
 }
 
-impl Views {
-    /// None where no view shows an object.
+impl TowerBatch {
+    /// None where no sample shows an object.
     fn loss(&self, learner: &Learner, device: &Device) -> Option<TowerLoss> {
-        let tokens = self.merged[0] * self.merged[1];
-        let numbered = self.views.iter().enumerate();
-        let cells = numbered.flat_map(|(view, seen)| {
-            seen.cells.iter().map(move |labelled| Labelled {
-                cell: view * tokens + labelled.cell,
-                ..*labelled
-            })
-        });
-        let labels = DeviceLabels::new(cells, device)?;
-        let collect = |part: fn(&View) -> &[f32]| -> Vec<f32> {
-            let parts = self.views.iter().flat_map(|view| part(view));
+        let labels = DeviceLabels::new(self.cells().into_iter(), device)?;
+        let collect = |part: fn(&TowerSample) -> &[f32]| -> Vec<f32> {
+            let parts = self.samples.iter().flat_map(|sample| part(sample));
             parts.copied().collect()
         };
-        let outlines = collect(|view| &view.outlines);
-        let area = OUTLINE_SIDE * OUTLINE_SIDE;
-        let labelled = outlines.len() / area;
-        let outlines = Outlines {
-            labels,
-            drawings: Tensor::from_data(TensorData::new(outlines, [labelled, area]), device),
-        };
-        let pixels = collect(|view| &view.pixels);
-        let (views, patches) = (self.views.len(), self.grid.patches());
-        let shape = [views, patches, pixels.len() / (views * patches)];
+        let local_masks = collect(|sample| &sample.local_masks);
+        let labelled = local_masks.len() / LOCAL_MASK_SIDE.pow(2);
+        let shape = [labelled, LOCAL_MASK_SIDE, LOCAL_MASK_SIDE];
+        let local_masks = Tensor::from_data(TensorData::new(local_masks, shape), device);
+        let pixels = collect(|sample| &sample.pixels);
+        let (samples, patches) = (self.samples.len(), self.grid.patches());
+        let shape = [samples, patches, pixels.len() / (samples * patches)];
         let pixels = Tensor::from_data(TensorData::new(pixels, shape), device);
         let vision = learner.model.qwen.encode_images(pixels, self.grid);
-        Some(learner.heads.tower_loss(&outlines, vision))
+        Some(learner.heads.tower_loss(&labels, local_masks, vision))
+    }
+
+    /// The labelled tokens, counted over all samples.
+    fn cells(&self) -> Vec<Labelled> {
+        let tokens = self.merged[0] * self.merged[1];
+        let numbered = self.samples.iter().enumerate();
+        numbered
+            .flat_map(|(sample, seen)| {
+                seen.cells.iter().map(move |labelled| Labelled {
+                    cell: sample * tokens + labelled.cell,
+                    ..*labelled
+                })
+            })
+            .collect()
     }
 }
 
-/// The loss of the tower's lessons, of whole pictures and of closer looks alike.
-///
-/// # Panics
-/// Where neither shows an object, though every scene has one that may be asked about.
+/// The loss of the tower's lessons, of whole pictures and of crops alike; zero where none of them
+/// shows an object in enough of a token.
 pub(super) fn tower_step(
     learner: &Learner,
-    whole: &Views,
-    closer: &Views,
+    whole: &TowerBatch,
+    crops: &TowerBatch,
     device: &Device,
 ) -> StepOutput {
     let mut terms = Terms::new(device);
-    let losses = [whole, closer].map(|views| views.loss(learner, device));
-    let [whole, closer] = &losses;
-    for (term, of) in [(Term::VisionShapes, whole), (Term::CloserShapes, closer)] {
-        if let Some(loss) = of {
+    let losses = [
+        (Term::VisionShapeAccuracy, whole),
+        (Term::CropShapeAccuracy, crops),
+    ]
+    .map(|(term, batch)| {
+        let loss = batch.loss(learner, device);
+        if let Some(loss) = &loss {
             terms.set(term, loss.shapes.clone());
         }
-    }
+        loss
+    });
     let sum = |part: fn(&TowerLoss) -> &Tensor<1>| {
-        losses
-            .iter()
-            .flatten()
-            .map(|loss| part(loss).clone())
-            .reduce(|a, b| a + b)
-            .expect("a scene shows an object")
+        let parts = losses.iter().flatten().map(|loss| part(loss).clone());
+        // A leaf of its own, so that there is something to differentiate in any case.
+        parts.fold(Tensor::zeros([1], device).require_grad(), |a, b| a + b)
     };
     let attributes = sum(|loss| &loss.attributes);
-    let outline = sum(|loss| &loss.outline);
+    let local_mask = sum(|loss| &loss.local_mask);
     terms.set(Term::Attributes, attributes.clone());
-    terms.set(Term::Outline, outline.clone());
-    terms.output(attributes + outline)
+    terms.set(Term::LocalMask, local_mask.clone());
+    terms.output(attributes + local_mask)
 }
 
 #[cfg(test)]
@@ -233,55 +247,65 @@ mod tests {
     }
 
     #[test]
-    fn a_scene_is_seen_whole_and_then_closer() {
+    fn a_crop_holds_its_object_and_not_much_more() {
         let drawn = drawn();
         let mut rng = ChaCha8Rng::seed_from_u64(1);
-        let whole = Look::whole(&drawn);
-        assert_eq!(whole.window, [0, 0, 256, 256]);
-        for _ in 0..20 {
-            let closer = Look::closer(&drawn, 2, &mut rng);
-            assert_eq!(closer.len(), 2);
-            for look in [&closer[..], &[whole]].concat() {
-                let [x0, y0, x1, y1] = look.window;
-                assert!(x0 < x1 && x1 <= 256 && y1 <= 256 && x1 - x0 == y1 - y0);
-                let view = View::new(&drawn, look, [4, 4], Vec::new());
-                assert!(!view.cells.is_empty());
-                let area = OUTLINE_SIDE * OUTLINE_SIDE;
-                assert_eq!(view.outlines.len(), view.cells.len() * area);
+        let mut dimmed = 0;
+        for _ in 0..40 {
+            let crops = Crop::around_objects(&drawn, 2, &mut rng);
+            assert_eq!(crops.len(), 2);
+            for crop in crops {
+                let [x0, y0, x1, y1] = crop.window;
+                assert!(x1 <= 256 && y1 <= 256 && x1 - x0 == y1 - y0);
+                let is_shown = drawn.askable.iter().any(|&object| {
+                    let [a, b, c, d] = drawn.masks[object].pixel_bounds().unwrap();
+                    let (x, y) = (a.midpoint(c), b.midpoint(d));
+                    let longest = (c - a).max(d - b);
+                    (x0..x1).contains(&x)
+                        && (y0..y1).contains(&y)
+                        && f64::from(x1 - x0) <= 2.5 * f64::from(longest)
+                        && crop.focus.is_none_or(|focus| focus == object)
+                });
+                assert!(is_shown, "{crop:?}");
+                dimmed += usize::from(crop.focus.is_some());
             }
         }
+        assert!((20..60).contains(&dimmed), "{dimmed} of 80 are dimmed");
     }
 
     #[test]
     fn what_is_around_an_object_is_dimmed() {
         let drawn = drawn();
         let object = drawn.askable[0];
-        let look = Look {
-            window: [0, 0, 256, 256],
-            alone: Some(object),
+        let [x0, y0, x1, y1] = drawn.masks[object].pixel_bounds().unwrap();
+        let crop = Crop {
+            window: [x0, y0, x1, y1],
+            focus: Some(object),
         };
-        for (x, y, pixel) in look.image(&drawn).enumerate_pixels() {
-            let before = drawn.image.get_pixel(x, y);
-            if drawn.masks[object].get(x, y) {
+        for (x, y, pixel) in crop.image(&drawn).enumerate_pixels() {
+            let before = drawn.image.get_pixel(x0 + x, y0 + y);
+            if drawn.masks[object].get(x0 + x, y0 + y) {
                 assert_eq!(pixel, before);
-            } else {
-                let expected = 122.8 + (f32::from(before[0]) - 122.8) * 0.2;
-                assert!((f32::from(pixel[0]) - expected).abs() <= 0.5);
+                continue;
+            }
+            for (channel, mean) in [122.77, 116.75, 104.09].into_iter().enumerate() {
+                let expected = mean + (f32::from(before[channel]) - mean) * 0.2;
+                assert!((f32::from(pixel[channel]) - expected).abs() <= 0.51);
             }
         }
     }
 
     #[test]
-    fn an_outline_lies_around_its_cell() {
+    fn a_local_mask_lies_around_its_cell() {
         // Four cells of 10 px; the mask is the cell at row 1, column 2 of them.
         let mask = Mask::from_fn(40, 40, |x, y| {
             (20..30).contains(&x) && (10..20).contains(&y)
         });
         let inside = |cell: usize| -> Vec<[usize; 2]> {
-            let points = outline(&mask, [0, 0, 40, 40], [4, 4], cell);
+            let points = local_mask(&mask, [0, 0, 40, 40], [4, 4], cell);
             (0..points.len())
                 .filter(|&point| points[point] > 0.5)
-                .map(|point| [point / OUTLINE_SIDE, point % OUTLINE_SIDE])
+                .map(|point| [point / LOCAL_MASK_SIDE, point % LOCAL_MASK_SIDE])
                 .collect()
         };
         let square = |rows: std::ops::Range<usize>, columns: std::ops::Range<usize>| {
@@ -291,6 +315,21 @@ mod tests {
         assert_eq!(inside(6), square(8..12, 8..12));
         assert_eq!(inside(5), square(8..12, 12..16));
         assert_eq!(inside(2), square(12..16, 8..12));
-        assert_eq!(inside(12), []);
+        assert_eq!(inside(12), [] as [[usize; 2]; 0]);
+    }
+
+    #[test]
+    fn tokens_are_counted_over_all_samples() {
+        let drawn = drawn();
+        let sample = TowerSample::new(&drawn, Crop::whole(&drawn), [8, 8], Vec::new());
+        let batch = TowerBatch {
+            grid: GridThw { t: 1, h: 16, w: 16 },
+            merged: [8, 8],
+            samples: vec![sample.clone(), sample.clone()],
+        };
+        let counted: Vec<usize> = batch.cells().iter().map(|labelled| labelled.cell).collect();
+        let own: Vec<usize> = sample.cells.iter().map(|labelled| labelled.cell).collect();
+        let again: Vec<usize> = own.iter().map(|cell| cell + 64).collect();
+        assert_eq!(counted, [own, again].concat());
     }
 }

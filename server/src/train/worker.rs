@@ -4,9 +4,9 @@ use std::thread::JoinHandle;
 
 use burn::tensor::Device;
 
-use super::attributes::Learner;
 use super::batch::Batch;
 use super::error::TrainError;
+use super::heads::Learner;
 use super::parameters::ParameterTable;
 use super::recipe::{MixRecipe, Recipe};
 use super::sample::Sampler;
@@ -18,7 +18,7 @@ use super::tower::tower_step;
 #[derive(Debug, Clone)]
 pub(super) struct Task {
     pub(super) parameters: Arc<Vec<f32>>,
-    pub(super) lesson: Lesson,
+    pub(super) phase: Phase,
     /// Index of the worker's first scene.
     pub(super) first_scene: u64,
     pub(super) scenes: usize,
@@ -26,15 +26,15 @@ pub(super) struct Task {
     pub(super) trained: Arc<[bool]>,
 }
 
-/// What is learned in a step.
+/// What is trained in a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Lesson {
+pub(super) enum Phase {
     /// Before stage 1, the vision tower by itself.
     Tower {
         /// How many of the scenes are seen whole.
         whole: usize,
-        /// Objects of each scene that are looked at closely.
-        closer: usize,
+        /// Objects of each scene that are seen from near.
+        crops: usize,
     },
     /// A stage of the paper's.
     Stage {
@@ -42,11 +42,11 @@ pub(super) enum Lesson {
         mix: MixRecipe,
         attribute_weight: f64,
         latent_weight: f64,
-        place_weight: f64,
+        grounding_weight: f64,
     },
 }
 
-impl Lesson {
+impl Phase {
     /// The stage's number in the log; 0 before stage 1.
     pub(super) fn number(self) -> u8 {
         match self {
@@ -181,18 +181,18 @@ fn forward(
     sampler: &Sampler,
     device: &Device,
 ) -> Result<(StepOutput, usize), TrainError> {
-    match task.lesson {
-        Lesson::Tower { whole, closer } => {
+    match task.phase {
+        Phase::Tower { whole, crops } => {
             let scenes = task.first_scene..task.first_scene + task.scenes as u64;
-            let [whole, closer] = sampler.views(scenes, whole, closer)?;
-            Ok((tower_step(learner, &whole, &closer, device), 0))
+            let [whole, crops] = sampler.tower_batches(scenes, whole, crops)?;
+            Ok((tower_step(learner, &whole, &crops, device), 0))
         }
-        Lesson::Stage {
+        Phase::Stage {
             stage,
             mix,
             attribute_weight,
             latent_weight,
-            place_weight,
+            grounding_weight,
         } => {
             let scenes = (0..task.scenes)
                 .map(|place| sampler.scene(task.first_scene + place as u64, place, &mix))
@@ -208,7 +208,7 @@ fn forward(
                 ce_weight: recipe.ce_weight,
                 attribute_weight,
                 latent_weight,
-                place_weight,
+                grounding_weight,
             };
             Ok((step(learner, batch, stage, losses), turns))
         }
