@@ -21,7 +21,10 @@ pub(super) const VALUES: [usize; ATTRIBUTES] = [
     Size::ALL.len(),
 ];
 
-/// Index of the shape among them.
+/// Index of the colour among them.
+pub(super) const COLOUR: usize = 0;
+
+/// Index of the shape.
 pub(super) const SHAPE: usize = 2;
 
 /// A cell shows an object that covers at least one in this many of its pixels. With the cell's

@@ -84,13 +84,14 @@ fn read(
     let llm = &model.qwen.model;
     let middle = llm.layers.len() / 2;
     let [hidden, read] = llm.forward_branches(embeds, positions.clone(), branches, middle);
-    let [queries, keys] = llm.queries_and_keys(middle, read, positions);
+    let [queries, keys] = llm.queries_and_keys(middle, read.clone(), positions);
     let flat = |x: Tensor<4>| {
         let [_, _, heads, dim] = x.dims();
         x.reshape([scenes * length, heads, dim])
     };
     Read {
         hidden: hidden.reshape([scenes * length, width]),
+        middle: read.reshape([scenes * length, width]),
         queries: flat(queries),
         keys: flat(keys),
     }
@@ -100,7 +101,9 @@ fn read(
 pub(super) struct Read {
     /// Hidden states, `[places, hidden_size]`.
     pub(super) hidden: Tensor<2>,
-    /// What its middle layer looks for, `[places, heads, D]`.
+    /// What its middle layer reads, normalised, `[places, hidden_size]`.
+    pub(super) middle: Tensor<2>,
+    /// What that layer looks for, `[places, heads, D]`.
     pub(super) queries: Tensor<3>,
     /// What it finds it by, `[places, kv_heads, D]`.
     pub(super) keys: Tensor<3>,

@@ -9,6 +9,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use fclm_core::mask::Mask;
 
+use super::attributes::{ATTRIBUTES, DeviceLabels, Labelled};
 use super::encoded::Read;
 use super::heads::Learner;
 
@@ -26,11 +27,17 @@ pub(super) struct GroundingTarget {
     locations: Vec<f32>,
     /// How much each of the picture's tokens shows of them, 1 for the one that shows most.
     tokens: Vec<f32>,
+    /// What the target is, where there is one only.
+    classes: Option<[i32; ATTRIBUTES]>,
 }
 
 impl GroundingTarget {
     /// What a mask is in a grid of tokens, rows and columns.
-    pub(super) fn new(mask: &Mask, [rows, columns]: [usize; 2]) -> Self {
+    pub(super) fn new(
+        mask: &Mask,
+        [rows, columns]: [usize; 2],
+        classes: Option<[i32; ATTRIBUTES]>,
+    ) -> Self {
         let side = LOCATION_SIDE as u32;
         let mut locations = mask.area_average(side, side);
         let sum: f32 = locations.iter().sum();
@@ -40,7 +47,11 @@ impl GroundingTarget {
         let mut tokens = mask.area_average(columns as u32, rows as u32);
         let most = tokens.iter().copied().fold(1e-6, f32::max);
         tokens.iter_mut().for_each(|share| *share /= most);
-        Self { locations, tokens }
+        Self {
+            locations,
+            tokens,
+            classes,
+        }
     }
 }
 
@@ -59,6 +70,8 @@ pub(super) struct DeviceGrounding {
     image_rows: Tensor<1, Int>,
     /// `[scenes * tokens, LOCATION_SIDE^2]`
     image_locations: Tensor<2>,
+    /// What single targets are, by their rows in the sequence.
+    classes: Option<DeviceLabels>,
 }
 
 impl DeviceGrounding {
@@ -97,6 +110,15 @@ impl DeviceGrounding {
                 device,
             ),
             image_rows: indices(image_rows),
+            classes: DeviceLabels::new(
+                targets.iter().filter_map(|&(_, row, target)| {
+                    Some(Labelled {
+                        cell: row as usize,
+                        classes: target.classes?,
+                    })
+                }),
+                device,
+            ),
         }
     }
 }
@@ -116,6 +138,10 @@ pub(super) struct GroundingLoss {
     pub(super) accuracy: Tensor<1>,
     /// How little `[SEG]` looks at its targets.
     pub(super) search: Tensor<1>,
+    /// Cross-entropy of attributes, of what is read at `[SEG]` and at the picture's tokens.
+    pub(super) read: Tensor<1>,
+    /// Share of the right colours at `[SEG]`.
+    pub(super) colours: Tensor<1>,
 }
 
 /// The loss of the LLM's lessons in grounding.
@@ -123,12 +149,26 @@ pub(super) fn grounding_loss(
     learner: &Learner,
     read: &Read,
     grounding: &DeviceGrounding,
+    image_labels: Option<&DeviceLabels>,
 ) -> GroundingLoss {
     let of = |rows: &Tensor<1, Int>| read.hidden.clone().select(0, rows.clone());
     let heads = &learner.heads;
     let seg = heads.location_loss(of(&grounding.rows), grounding.locations.clone());
     let image = heads.location_loss(of(&grounding.image_rows), grounding.image_locations.clone());
+    let zero = || Tensor::<1>::zeros([1], &read.hidden.device());
+    let middle = |rows: Tensor<1, Int>| read.middle.clone().select(0, rows);
+    let [expression, colours] = grounding.classes.as_ref().map_or_else(
+        || [zero(), zero()],
+        |labels| heads.read_loss(middle(labels.rows.clone()), &labels.classes),
+    );
+    let seen = image_labels.map_or_else(zero, |labels| {
+        let rows = grounding.image_rows.clone().select(0, labels.rows.clone());
+        let [loss, _] = heads.read_loss(middle(rows), &labels.classes);
+        loss
+    });
     GroundingLoss {
+        read: expression + seen,
+        colours,
         location: seg.loss + image.loss,
         accuracy: seg.accuracy,
         search: search_loss(read, grounding),
@@ -178,7 +218,7 @@ mod tests {
     fn a_target_is_spread_over_locations_and_tokens() {
         // The left half of the picture, and a quarter of the right one's upper token.
         let mask = Mask::from_fn(32, 32, |x, y| x < 16 || (x < 24 && y < 8));
-        let target = GroundingTarget::new(&mask, [2, 2]);
+        let target = GroundingTarget::new(&mask, [2, 2], None);
         assert_eq!(target.tokens, [1.0, 0.25, 1.0, 0.0]);
         let sum: f32 = target.locations.iter().sum();
         assert!((sum - 1.0).abs() < 1e-5, "{sum}");

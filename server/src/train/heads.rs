@@ -13,7 +13,7 @@ use fclm_core::fclm::{Fclm, FclmConfig};
 use fclm_core::loss;
 use fclm_core::region::RegionTokens;
 
-use super::attributes::{ATTRIBUTES, BatchLabels, DeviceLabels, SHAPE, VALUES};
+use super::attributes::{ATTRIBUTES, BatchLabels, COLOUR, DeviceLabels, SHAPE, VALUES};
 use super::grounding::LOCATION_SIDE;
 use super::tower::LOCAL_MASK_SIDE;
 
@@ -41,6 +41,7 @@ impl Learner {
                 position: attributes(region.hidden_size),
                 local_mask: linear(region.vision_dim, LOCAL_MASK_SIDE.pow(2)),
                 location: linear(region.hidden_size, LOCATION_SIDE.pow(2)),
+                read: attributes(region.hidden_size),
             },
             model,
         }
@@ -62,6 +63,8 @@ pub(super) struct TrainingHeads {
     local_mask: Linear,
     /// Where the targets of `[SEG]` are, and where a picture's token is, from the LLM's hidden state.
     location: Linear,
+    /// Attributes, from what the LLM's middle layer reads at `[SEG]` and at a picture's tokens.
+    read: Linear,
 }
 
 /// How well attributes are labelled.
@@ -107,7 +110,7 @@ impl TrainingHeads {
                 return zero.clone();
             };
             let logits = head.forward(features.select(0, labels.rows.clone()));
-            let (of_head, shapes) = cross_entropy(&logits, &labels.classes);
+            let (of_head, shapes) = cross_entropy(&logits, &labels.classes, WEIGHTS, SHAPE);
             loss = loss.clone() + of_head;
             shapes
         });
@@ -132,6 +135,18 @@ impl TrainingHeads {
         }
     }
 
+    /// Attributes of what the LLM's middle layer reads, all of one weight, and the share of the right
+    /// colours. `[SEG]` knows those that its expression names; that the picture's tokens are read by
+    /// the same head makes both comparable.
+    ///
+    /// # Shapes
+    /// - `read`: `[labelled, hidden_size]`
+    /// - `classes`: `[labelled, 5]`
+    pub(super) fn read_loss(&self, read: Tensor<2>, classes: &Tensor<2, Int>) -> [Tensor<1>; 2] {
+        let even = [1.0 / ATTRIBUTES as f64; ATTRIBUTES];
+        cross_entropy(&self.read.forward(read), classes, even, COLOUR).into()
+    }
+
     /// What the vision tower alone is taught: naming attributes, and drawing the object around a
     /// token.
     ///
@@ -148,8 +163,12 @@ impl TrainingHeads {
         let shown = vision
             .reshape([views * tokens, dim])
             .select(0, labels.rows.clone());
-        let (attributes, shapes) =
-            cross_entropy(&self.vision.forward(shown.clone()), &labels.classes);
+        let (attributes, shapes) = cross_entropy(
+            &self.vision.forward(shown.clone()),
+            &labels.classes,
+            WEIGHTS,
+            SHAPE,
+        );
         let drawn = self.local_mask.forward(shown).reshape(local_masks.dims());
         TowerLoss {
             attributes,
@@ -179,8 +198,14 @@ pub(super) struct TowerLoss {
     pub(super) shapes: Tensor<1>,
 }
 
-/// The weighted mean over attributes of the mean over rows, and the share of the right shapes.
-fn cross_entropy(logits: &Tensor<2>, classes: &Tensor<2, Int>) -> (Tensor<1>, Tensor<1>) {
+/// The weighted mean over attributes of the mean over rows, and the share of rows where `judged` is
+/// right.
+fn cross_entropy(
+    logits: &Tensor<2>,
+    classes: &Tensor<2, Int>,
+    weights: [f64; ATTRIBUTES],
+    judged: usize,
+) -> (Tensor<1>, Tensor<1>) {
     let [rows, _] = logits.dims();
     let mut loss = Tensor::<1>::zeros([1], &logits.device());
     let mut right = loss.clone();
@@ -188,13 +213,13 @@ fn cross_entropy(logits: &Tensor<2>, classes: &Tensor<2, Int>) -> (Tensor<1>, Te
     for (attribute, count) in VALUES.into_iter().enumerate() {
         let of_attribute = logits.clone().narrow(1, first, count);
         let wanted = classes.clone().narrow(1, attribute, 1);
-        if attribute == SHAPE {
+        if attribute == judged {
             let said = of_attribute.clone().detach().argmax(1);
             right = said.equal(wanted.clone()).float().reshape([rows]).mean();
         }
         let chosen = activation::log_softmax(of_attribute, 1).gather(1, wanted);
         let mean = chosen.reshape([rows]).mean();
-        loss = loss - mean.mul_scalar(WEIGHTS[attribute]);
+        loss = loss - mean.mul_scalar(weights[attribute]);
         first += count;
     }
     (loss, right)
@@ -234,7 +259,7 @@ mod tests {
             .map(|&c| c as i32)
             .collect();
         let wanted = Tensor::from_data(TensorData::new(wanted, [2, ATTRIBUTES]), &device);
-        let (loss, right) = cross_entropy(&logits, &wanted);
+        let (loss, right) = cross_entropy(&logits, &wanted, WEIGHTS, SHAPE);
         let (loss, right): (f32, f32) = (loss.into_scalar(), right.into_scalar());
         assert!(
             (f64::from(loss) - WEIGHTS[SHAPE] * 20.0 / 2.0).abs() < 1e-4,

@@ -243,7 +243,17 @@ impl Sampler {
             grounding: packed
                 .grounds
                 .iter()
-                .map(|(_, objects)| GroundingTarget::new(&drawn.union(objects), self.merged()))
+                .map(|(_, objects)| {
+                    let classes = match objects.as_slice() {
+                        &[object] => Some(drawn.view.objects[object].attributes),
+                        _ => None,
+                    };
+                    GroundingTarget::new(
+                        &drawn.union(objects),
+                        self.merged(),
+                        classes.map(|known| attributes::classes(&known)),
+                    )
+                })
                 .collect(),
             prompts,
             refinements,

@@ -87,11 +87,15 @@ pub(super) fn step(
     let mut ground_count = 0;
     let mut latent = zero();
     let grounding = match &batch.grounding {
-        Some(targets) if recipe.grounding_weight > 0.0 => grounding_loss(learner, &read, targets),
+        Some(targets) if recipe.grounding_weight > 0.0 => {
+            grounding_loss(learner, &read, targets, batch.labels.vision.as_ref())
+        }
         _ => GroundingLoss {
             location: zero(),
             accuracy: zero(),
             search: zero(),
+            read: zero(),
+            colours: zero(),
         },
     };
     if let (Some(seg), Some(masks)) = (seg_hidden, &batch.grounds) {
@@ -171,7 +175,7 @@ pub(super) fn step(
         + prompt.clone()
         + score.clone().mul_scalar(recipe.score_weight)
         + attributes.loss.clone().mul_scalar(recipe.attribute_weight)
-        + (grounding.location.clone() + grounding.search.clone())
+        + (grounding.location.clone() + grounding.search.clone() + grounding.read.clone())
             .mul_scalar(recipe.grounding_weight);
     let [sam_shapes, vision_shapes, mask_shapes, pos_shapes] = attributes.shapes;
     let mut terms = Terms::new(&ce.device());
@@ -190,6 +194,8 @@ pub(super) fn step(
         (Term::Location, grounding.location),
         (Term::LocationAccuracy, grounding.accuracy),
         (Term::Search, grounding.search),
+        (Term::Read, grounding.read),
+        (Term::SegColourAccuracy, grounding.colours),
         (Term::SamShapeAccuracy, sam_shapes),
         (Term::VisionShapeAccuracy, vision_shapes),
         (Term::MaskShapeAccuracy, mask_shapes),

@@ -32,6 +32,8 @@ terms! {
     Location = "location", "Cross-entropy of locations.";
     LocationAccuracy = "location_acc", "Share of the `[SEG]`s whose likeliest location is right.";
     Search = "search", "How little `[SEG]` looks at its targets.";
+    Read = "read", "Cross-entropy of attributes in the LLM's middle layer.";
+    SegColourAccuracy = "seg_color_acc", "Share of the right colours, from what it reads at `[SEG]`.";
     SamShapeAccuracy = "sam_shape_acc", "Share of the right shapes, from SAM's cells.";
     VisionShapeAccuracy = "vision_shape_acc", "From the vision tower's tokens.";
     CropShapeAccuracy = "crop_shape_acc", "From the same, in crops.";
