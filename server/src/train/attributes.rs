@@ -253,7 +253,9 @@ mod tests {
     #[test]
     fn a_crop_shows_its_object_in_more_cells() {
         let drawn = drawn();
-        let config = FclmConfig::tiny(256, 1);
+        // A grid of 16 x 16, in which one cell is not half of an object.
+        let mut config = FclmConfig::tiny(256, 1);
+        config.sam.patch_size = 16;
         let object = drawn.askable[0];
         let bounds = drawn.masks[object].bounds().unwrap();
         let wanted = classes(&drawn.view.objects[object].attributes);

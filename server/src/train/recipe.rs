@@ -331,7 +331,7 @@ mod tests {
             NANO.replacen("[stage_2]", "[stage_2]\nattribute_weight = 1.0", 1),
             NANO.replacen("latent_weight = 1.0", "latent_weight = nan", 1),
             NANO.replacen("grounding_weight = 2.0", "grounding_weight = -2.0", 1),
-            NANO.replacen("latent = \"cosine\"", "latent = \"none\"", 1),
+            NANO.replacen("latent = \"cosine\"\n", "", 1),
         ] {
             assert_ne!(wrong, NANO);
             let message = Recipe::from_toml(&wrong).unwrap_err().to_string();

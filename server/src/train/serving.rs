@@ -11,11 +11,11 @@ use fclm_core::wire::{Mode, ModelInfo, Stage};
 
 use super::batch::{Batch, HostScene};
 use super::conversations::corpus;
+use super::encoded::encode;
 use super::layout::Slot;
 use super::recipe::Recipe;
 use super::run::set_ids;
 use super::sample::Sampler;
-use super::step::encode;
 use super::tokenizer::train_tokenizer;
 use crate::engine::{Backend, FclmBackend, LoadedModel, Prompt, PromptRegion};
 

@@ -315,7 +315,7 @@ mod tests {
         assert_eq!(inside(6), square(8..12, 8..12));
         assert_eq!(inside(5), square(8..12, 12..16));
         assert_eq!(inside(2), square(12..16, 8..12));
-        assert_eq!(inside(12), [] as [[usize; 2]; 0]);
+        assert_eq!(inside(12), square(0..4, 16..20));
     }
 
     #[test]
