@@ -255,7 +255,7 @@ mod tests {
         let drawn = drawn();
         // A grid of 16 x 16, in which one cell is not half of an object.
         let mut config = FclmConfig::tiny(256, 1);
-        config.sam.patch_size = 16;
+        config.sam.image_size = 256;
         let object = drawn.askable[0];
         let bounds = drawn.masks[object].bounds().unwrap();
         let wanted = classes(&drawn.view.objects[object].attributes);
