@@ -172,7 +172,7 @@ impl TowerBatch {
     fn loss(&self, learner: &Learner, device: &Device) -> Option<TowerLoss> {
         let labels = DeviceLabels::new(self.cells().into_iter(), device)?;
         let collect = |part: fn(&TowerSample) -> &[f32]| -> Vec<f32> {
-            let parts = self.samples.iter().flat_map(|sample| part(sample));
+            let parts = self.samples.iter().flat_map(part);
             parts.copied().collect()
         };
         let local_masks = collect(|sample| &sample.local_masks);
