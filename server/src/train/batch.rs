@@ -59,10 +59,8 @@ pub(super) struct HostScene {
     pub(super) described: Vec<MaskTarget>,
     /// Further `<pos>` targets.
     pub(super) extra: Vec<MaskTarget>,
-    /// One target for each `[SEG]` of the packed turns.
-    pub(super) grounds: Vec<MaskTarget>,
-    /// Where each of them is.
-    pub(super) grounding: Vec<GroundingTarget>,
+    /// What each `[SEG]` of the packed turns must draw, and where that is.
+    pub(super) grounds: Vec<(MaskTarget, GroundingTarget)>,
     pub(super) prompts: Vec<PromptTarget>,
     pub(super) refinements: Vec<Refinement>,
     pub(super) labels: HostLabels,
@@ -115,10 +113,8 @@ pub(super) struct Batch {
     pub(super) region_scene: Tensor<1, Int>,
     /// Described regions, then the extra ones: what `<pos>` must draw.
     pub(super) reconstructions: DeviceMasks,
-    /// What `[SEG]` must draw; none where no turn asks for a mask.
-    pub(super) grounds: Option<DeviceMasks>,
-    /// Where they are; none where `grounds` is none.
-    pub(super) grounding: Option<DeviceGrounding>,
+    /// What `[SEG]` must draw, and where that is; none where no turn asks for a mask.
+    pub(super) grounds: Option<(DeviceMasks, DeviceGrounding)>,
     pub(super) boxes: Option<(Tensor<2>, DeviceMasks)>,
     pub(super) points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
     pub(super) refinements: Option<DeviceRefinements>,
@@ -181,16 +177,19 @@ impl Batch {
             .flat_map(|s| &s.described)
             .chain(scenes.iter().flat_map(|s| &s.extra))
             .collect();
-        let grounds: Vec<&MaskTarget> = scenes.iter().flat_map(|s| &s.grounds).collect();
-        let targets: Vec<(i32, i32, &GroundingTarget)> = scenes
+        let (masks, targets): (Vec<&MaskTarget>, Vec<&GroundingTarget>) = scenes
             .iter()
-            .flat_map(|scene| &scene.grounding)
-            .zip(&grounds)
-            .zip(&sequence.ground_rows)
-            .map(|((target, mask), &row)| (mask.scene as i32, row, target))
-            .collect();
-        let grounding = (!targets.is_empty())
-            .then(|| DeviceGrounding::new(&targets, sequence.image_rows, merged, device));
+            .flat_map(|scene| &scene.grounds)
+            .map(|(mask, target)| (mask, target))
+            .unzip();
+        let targets: Vec<(i32, &GroundingTarget)> =
+            sequence.ground_rows.into_iter().zip(targets).collect();
+        let grounds = (!masks.is_empty()).then(|| {
+            (
+                DeviceMasks::new(&masks, device),
+                DeviceGrounding::new(&targets, sequence.image_rows, merged, device),
+            )
+        });
 
         Self {
             grid,
@@ -214,8 +213,7 @@ impl Batch {
             regions: RegionBatch::new(&regions, side, device),
             region_scene: indices(region_scene, device),
             reconstructions: DeviceMasks::new(&reconstructions, device),
-            grounds: (!grounds.is_empty()).then(|| DeviceMasks::new(&grounds, device)),
-            grounding,
+            grounds,
             boxes: boxes(scenes, device),
             points: points(scenes, device),
             refinements: refinements(scenes, device),

@@ -1,8 +1,7 @@
 //! What the model makes of a batch before any loss.
 
-use burn::tensor::{Int, Tensor};
+use burn::tensor::Tensor;
 
-use fclm_core::attention::Branches;
 use fclm_core::fclm::Fclm;
 use fclm_core::region::RegionTokens;
 
@@ -21,18 +20,39 @@ pub(super) struct Encoded {
 }
 
 impl Encoded {
-    /// Reads the conversations, `places = scenes * length`.
+    /// Reads the conversations.
     pub(super) fn read(&self, model: &Fclm, batch: &Batch) -> Read {
-        read(
-            model,
-            self.vision.clone(),
-            &self.tokens,
-            batch.ids.clone(),
-            batch.rows.clone(),
+        let [scenes, length] = batch.ids.dims();
+        let [_, cells, width] = self.vision.dims();
+        let words = model.qwen.embed(batch.ids.clone());
+        let table = Tensor::cat(
+            vec![
+                words.reshape([scenes * length, width]),
+                self.vision.clone().reshape([scenes * cells, width]),
+                self.tokens.mask.clone(),
+                self.tokens.pos.clone(),
+            ],
+            0,
+        );
+        let embeds = table
+            .select(0, batch.rows.clone())
+            .reshape([scenes, length, width]);
+        let [hidden, middle] = model.qwen.model.forward_branches(
+            embeds,
             batch.positions.clone(),
             batch.branches.clone(),
-        )
+            middle_layer(model),
+        );
+        Read {
+            hidden: hidden.reshape([scenes * length, width]),
+            middle,
+        }
     }
+}
+
+/// The LLM's layer that is taught to ground.
+pub(super) fn middle_layer(model: &Fclm) -> usize {
+    model.qwen.model.layers.len() / 2
 }
 
 /// Encodes pictures and regions.
@@ -60,51 +80,10 @@ pub(super) fn encode(model: &Fclm, batch: &Batch) -> Encoded {
     }
 }
 
-fn read(
-    model: &Fclm,
-    vision: Tensor<3>,
-    tokens: &RegionTokens,
-    ids: Tensor<2, Int>,
-    rows: Tensor<1, Int>,
-    positions: Tensor<3, Int>,
-    branches: Branches,
-) -> Read {
-    let [scenes, length] = ids.dims();
-    let [_, cells, width] = vision.dims();
-    let table = Tensor::cat(
-        vec![
-            model.qwen.embed(ids).reshape([scenes * length, width]),
-            vision.reshape([scenes * cells, width]),
-            tokens.mask.clone(),
-            tokens.pos.clone(),
-        ],
-        0,
-    );
-    let embeds = table.select(0, rows).reshape([scenes, length, width]);
-    let llm = &model.qwen.model;
-    let middle = llm.layers.len() / 2;
-    let [hidden, read] = llm.forward_branches(embeds, positions.clone(), branches, middle);
-    let [queries, keys] = llm.queries_and_keys(middle, read.clone(), positions);
-    let flat = |x: Tensor<4>| {
-        let [_, _, heads, dim] = x.dims();
-        x.reshape([scenes * length, heads, dim])
-    };
-    Read {
-        hidden: hidden.reshape([scenes * length, width]),
-        middle: read.reshape([scenes * length, width]),
-        queries: flat(queries),
-        keys: flat(keys),
-    }
-}
-
 /// What the LLM makes of a batch.
 pub(super) struct Read {
-    /// Hidden states, `[places, hidden_size]`.
+    /// Hidden states, `[scenes * length, hidden_size]`.
     pub(super) hidden: Tensor<2>,
-    /// What its middle layer reads, normalised, `[places, hidden_size]`.
-    pub(super) middle: Tensor<2>,
-    /// What that layer looks for, `[places, heads, D]`.
-    pub(super) queries: Tensor<3>,
-    /// What it finds it by, `[places, kv_heads, D]`.
-    pub(super) keys: Tensor<3>,
+    /// What [`middle_layer`] reads, normalised, `[scenes, length, hidden_size]`.
+    pub(super) middle: Tensor<3>,
 }

@@ -7,10 +7,12 @@
 
 use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
+use fclm_core::fclm::Fclm;
 use fclm_core::mask::Mask;
 
 use super::attributes::{ATTRIBUTES, DeviceLabels, Labelled};
-use super::encoded::Read;
+use super::batch::Batch;
+use super::encoded::{Read, middle_layer};
 use super::heads::Learner;
 
 /// Locations across the picture that the LLM is to tell apart.
@@ -60,8 +62,6 @@ impl GroundingTarget {
 pub(super) struct DeviceGrounding {
     /// Row of each `[SEG]` in the sequence, `[grounds]`.
     pub(super) rows: Tensor<1, Int>,
-    /// Its scene, `[grounds]`.
-    scene: Tensor<1, Int>,
     /// `[grounds, LOCATION_SIDE^2]`
     locations: Tensor<2>,
     /// `[grounds, tokens]`
@@ -75,9 +75,9 @@ pub(super) struct DeviceGrounding {
 }
 
 impl DeviceGrounding {
-    /// Moves targets to the device: of each its scene and the row of its `[SEG]`.
+    /// Moves targets to the device, each with the row of its `[SEG]`.
     pub(super) fn new(
-        targets: &[(i32, i32, &GroundingTarget)],
+        targets: &[(i32, &GroundingTarget)],
         image_rows: Vec<i32>,
         merged: [usize; 2],
         device: &Device,
@@ -90,7 +90,7 @@ impl DeviceGrounding {
         let table = |part: fn(&GroundingTarget) -> &[f32]| {
             let values: Vec<f32> = targets
                 .iter()
-                .flat_map(|&(_, _, target)| part(target).iter().copied())
+                .flat_map(|&(_, target)| part(target).iter().copied())
                 .collect();
             let width = values.len() / count.max(1);
             Tensor::from_data(TensorData::new(values, [count, width]), device)
@@ -101,8 +101,7 @@ impl DeviceGrounding {
             one[location_of(row % cells, merged)] = 1.0;
         }
         Self {
-            rows: indices(targets.iter().map(|&(_, row, _)| row).collect()),
-            scene: indices(targets.iter().map(|&(scene, _, _)| scene).collect()),
+            rows: indices(targets.iter().map(|&(row, _)| row).collect()),
             locations: table(|target| &target.locations),
             tokens: table(|target| &target.tokens),
             image_locations: Tensor::from_data(
@@ -111,7 +110,7 @@ impl DeviceGrounding {
             ),
             image_rows: indices(image_rows),
             classes: DeviceLabels::new(
-                targets.iter().filter_map(|&(_, row, target)| {
+                targets.iter().filter_map(|&(row, target)| {
                     Some(Labelled {
                         cell: row as usize,
                         classes: target.classes?,
@@ -144,24 +143,26 @@ pub(super) struct GroundingLoss {
     pub(super) colours: Tensor<1>,
 }
 
-/// The loss of the LLM's lessons in grounding.
+/// The loss of the LLM's lessons in grounding, on what it read of `batch`. `scene` is that of each
+/// `[SEG]`.
 pub(super) fn grounding_loss(
     learner: &Learner,
     read: &Read,
+    batch: &Batch,
     grounding: &DeviceGrounding,
-    image_labels: Option<&DeviceLabels>,
+    scene: Tensor<1, Int>,
 ) -> GroundingLoss {
     let of = |rows: &Tensor<1, Int>| read.hidden.clone().select(0, rows.clone());
     let heads = &learner.heads;
     let seg = heads.location_loss(of(&grounding.rows), grounding.locations.clone());
     let image = heads.location_loss(of(&grounding.image_rows), grounding.image_locations.clone());
     let zero = || Tensor::<1>::zeros([1], &read.hidden.device());
-    let middle = |rows: Tensor<1, Int>| read.middle.clone().select(0, rows);
+    let middle = |rows: Tensor<1, Int>| read.middle.clone().flatten::<2>(0, 1).select(0, rows);
     let [expression, colours] = grounding.classes.as_ref().map_or_else(
         || [zero(), zero()],
         |labels| heads.read_loss(middle(labels.rows.clone()), &labels.classes),
     );
-    let seen = image_labels.map_or_else(zero, |labels| {
+    let seen = batch.labels.vision.as_ref().map_or_else(zero, |labels| {
         let rows = grounding.image_rows.clone().select(0, labels.rows.clone());
         let [loss, _] = heads.read_loss(middle(rows), &labels.classes);
         loss
@@ -171,29 +172,38 @@ pub(super) fn grounding_loss(
         colours,
         location: seg.loss + image.loss,
         accuracy: seg.accuracy,
-        search: search_loss(read, grounding),
+        search: search_loss(&learner.model, read, batch, grounding, scene),
     }
 }
 
 /// The mean over `[SEG]`s and over the query heads that share the first key head of `-log` of the
 /// attention that tokens with targets get, each by how much it shows of them.
-fn search_loss(read: &Read, grounding: &DeviceGrounding) -> Tensor<1> {
-    let [_, heads, dim] = read.queries.dims();
-    let [_, kv_heads, _] = read.keys.dims();
+fn search_loss(
+    model: &Fclm,
+    read: &Read,
+    batch: &Batch,
+    grounding: &DeviceGrounding,
+    scene: Tensor<1, Int>,
+) -> Tensor<1> {
+    let [queries, keys] = model.qwen.model.queries_and_keys(
+        middle_layer(model),
+        read.middle.clone(),
+        batch.positions.clone(),
+    );
+    let [_, _, heads, dim] = queries.dims();
+    let [_, _, kv_heads, _] = keys.dims();
     let [_, cells] = grounding.tokens.dims();
     let [image] = grounding.image_rows.dims();
-    let queries = read
-        .queries
-        .clone()
+    let queries = queries
+        .flatten::<3>(0, 1)
         .select(0, grounding.rows.clone())
         .narrow(1, 0, heads / kv_heads);
-    let keys = read
-        .keys
-        .clone()
+    let keys = keys
+        .flatten::<3>(0, 1)
         .select(0, grounding.image_rows.clone())
         .narrow(1, 0, 1)
         .reshape([image / cells, cells, dim])
-        .select(0, grounding.scene.clone());
+        .select(0, scene);
     let scores = queries
         .matmul(keys.swap_dims(1, 2))
         .div_scalar((dim as f64).sqrt());

@@ -21,7 +21,7 @@ use super::parameters::ParameterTable;
 use super::recipe::{Recipe, Schedule, StageRecipe};
 use super::sample::Sampler;
 use super::schedule::learning_rate;
-use super::step::TrainStage;
+use super::step::{LossRecipe, TrainStage};
 use super::terms::{TERMS, Term};
 use super::tokenizer::train_tokenizer;
 use super::worker::{Phase, Task, Worker};
@@ -329,9 +329,14 @@ fn phase_at(recipe: &Recipe, step: u64) -> PhaseStep {
             phase: Phase::Stage {
                 stage,
                 mix,
-                attribute_weight,
-                latent_weight: stage_recipe.latent_weight,
-                grounding_weight: stage_recipe.grounding_weight,
+                losses: LossRecipe {
+                    consistency: recipe.consistency,
+                    score_weight: recipe.score_weight,
+                    ce_weight: recipe.ce_weight,
+                    attribute_weight,
+                    latent_weight: stage_recipe.latent_weight,
+                    grounding_weight: stage_recipe.grounding_weight,
+                },
             },
             schedule: stage_recipe.schedule,
             step,

@@ -181,7 +181,7 @@ impl Sampler {
     ) -> Result<HostScene, TrainError> {
         let config = &*self.config;
         let packed = self.packer.pack(&content.turns, self.merged())?;
-        let target = |objects: &[usize]| self.target(drawn, objects, place);
+        let target = |mask: &Mask| self.target(mask, place);
         let mut regions = Vec::new();
         let mut labels = HostLabels {
             sam: attributes::sam_cells(drawn, config),
@@ -208,7 +208,7 @@ impl Sampler {
             .others
             .iter()
             .take(mix.extra_reconstructions)
-            .map(|&object| target(&[object]))
+            .map(|&object| target(&drawn.masks[object]))
             .collect();
         let mut prompts = Vec::new();
         let mut refinements = Vec::new();
@@ -232,26 +232,23 @@ impl Sampler {
             described: content
                 .described
                 .iter()
-                .map(|description| target(&[description.object]))
+                .map(|description| target(&drawn.masks[description.object]))
                 .collect(),
             extra,
             grounds: packed
                 .grounds
                 .iter()
-                .map(|(_, objects)| target(objects))
-                .collect(),
-            grounding: packed
-                .grounds
-                .iter()
                 .map(|(_, objects)| {
+                    let mask = drawn.union(objects);
                     let classes = match objects.as_slice() {
-                        &[object] => Some(drawn.view.objects[object].attributes),
+                        [object] => {
+                            Some(attributes::classes(&drawn.view.objects[*object].attributes))
+                        }
                         _ => None,
                     };
-                    GroundingTarget::new(
-                        &drawn.union(objects),
-                        self.merged(),
-                        classes.map(|known| attributes::classes(&known)),
+                    (
+                        target(&mask),
+                        GroundingTarget::new(&mask, self.merged(), classes),
                     )
                 })
                 .collect(),
@@ -272,13 +269,12 @@ impl Sampler {
         }
     }
 
-    /// What the union of some objects looks like to the position branch and to the mask loss.
-    fn target(&self, drawn: &DrawnScene, objects: &[usize], scene: usize) -> MaskTarget {
-        let mask = drawn.union(objects);
+    /// What a mask looks like to the position branch and to the mask loss.
+    fn target(&self, mask: &Mask, scene: usize) -> MaskTarget {
         MaskTarget {
             scene,
-            shape: mask_shape(&mask, &self.config.region),
-            coverage: self.coverage(&mask),
+            shape: mask_shape(mask, &self.config.region),
+            coverage: self.coverage(mask),
         }
     }
 

@@ -7,8 +7,8 @@ use fclm_core::sam::Decoded;
 
 use super::batch::{Batch, DeviceMasks};
 use super::encoded::{Encoded, encode};
-use super::grounding::{GroundingLoss, grounding_loss};
-use super::heads::{AttributeLoss, Learner};
+use super::grounding::grounding_loss;
+use super::heads::Learner;
 use super::prompts::prompt_task;
 use super::terms::{StepOutput, Term, Terms};
 
@@ -20,7 +20,7 @@ pub(super) enum TrainStage {
 }
 
 /// How the losses of a step are weighed.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct LossRecipe {
     pub(super) consistency: ConsistencyConfig,
     pub(super) score_weight: f64,
@@ -30,7 +30,7 @@ pub(super) struct LossRecipe {
     pub(super) grounding_weight: f64,
 }
 
-/// `L = L_ce + L_seg + L_consist` (the paper's equation 7 with weights), and beside it SAM's own task
+/// `L = L_ce + L_seg + L_consist` (the paper's equation 7 with weights), beside it SAM's own task
 /// and naming attributes in stage 1, and grounding where it has a weight.
 pub(super) fn step(
     learner: &Learner,
@@ -41,7 +41,6 @@ pub(super) fn step(
     let model = &learner.model;
     let encoded = encode(model, &batch);
     let read = encoded.read(model, &batch);
-    let hidden = read.hidden.clone();
     let Encoded {
         maps,
         images,
@@ -54,27 +53,15 @@ pub(super) fn step(
         category_accuracy,
     } = cross_entropy(
         model,
-        hidden.clone(),
-        batch.target_rows,
-        batch.target_ids,
-        batch.target_weights,
-        batch.category_shares,
+        read.hidden.clone(),
+        batch.target_rows.clone(),
+        batch.target_ids.clone(),
+        batch.target_weights.clone(),
+        batch.category_shares.clone(),
     );
 
     let zero = || Tensor::<1>::zeros([1], &ce.device());
-    let attributes = match stage {
-        TrainStage::One => learner
-            .heads
-            .attribute_loss(&batch.labels, maps, vision, &tokens),
-        TrainStage::Two => AttributeLoss {
-            loss: zero(),
-            shapes: [zero(), zero(), zero(), zero()],
-        },
-    };
-    let seg_hidden = batch
-        .grounding
-        .as_ref()
-        .map(|grounding| hidden.select(0, grounding.rows.clone()));
+    let mut terms = Terms::new(&ce.device());
     let reconstruct = match stage {
         TrainStage::One => reconstruction_tokens(model, &tokens, &batch.reconstructions, recipe),
         TrainStage::Two => None,
@@ -85,32 +72,35 @@ pub(super) fn step(
     let mut scene_of = Vec::new();
     let mut coverage = Vec::new();
     let mut ground_count = 0;
-    let mut latent = zero();
-    let grounding = match &batch.grounding {
-        Some(targets) if recipe.grounding_weight > 0.0 => {
-            grounding_loss(learner, &read, targets, batch.labels.vision.as_ref())
+    let mut consist = zero();
+    let mut extra = zero();
+    if let Some((masks, targets)) = &batch.grounds {
+        if recipe.grounding_weight > 0.0 {
+            let grounding = grounding_loss(learner, &read, &batch, targets, masks.scene.clone());
+            let sum =
+                grounding.location.clone() + grounding.search.clone() + grounding.read.clone();
+            extra = extra + sum.mul_scalar(recipe.grounding_weight);
+            terms.set(Term::Location, grounding.location);
+            terms.set(Term::LocationAccuracy, grounding.accuracy);
+            terms.set(Term::Search, grounding.search);
+            terms.set(Term::Read, grounding.read);
+            terms.set(Term::SegColourAccuracy, grounding.colours);
         }
-        _ => GroundingLoss {
-            location: zero(),
-            accuracy: zero(),
-            search: zero(),
-            read: zero(),
-            colours: zero(),
-        },
-    };
-    if let (Some(seg), Some(masks)) = (seg_hidden, &batch.grounds) {
+        let seg = read.hidden.select(0, targets.rows.clone());
         ground_count = seg.dims()[0];
         let projected = model.seg_projection.forward(seg.clone());
         if recipe.latent_weight > 0.0
             && let Some(kind) = recipe.consistency.latent
         {
             let pos = model.region.position.forward(masks.shape.clone());
-            latent = match recipe.consistency.space {
+            let latent = match recipe.consistency.space {
                 LatentSpace::Prompt => {
                     loss::latent_loss(projected.clone(), model.seg_projection.forward(pos), kind)
                 }
                 LatentSpace::Language => loss::latent_loss(seg, pos, kind),
             };
+            consist = consist + latent.clone().mul_scalar(recipe.latent_weight);
+            terms.set(Term::Latent, latent);
         }
         sparse.push(projected);
         scene_of.push(masks.scene.clone());
@@ -123,10 +113,7 @@ pub(super) fn step(
     }
 
     let mut seg_loss = zero();
-    let mut self_loss = zero();
     let mut score = zero();
-    let mut find_iou = zero();
-    let mut pos_iou = zero();
     if !sparse.is_empty() {
         let embeddings = images.clone().select(0, Tensor::cat(scene_of, 0));
         let Decoded {
@@ -145,64 +132,53 @@ pub(super) fn step(
                 logits.clone().narrow(0, 0, ground_count),
                 coverage.clone().narrow(0, 0, ground_count),
             );
-            find_iou = actual.clone().narrow(0, 0, ground_count).mean();
+            terms.set(Term::Seg, seg_loss.clone());
+            let iou = actual.clone().narrow(0, 0, ground_count).mean();
+            terms.set(Term::FindIou, iou);
         }
         let rest = masks - ground_count;
         if rest > 0 {
-            self_loss = segmentation_loss(
-                logits.narrow(0, ground_count, rest),
-                coverage.narrow(0, ground_count, rest),
-            );
-            pos_iou = actual.narrow(0, ground_count, rest).mean();
+            consist = consist
+                + segmentation_loss(
+                    logits.narrow(0, ground_count, rest),
+                    coverage.narrow(0, ground_count, rest),
+                );
+            terms.set(Term::PosIou, actual.narrow(0, ground_count, rest).mean());
         }
     }
-    let (prompt, prompt_score) = match stage {
+    match stage {
         TrainStage::One => {
-            prompt_task(model, &images, batch.boxes, batch.points, batch.refinements)
+            let (prompt, prompt_score) =
+                prompt_task(model, &images, batch.boxes, batch.points, batch.refinements);
+            let attributes = learner
+                .heads
+                .attribute_loss(&batch.labels, maps, vision, &tokens);
+            extra = extra
+                + prompt.clone()
+                + attributes.loss.clone().mul_scalar(recipe.attribute_weight);
+            score = score + prompt_score;
+            terms.set(Term::Prompt, prompt);
+            terms.set(Term::Attributes, attributes.loss);
+            let [sam, vision, mask, pos] = attributes.shapes;
+            terms.set(Term::SamShapeAccuracy, sam);
+            terms.set(Term::VisionShapeAccuracy, vision);
+            terms.set(Term::MaskShapeAccuracy, mask);
+            terms.set(Term::PosShapeAccuracy, pos);
         }
-        TrainStage::Two => (zero(), zero()),
-    };
-
-    let consist = self_loss + latent.clone().mul_scalar(recipe.latent_weight);
-    // In stage 2 the decoder is frozen, and the LLM is not to please its scores.
-    let score = match stage {
-        TrainStage::One => score + prompt_score,
-        TrainStage::Two => score.detach(),
-    };
-    let loss = ce.clone().mul_scalar(recipe.ce_weight)
-        + seg_loss.clone()
-        + consist.clone()
-        + prompt.clone()
-        + score.clone().mul_scalar(recipe.score_weight)
-        + attributes.loss.clone().mul_scalar(recipe.attribute_weight)
-        + (grounding.location.clone() + grounding.search.clone() + grounding.read.clone())
-            .mul_scalar(recipe.grounding_weight);
-    let [sam_shapes, vision_shapes, mask_shapes, pos_shapes] = attributes.shapes;
-    let mut terms = Terms::new(&ce.device());
-    for (term, value) in [
-        (Term::Ce, ce),
-        (Term::Seg, seg_loss),
-        (Term::Consist, consist),
-        (Term::Prompt, prompt),
-        (Term::Score, score),
-        (Term::TokenAccuracy, accuracy),
-        (Term::CategoryAccuracy, category_accuracy),
-        (Term::FindIou, find_iou),
-        (Term::PosIou, pos_iou),
-        (Term::Attributes, attributes.loss),
-        (Term::Latent, latent),
-        (Term::Location, grounding.location),
-        (Term::LocationAccuracy, grounding.accuracy),
-        (Term::Search, grounding.search),
-        (Term::Read, grounding.read),
-        (Term::SegColourAccuracy, grounding.colours),
-        (Term::SamShapeAccuracy, sam_shapes),
-        (Term::VisionShapeAccuracy, vision_shapes),
-        (Term::MaskShapeAccuracy, mask_shapes),
-        (Term::PosShapeAccuracy, pos_shapes),
-    ] {
-        terms.set(term, value);
+        // The decoder is frozen, and the LLM is not to please its scores.
+        TrainStage::Two => score = score.detach(),
     }
+
+    let loss = ce.clone().mul_scalar(recipe.ce_weight)
+        + seg_loss
+        + consist.clone()
+        + score.clone().mul_scalar(recipe.score_weight)
+        + extra;
+    terms.set(Term::Ce, ce);
+    terms.set(Term::TokenAccuracy, accuracy);
+    terms.set(Term::CategoryAccuracy, category_accuracy);
+    terms.set(Term::Consist, consist);
+    terms.set(Term::Score, score);
     terms.output(loss)
 }
 

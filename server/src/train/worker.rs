@@ -40,9 +40,7 @@ pub(super) enum Phase {
     Stage {
         stage: TrainStage,
         mix: MixRecipe,
-        attribute_weight: f64,
-        latent_weight: f64,
-        grounding_weight: f64,
+        losses: LossRecipe,
     },
 }
 
@@ -187,13 +185,7 @@ fn forward(
             let [whole, crops] = sampler.tower_batches(scenes, whole, crops)?;
             Ok((tower_step(learner, &whole, &crops, device), 0))
         }
-        Phase::Stage {
-            stage,
-            mix,
-            attribute_weight,
-            latent_weight,
-            grounding_weight,
-        } => {
+        Phase::Stage { stage, mix, losses } => {
             let scenes = (0..task.scenes)
                 .map(|place| sampler.scene(task.first_scene + place as u64, place, &mix))
                 .collect::<Result<Vec<_>, _>>()?;
@@ -202,14 +194,6 @@ fn forward(
                 .map(|scene| scene.described.len() + scene.grounds.len())
                 .sum();
             let batch = Batch::new(&scenes, sampler.grid(), &recipe.model, device);
-            let losses = LossRecipe {
-                consistency: recipe.consistency,
-                score_weight: recipe.score_weight,
-                ce_weight: recipe.ce_weight,
-                attribute_weight,
-                latent_weight,
-                grounding_weight,
-            };
             Ok((step(learner, batch, stage, losses), turns))
         }
     }
