@@ -18,9 +18,9 @@ use crate::data::scenes::{DrawnScene, Seeds};
 /// Side of the pictures behind the tokenizer's texts, which nobody looks at.
 const CORPUS_SIDE: u32 = 128;
 /// Share of the searches that mean several objects.
-const SEVERAL_SHARE: f64 = 0.15;
+const SEVERAL_SHARE: f64 = 0.18;
 /// Share of the searches for what is not there.
-const NONE_SHARE: f64 = 0.12;
+const NONE_SHARE: f64 = 0.16;
 /// Chance that a question takes its canonical wording.
 const CANONICAL: f64 = 0.5;
 /// Chance that a question names its region where it says "it" rather than in front.

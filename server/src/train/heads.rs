@@ -17,8 +17,8 @@ use super::attributes::{ATTRIBUTES, BatchLabels, COLOUR, DeviceLabels, SHAPE, VA
 use super::grounding::LOCATION_SIDE;
 use super::tower::LOCAL_MASK_SIDE;
 
-/// What each attribute counts in the loss; shapes take longest to learn, then materials.
-const WEIGHTS: [f64; ATTRIBUTES] = [0.1, 0.3, 0.4, 0.1, 0.1];
+/// What each attribute counts in the loss; shapes take longest to learn.
+const WEIGHTS: [f64; ATTRIBUTES] = [0.2, 0.2, 0.3, 0.2, 0.1];
 
 /// The model with the heads that only training has.
 #[derive(Module, Debug)]

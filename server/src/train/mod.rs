@@ -14,6 +14,7 @@ mod layout;
 mod log;
 mod marks;
 mod parameters;
+mod phase;
 mod prompts;
 mod recipe;
 mod rows;

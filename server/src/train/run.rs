@@ -8,7 +8,7 @@ use burn::module::Module;
 use burn::tensor::Device;
 
 use fclm_core::fclm::prompt::CHAT_TEMPLATE;
-use fclm_core::fclm::{FclmConfig, FclmTokenizer, Stage2Tuning};
+use fclm_core::fclm::{FclmConfig, FclmTokenizer};
 use fclm_core::wire::Stage;
 
 use super::adamw::AdamW;
@@ -18,13 +18,13 @@ use super::error::TrainError;
 use super::heads::Learner;
 use super::log::{StepRecord, TrainLog};
 use super::parameters::ParameterTable;
-use super::recipe::{Recipe, Schedule, StageRecipe};
+use super::phase::{PhaseStep, phase_at, shares, stage_after};
+use super::recipe::Recipe;
 use super::sample::Sampler;
 use super::schedule::learning_rate;
-use super::step::{LossRecipe, TrainStage};
 use super::terms::{TERMS, Term};
 use super::tokenizer::train_tokenizer;
-use super::worker::{Phase, Task, Worker};
+use super::worker::{Task, Worker};
 use crate::disk;
 use crate::model_dir::{self, ModelDir};
 
@@ -130,10 +130,9 @@ impl<'a> Run<'a> {
         };
         run.restore()?;
         eprintln!(
-            "{} parameters with the heads of training, {} workers with {} scenes each, step {} of {}",
+            "{} parameters with the heads of training, {} workers, step {} of {}",
             run.table.len(),
             run.recipe.batch.workers,
-            run.recipe.batch.scenes,
             run.state.step,
             run.recipe.total_steps(),
         );
@@ -283,14 +282,7 @@ impl<'a> Run<'a> {
     fn write_model(&self) -> Result<(), TrainError> {
         let mut config = self.recipe.model.clone();
         config.consistency = self.recipe.consistency;
-        let tower = self.recipe.tower_steps();
-        config.stage = if self.state.step <= tower {
-            self.first_stage
-        } else if self.state.step <= tower + self.recipe.stage_1.schedule.steps {
-            Stage::One
-        } else {
-            Stage::Two
-        };
+        config.stage = stage_after(&self.recipe, self.state.step).unwrap_or(self.first_stage);
         // Loaded parameters are leaves of the graph, so that they need a device that records.
         let everything = vec![true; self.table.parameters.len()];
         let learner = self.table.with_values(
@@ -308,88 +300,6 @@ impl<'a> Run<'a> {
         )?;
         Ok(())
     }
-}
-
-/// What a step trains, and how.
-#[derive(Debug, Clone, Copy, PartialEq)]
-struct PhaseStep {
-    phase: Phase,
-    schedule: Schedule,
-    /// The step's number in its schedule.
-    step: u64,
-    /// Scenes of one worker.
-    scenes: usize,
-}
-
-fn phase_at(recipe: &Recipe, step: u64) -> PhaseStep {
-    let before = recipe.tower_steps();
-    let of_stage = |stage, stage_recipe: &StageRecipe, step| {
-        let (&mix, attribute_weight) = stage_recipe.at(step);
-        PhaseStep {
-            phase: Phase::Stage {
-                stage,
-                mix,
-                losses: LossRecipe {
-                    consistency: recipe.consistency,
-                    score_weight: recipe.score_weight,
-                    ce_weight: recipe.ce_weight,
-                    attribute_weight,
-                    latent_weight: stage_recipe.latent_weight,
-                    grounding_weight: stage_recipe.grounding_weight,
-                },
-            },
-            schedule: stage_recipe.schedule,
-            step,
-            scenes: recipe.batch.scenes,
-        }
-    };
-    let first = recipe.stage_1.schedule.steps;
-    match recipe.tower {
-        Some(tower) if step < before => PhaseStep {
-            phase: Phase::Tower {
-                whole: tower.whole,
-                crops: tower.crops,
-            },
-            schedule: tower.schedule,
-            step,
-            scenes: tower.scenes,
-        },
-        _ if step < before + first => of_stage(TrainStage::One, &recipe.stage_1, step - before),
-        _ => of_stage(TrainStage::Two, &recipe.stage_2, step - before - first),
-    }
-}
-
-/// Each parameter's share of the learning rate, 0 where a phase does not train it: the vision tower
-/// and its heads before stage 1, everything in stage 1, the LLM's blocks in stage 2. SAM's position
-/// table is random by design and never trained.
-fn shares(table: &ParameterTable, recipe: &Recipe, phase: Phase) -> Vec<f64> {
-    table
-        .parameters
-        .iter()
-        .map(|parameter| {
-            // The heads of training have none of these names.
-            let path = parameter.path.strip_prefix("model.").unwrap_or_default();
-            let is_table = path.ends_with("positional_encoding_gaussian_matrix");
-            let is_of_phase = match phase {
-                Phase::Tower { .. } => {
-                    let heads = ["heads.vision.", "heads.local_mask."];
-                    path.starts_with("qwen.visual.")
-                        || heads.iter().any(|head| parameter.path.starts_with(head))
-                }
-                Phase::Stage { stage, .. } => match (stage, recipe.consistency.stage2) {
-                    (TrainStage::Two, Stage2Tuning::Llm) => path.starts_with("qwen.model.layers."),
-                    _ => true,
-                },
-            };
-            let is_trained = !is_table && is_of_phase;
-            let is_slow = path.starts_with("region.") && !path.starts_with("region.position.");
-            match (is_trained, is_slow) {
-                (false, _) => 0.0,
-                (true, true) => recipe.optimizer.extractor_share,
-                (true, false) => 1.0,
-            }
-        })
-        .collect()
 }
 
 /// The run's tokenizer: the one in its folder, the one of the model that it starts from, or a new
@@ -428,36 +338,4 @@ pub(super) fn set_ids(
     config.qwen.text.eos_token_id = Some(special.im_end);
     config.qwen.text.vocab_size = tokenizer.len().next_multiple_of(8);
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::super::recipe::TowerRecipe;
-    use super::*;
-
-    #[test]
-    fn stages_follow_each_other_without_a_gap() {
-        let mut recipe = Recipe::named("nano").unwrap();
-        recipe.stage_1.schedule.steps = 7;
-        let stage = |recipe: &Recipe, step| {
-            let now = phase_at(recipe, step);
-            (now.phase.number(), now.step)
-        };
-        recipe.tower = None;
-        assert_eq!(stage(&recipe, 0), (1, 0));
-        assert_eq!(stage(&recipe, 7), (2, 0));
-        recipe.tower = Some(TowerRecipe {
-            schedule: Schedule {
-                steps: 5,
-                ..recipe.stage_1.schedule
-            },
-            scenes: 1,
-            whole: 1,
-            crops: 1,
-        });
-        let all = [(4, (0, 4)), (5, (1, 0)), (11, (1, 6)), (12, (2, 0))];
-        for (step, expected) in all {
-            assert_eq!(stage(&recipe, step), expected, "step {step}");
-        }
-    }
 }

@@ -236,9 +236,17 @@ pub(super) fn tower_step(
 
 #[cfg(test)]
 mod tests {
+    use fclm_core::fclm::FclmTokenizer;
+    use fclm_core::fclm::prompt::CHAT_TEMPLATE;
     use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::conversations::corpus;
+    use super::super::parameters::ParameterTable;
+    use super::super::recipe::Recipe;
+    use super::super::run::set_ids;
+    use super::super::sample::Sampler;
+    use super::super::tokenizer::train_tokenizer;
     use super::*;
     use crate::data::scenes::Seeds;
 
@@ -331,5 +339,42 @@ mod tests {
         let own: Vec<usize> = sample.cells.iter().map(|labelled| labelled.cell).collect();
         let again: Vec<usize> = own.iter().map(|cell| cell + 64).collect();
         assert_eq!(counted, [own, again].concat());
+    }
+
+    #[test]
+    fn the_tower_learns_from_pictures_and_crops_and_nothing_else_does() {
+        let mut recipe = Recipe::named("nano").unwrap();
+        let json = train_tokenizer(corpus(1, 20, recipe.stage_1.mix), recipe.vocabulary).unwrap();
+        let tokenizer = FclmTokenizer::from_json(json.as_bytes()).unwrap();
+        set_ids(&mut recipe.model, &tokenizer).unwrap();
+        let device = Device::flex().autodiff();
+        device.seed(4);
+        let model = recipe.model.init(&device);
+        let learner = Learner::new(model, &recipe.model, &device);
+        let sampler = Sampler::new(&recipe, &tokenizer, CHAT_TEMPLATE).unwrap();
+
+        let [whole, crops] = sampler.tower_batches(3..6, 1, 2).unwrap();
+        assert_eq!((whole.samples.len(), crops.samples.len()), (1, 6));
+        assert_eq!((whole.merged, crops.merged), ([12, 12], [4, 4]));
+        let table = ParameterTable::of(&learner);
+        let output = tower_step(&learner, &whole, &crops, &device);
+        let gradients = table.gradients(&learner, &output.loss.backward());
+        let is_moved = |part: &str| {
+            let parameters = table.parameters.iter();
+            parameters
+                .filter(|parameter| parameter.path.starts_with(part))
+                .flat_map(|parameter| &gradients[parameter.offset..][..parameter.len()])
+                .any(|&value| value != 0.0)
+        };
+        let moved = [
+            "model.qwen.visual.",
+            "heads.vision.",
+            "heads.local_mask.",
+            "model.qwen.model.",
+            "model.sam.",
+            "model.region.",
+        ]
+        .map(is_moved);
+        assert_eq!(moved, [true, true, true, false, false, false]);
     }
 }

@@ -8,9 +8,10 @@ use super::batch::Batch;
 use super::error::TrainError;
 use super::heads::Learner;
 use super::parameters::ParameterTable;
-use super::recipe::{MixRecipe, Recipe};
+use super::phase::Phase;
+use super::recipe::Recipe;
 use super::sample::Sampler;
-use super::step::{LossRecipe, TrainStage, step};
+use super::step::step;
 use super::terms::{StepOutput, TERMS};
 use super::tower::tower_step;
 
@@ -24,37 +25,6 @@ pub(super) struct Task {
     pub(super) scenes: usize,
     /// Which parameters the stage trains.
     pub(super) trained: Arc<[bool]>,
-}
-
-/// What is trained in a step.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Phase {
-    /// Before stage 1, the vision tower by itself.
-    Tower {
-        /// How many of the scenes are seen whole.
-        whole: usize,
-        /// Objects of each scene that are seen from near.
-        crops: usize,
-    },
-    /// A stage of the paper's.
-    Stage {
-        stage: TrainStage,
-        mix: MixRecipe,
-        losses: LossRecipe,
-    },
-}
-
-impl Phase {
-    /// The stage's number in the log; 0 before stage 1.
-    pub(super) fn number(self) -> u8 {
-        match self {
-            Self::Tower { .. } => 0,
-            Self::Stage { stage, .. } => match stage {
-                TrainStage::One => 1,
-                TrainStage::Two => 2,
-            },
-        }
-    }
 }
 
 /// What came of it.
