@@ -1,11 +1,10 @@
-use fclm_core::wire::{Chat, ChatSummary, FinishReason, Message, Mode, Region, Role, RunState};
+use fclm_core::wire::{
+    CHATS_PER_PAGE, Chat, ChatSummary, FinishReason, Message, Mode, Region, Role, RunState,
+};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{FromRow, SqliteConnection};
 
 use super::{Store, StoreError, StoredFormat, images::image_info, new_id, now};
-
-/// How many chats a list holds at most, newest first.
-const LIST_LIMIT: i64 = 200;
 
 /// What a chat is about, without its messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -90,17 +89,32 @@ impl Store {
         }
     }
 
-    /// The newest chats, newest first.
+    /// At most [`CHATS_PER_PAGE`] chats, newest first: the newest, or those behind the chat `after`.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn chats(&self) -> Result<Vec<ChatSummary>, StoreError> {
+    /// [`StoreError::Missing`] where there is no chat `after`.
+    pub async fn chats(&self, after: Option<&str>) -> Result<Vec<ChatSummary>, StoreError> {
+        let after: Option<(String, &str)> = match after {
+            Some(id) => {
+                let time: Option<String> =
+                    sqlx::query_scalar("SELECT updated_at FROM chats WHERE id = ?")
+                        .bind(id)
+                        .fetch_optional(&self.reader)
+                        .await?;
+                Some((time.ok_or(StoreError::Missing("chat"))?, id))
+            }
+            None => None,
+        };
+        let (time, id) = after.unzip();
         let rows: Vec<ChatRow> = sqlx::query_as(
             "SELECT c.id, c.title, c.created_at, c.updated_at, c.image_id, i.width, i.height
              FROM chats c JOIN images i ON i.id = c.image_id
-             ORDER BY c.updated_at DESC, c.id LIMIT ?",
+             WHERE ?1 IS NULL OR c.updated_at < ?1 OR (c.updated_at = ?1 AND c.id > ?2)
+             ORDER BY c.updated_at DESC, c.id LIMIT ?3",
         )
-        .bind(LIST_LIMIT)
+        .bind(time)
+        .bind(id)
+        .bind(CHATS_PER_PAGE as i64)
         .fetch_all(&self.reader)
         .await?;
         let summary = |row: ChatRow| ChatSummary {
@@ -345,6 +359,6 @@ mod tests {
         let store = Store::open(dir.path()).await.expect("the store opens");
         let late = store.insert_chat("c", "title", "gone", &now()).await;
         assert!(matches!(late, Err(StoreError::Missing("image"))));
-        assert!(store.chats().await.expect("there").is_empty());
+        assert!(store.chats(None).await.expect("there").is_empty());
     }
 }

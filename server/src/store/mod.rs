@@ -19,7 +19,7 @@ use std::{
 };
 
 use sqlx::{
-    SqlitePool,
+    Connection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -72,6 +72,13 @@ impl Store {
             .busy_timeout(BUSY_TIMEOUT);
         let writer = SqlitePoolOptions::new()
             .max_connections(1)
+            .before_acquire(|connection, _| {
+                // SQLite rolls back by itself when the disk is full, and the driver, whose own
+                // rollback then fails, believes for ever that it is inside a transaction: what
+                // follows would be savepoints that nobody commits.
+                let is_sound = !connection.is_in_transaction();
+                Box::pin(async move { Ok(is_sound) })
+            })
             .connect_with(options.clone())
             .await?;
         sqlx::migrate!("./migrations").run(&writer).await?;

@@ -460,6 +460,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn writing_goes_on_after_the_disk_was_full() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let store = Arc::new(Store::open(dir.path()).await.expect("the store opens"));
+        let run = begin(&store).await;
+        let limit_pages = async |pages: u32| {
+            sqlx::query(sqlx::AssertSqlSafe(format!(
+                "PRAGMA max_page_count = {pages}"
+            )))
+            .execute(&store.writer)
+            .await
+            .expect("limited");
+        };
+        // SQLite takes the present size where the limit is below it.
+        limit_pages(1).await;
+        let long = text(&"x".repeat(1 << 20));
+        let full = store.append_events(&run.run_id, 1, &[long]).await;
+        assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
+        limit_pages(1_000_000).await;
+
+        let nobody = store.delete_chat("none").await;
+        assert!(matches!(nobody, Err(StoreError::Missing("chat"))));
+        store
+            .append_events(&run.run_id, 1, &[text("there is room again")])
+            .await
+            .expect("stored");
+        let chat = store.chat(&run.chat_id).await.expect("there");
+        assert_eq!(chat.messages[1].text, "there is room again");
+    }
+
+    #[tokio::test]
     async fn a_run_whose_chat_is_gone_takes_no_events() {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let store = Arc::new(Store::open(dir.path()).await.expect("the store opens"));
