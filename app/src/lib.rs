@@ -24,6 +24,7 @@
 //! | `sample-card` | a sample scene; `data-sample-id` |
 //! | `upload-input`, `upload-progress` | the file input, and the upload on its way |
 //! | `chat-row`, `chat-delete` | a chat of before |
+//! | `more-chats` | shows older chats |
 //! | `model-badge`, `model-stage`, `model-knows` | the model's badge and its parts |
 //! | `theme-toggle` | dark or light |
 //! | `chat-title`, `save-state` | the chat's title; `Saved` once the server has the regions |
@@ -37,6 +38,7 @@
 //! | `about` | the regions the next question is about |
 //! | `ask-input`, `send-button`, `stop-button` | the next message |
 //! | `suggestion` | something to find in a sample |
+//! | `messages` | the conversation |
 //! | `question` | a message of the user |
 //! | `answer` | an answer; `data-message-id`, and `data-open` while it is being written. Within: `answer-text`, `answer-waiting`, `phrase`, `found-item` (`data-score`), `found-adopt` |
 //! | `error-message` | something that went wrong, where known with `data-code` |

@@ -18,6 +18,7 @@ const ASK_INPUT: &str = "[data-testid=ask-input]";
 const UPLOAD: &str = "[data-testid=upload-input]";
 /// What lies beside a fitted picture and never on it.
 const TOOLS: [&str; 2] = ["[data-testid=toolbar]", "[data-testid=zoom]"];
+const BRUSH_SIZE: &str = "[data-testid=brush-size]";
 /// Differences of a colour's parts up to this are none: the browser may rasterise a frame in two
 /// ways, and a mask changes a pixel by more, even one of nearly the mask's own colour.
 const SAME_COLOR: u8 = 4;
@@ -290,7 +291,12 @@ async fn assert_fits(tab: &Tab, scene: &Scene) {
     let view = View::of(tab).await;
     let (left, top) = view.window(0.0, 0.0);
     let (right, bottom) = view.window(scene.width as f32, scene.height as f32);
-    for tool in TOOLS {
+    let paints: bool = tab
+        .evaluate(&format!(
+            "['brush', 'eraser'].includes(document.querySelector('{CANVAS}').dataset.tool)"
+        ))
+        .await;
+    for tool in TOOLS.into_iter().chain(paints.then_some(BRUSH_SIZE)) {
         let [x, y, width, height] = tab.see(tool).await;
         let covers = x < right && x + width > left && y < bottom && y + height > top;
         assert!(!covers, "{tool} lies on the picture");
@@ -335,7 +341,6 @@ async fn a_person_marks_asks_finds_and_comes_back() {
 
     let object = scene.clearest();
     draw_box(&tab, object).await;
-    tab.click(ASK_INPUT).await;
     tab.press_enter().await;
     let description = answer(&tab, 1).await;
     assert!(!description.is_empty(), "the description is empty");
@@ -387,9 +392,29 @@ async fn a_person_marks_asks_finds_and_comes_back() {
         width <= 390.0,
         "the page is {width} pixels wide on a screen of 390"
     );
+    tab.click("[data-testid=tool-brush]").await;
+    assert_fits(&tab, scene).await;
+    assert_leaves_room(&tab, object).await;
 
     assert_eq!(tab.complaints(), [] as [&str; 0], "the browser complained");
     tab.close().await;
+}
+
+/// What a phone shows under the browser's bars has room for answers beside several regions.
+async fn assert_leaves_room(tab: &Tab, object: &Object) {
+    tab.resize(390, 664).await;
+    for _ in 0..2 {
+        draw_box(tab, object).await;
+    }
+    tab.wait_until(
+        "there are not three regions",
+        "document.querySelectorAll('[data-testid=region-item]').length === 3",
+    )
+    .await;
+    let [.., answers] = tab.see("[data-testid=messages]").await;
+    let [_, top, _, height] = tab.see(ASK_INPUT).await;
+    assert!(answers >= 100.0, "answers have {answers} pixels");
+    assert!(top + height <= 664.0, "the field ends at {}", top + height);
 }
 
 #[tokio::test(flavor = "multi_thread")]

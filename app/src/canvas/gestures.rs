@@ -32,6 +32,8 @@ pub(super) struct Gestures {
     notices: Notices,
     gesture: StoredValue<Gesture>,
     hand: StoredValue<Hand>,
+    // Whether what was marked last was marked by a pointer, and no key has been used since.
+    pointed: StoredValue<bool>,
 }
 
 impl Gestures {
@@ -43,6 +45,7 @@ impl Gestures {
             notices,
             gesture: StoredValue::new(Gesture::default()),
             hand: StoredValue::new(Hand::default()),
+            pointed: StoredValue::new(false),
         }
     }
 
@@ -90,6 +93,7 @@ impl Gestures {
             self.cancel();
         }
         self.view.crosshair.set(None);
+        self.pointed.set_value(true);
         let tool = self.workspace.editor.tool.get_untracked();
         let point = self.view.viewport.get_untracked().to_image(at);
         if event.button() == 1 || self.view.space.get_untracked() {
@@ -186,6 +190,16 @@ impl Gestures {
             hand.lift(id).then_some(led)
         });
         released.flatten()
+    }
+
+    /// Whether a pointer was used last, so that Enter has no crosshair to act on.
+    pub(super) fn is_pointed(self) -> bool {
+        self.pointed.get_value()
+    }
+
+    /// The keyboard takes over.
+    pub(super) fn leave_to_keyboard(self) {
+        self.pointed.set_value(false);
     }
 
     /// Drops what the keyboard was drawing; what a pointer draws goes on.

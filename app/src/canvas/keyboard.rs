@@ -39,6 +39,7 @@ pub(super) fn page_key(
     }
     let take = |tool: Tool| {
         gestures.drop_keyboard_drawing();
+        gestures.leave_to_keyboard();
         editor.tool.set(tool);
     };
     match key.as_str() {
@@ -83,7 +84,8 @@ pub(super) fn page_key(
 }
 
 /// Keys on the focused canvas: arrows move the picture or a crosshair, Enter sets a box's corners
-/// or puts brush and eraser down and up. Answers whether the key was one.
+/// or puts brush and eraser down and up. Behind a pointer that has chosen a region, Enter sends the
+/// message. Answers whether the key was one.
 pub(super) fn canvas_key(
     event: &KeyboardEvent,
     workspace: Workspace,
@@ -99,11 +101,18 @@ pub(super) fn canvas_key(
         return false;
     }
     let tool = editor.tool.get_untracked();
+    let is_marked = editor.selected.with_untracked(Option::is_some);
     let direction = match event.key().as_str() {
         "ArrowLeft" => (-1.0, 0.0),
         "ArrowRight" => (1.0, 0.0),
         "ArrowUp" => (0.0, -1.0),
         "ArrowDown" => (0.0, 1.0),
+        "Enter" if gestures.is_pointed() && is_marked && !gestures.is_drawing() => {
+            gestures.leave_to_keyboard();
+            workspace.conversation.send();
+            focus_draft();
+            return true;
+        }
         "Enter" if tool != Tool::Select => {
             let at = crosshair(view, image);
             view.crosshair.set(Some(at));
@@ -116,6 +125,7 @@ pub(super) fn canvas_key(
         }
         _ => return false,
     };
+    gestures.leave_to_keyboard();
     if tool == Tool::Select {
         view.pan(-direction.0 * PAN_STEP, -direction.1 * PAN_STEP, image);
         return true;
@@ -131,6 +141,7 @@ pub(super) fn canvas_key(
         (from.1 + direction.1 * step).clamp(0.0, image.1),
     );
     view.crosshair.set(Some(to));
+    view.reveal(to, image);
     gestures.advance(to);
     true
 }

@@ -18,7 +18,7 @@ pub(crate) fn Stage() -> impl IntoView {
     let workspace = expect_context::<Workspace>();
     let application = expect_context::<Application>();
     let editor = workspace.editor;
-    let view = CanvasView::new();
+    let view = CanvasView::new(editor.tool);
     let gestures = Gestures::new(view, workspace, application.notices);
     let canvas = NodeRef::<html::Canvas>::new();
 
@@ -35,6 +35,12 @@ pub(crate) fn Stage() -> impl IntoView {
     Effect::new(move |_| {
         view.scene(workspace);
         view.schedule(workspace);
+    });
+    Effect::new(move |_| {
+        editor.tool.track();
+        if let Some((width, height)) = editor.size() {
+            view.make_room((f64::from(width), f64::from(height)));
+        }
     });
     listen_for_keys(workspace, view, gestures);
 
@@ -62,7 +68,7 @@ pub(crate) fn Stage() -> impl IntoView {
                 data-image-height=move || size().map(|size| size.1.to_string())
                 tabindex="0"
                 role="application"
-                aria-label="Picture: arrows move, Enter sets a corner or starts and ends a stroke"
+                aria-label="Picture: arrows move, Enter sets a corner or starts and ends a stroke; after a mark by pointer Enter sends"
                 aria-describedby="stage-hint"
                 on:pointerdown=move |event| gestures.down(&event)
                 on:pointermove=move |event| gestures.moved(&event)

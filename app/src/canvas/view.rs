@@ -17,7 +17,11 @@ const NARROW: Insets = Insets {
     right: 12.0,
     bottom: 76.0,
 };
-const NARROW_PAGE: &str = "(max-width: 820px)";
+/// What the brush's size takes above the tools of a narrow page.
+const NARROW_BRUSH: f64 = 62.0;
+/// How near to the stage's edge a crosshair may come, in CSS pixels.
+const EDGE: f64 = 8.0;
+const NARROW_PAGE: &str = "(max-width: 820px), (max-height: 480px)";
 const REDUCED_MOTION: &str = "(prefers-reduced-motion: reduce)";
 
 /// What the canvas shows besides the chat's own state. All of it is of this visit only.
@@ -47,14 +51,16 @@ pub(crate) struct CanvasView {
     pub(crate) moving: RwSignal<bool>,
     /// Whether the picture is there.
     pub(crate) ready: RwSignal<bool>,
+    tool: RwSignal<Tool>,
     pub(super) painter: StoredValue<Option<Painter>, LocalStorage>,
     scheduled: StoredValue<bool>,
 }
 
 impl CanvasView {
-    /// Nothing shown yet.
-    pub(super) fn new() -> Self {
+    /// Nothing shown yet, and nothing done yet with the tool in hand.
+    pub(super) fn new(tool: RwSignal<Tool>) -> Self {
         Self {
+            tool,
             viewport: RwSignal::new(Viewport::default()),
             stage: RwSignal::new((0.0, 0.0)),
             fitted: RwSignal::new(true),
@@ -84,12 +90,23 @@ impl CanvasView {
     }
 
     fn fit_viewport(self, image: PointXy) -> Viewport {
-        let insets = if matches_media(NARROW_PAGE) {
-            NARROW
-        } else {
-            WIDE
+        let paints = matches!(self.tool.get_untracked(), Tool::Brush | Tool::Eraser);
+        let insets = match (matches_media(NARROW_PAGE), paints) {
+            (true, true) => Insets {
+                bottom: NARROW.bottom + NARROW_BRUSH,
+                ..NARROW
+            },
+            (true, false) => NARROW,
+            (false, _) => WIDE,
         };
         Viewport::fit(image, self.stage.get_untracked(), insets)
+    }
+
+    /// Another tool is in hand, which may leave the picture more or less room.
+    pub(super) fn make_room(self, image: PointXy) {
+        if self.fitted.get_untracked() {
+            self.fit(image);
+        }
     }
 
     /// The stage has another size: a fitted image is fitted again, another one stays in sight.
@@ -119,6 +136,20 @@ impl CanvasView {
     /// Moves the picture by CSS pixels.
     pub(crate) fn pan(self, dx: f64, dy: f64, image: PointXy) {
         self.look(image, |viewport| viewport.panned(dx, dy));
+    }
+
+    /// Moves the picture just as far as brings a point of it onto the stage.
+    pub(super) fn reveal(self, at: PointXy, image: PointXy) {
+        let (x, y) = self.viewport.get_untracked().to_stage(at);
+        let stage = self.stage.get_untracked();
+        let missing = |place: f64, size: f64| {
+            let low = EDGE.min(size / 2.0);
+            place.clamp(low, size - low) - place
+        };
+        let (dx, dy) = (missing(x, stage.0), missing(y, stage.1));
+        if dx != 0.0 || dy != 0.0 {
+            self.pan(dx, dy, image);
+        }
     }
 
     /// Zooms and moves with two fingers.

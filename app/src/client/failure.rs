@@ -107,7 +107,7 @@ fn heading(code: ErrorCode) -> &'static str {
         ErrorCode::BadText => "The text does not fit",
         ErrorCode::Busy => "Too much is waiting already",
         ErrorCode::Internal => "Something went wrong on the server",
-        ErrorCode::Unavailable => "The model is not ready yet",
+        ErrorCode::Unavailable => "Not available right now",
         ErrorCode::StorageFull => "The server's disk is full",
     }
 }

@@ -128,6 +128,15 @@ fn Recent() -> impl IntoView {
                     {chat_row(application, chat)}
                 </For>
             </ul>
+            <button
+                r#type="button"
+                class="text-button"
+                class:is-gone=move || !application.has_more_chats.get()
+                data-testid="more-chats"
+                on:click=move |_| application.fetch_more_chats()
+            >
+                "Show older chats"
+            </button>
         </section>
     }
 }

@@ -21,6 +21,11 @@ pub(crate) fn focus_draft() {
     }
 }
 
+/// Whether a button was pressed by a key, which needs the focus somewhere when the button goes.
+pub(super) fn is_by_key(event: &ev::MouseEvent) -> bool {
+    event.detail() == 0
+}
+
 /// Where the next message is written.
 #[component]
 pub(crate) fn Composer() -> impl IntoView {
@@ -138,7 +143,12 @@ fn SendButton(conversation: Conversation) -> impl IntoView {
                     aria-label="Stop the answer"
                     title="Stop the answer"
                     data-testid="stop-button"
-                    on:click=move |_| conversation.stop()
+                    on:click=move |event| {
+                        conversation.stop();
+                        if is_by_key(&event) {
+                            focus_draft();
+                        }
+                    }
                 >
                     <Icon name="stop"/>
                 </button>

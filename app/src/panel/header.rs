@@ -62,6 +62,9 @@ fn Title(workspace: Workspace) -> impl IntoView {
                     SaveState::Kept => {
                         view! { <Icon name="cloud-off"/> "Kept in this browser" }.into_any()
                     }
+                    SaveState::Unsaved => {
+                        view! { <Icon name="cloud-off"/> "Not saved" }.into_any()
+                    }
                 }}
             </span>
         </span>

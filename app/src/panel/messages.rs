@@ -41,6 +41,7 @@ pub(crate) fn Messages() -> impl IntoView {
     view! {
         <div
             class="messages"
+            data-testid="messages"
             node_ref=scroller
             role="log"
             aria-label="Conversation"

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
-use super::composer::{draft_field, focus_draft};
+use super::composer::{draft_field, focus_draft, is_by_key};
 use crate::editor::{Document, RegionState};
 use crate::icons::Icon;
 use crate::state::{Editor, Workspace};
@@ -163,6 +163,9 @@ fn Row(id: String, workspace: Workspace) -> impl IntoView {
                     on:click=move |event| {
                         event.stop_propagation();
                         editor.remove(&id.get_value());
+                        if is_by_key(&event) {
+                            focus_draft();
+                        }
                     }
                 >
                     <Icon name="trash"/>

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use fclm_core::wire::{Chat, ChatSummary, CreateChat, ModelInfo, SampleInfo};
+use fclm_core::wire::{CHATS_PER_PAGE, Chat, ChatSummary, CreateChat, ModelInfo, SampleInfo};
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::File;
@@ -34,6 +34,8 @@ pub(crate) struct Application {
     pub(crate) samples: RwSignal<Vec<SampleInfo>>,
     /// Chats of before; none until they are fetched.
     pub(crate) chats: RwSignal<Option<Vec<ChatSummary>>>,
+    /// Whether there are chats behind those.
+    pub(crate) has_more_chats: RwSignal<bool>,
     /// The upload on its way.
     pub(crate) upload: RwSignal<Option<Upload>>,
     /// The sample that is being opened.
@@ -51,6 +53,7 @@ impl Application {
             model: RwSignal::new(boot.model),
             samples: RwSignal::new(boot.samples),
             chats: RwSignal::new(None),
+            has_more_chats: RwSignal::new(false),
             upload: RwSignal::new(None),
             opening: RwSignal::new(None),
             destination: RwSignal::new(None),
@@ -86,11 +89,40 @@ impl Application {
     pub(crate) fn fetch_chats(self) {
         spawn_local(async move {
             match client::get::<Vec<ChatSummary>>("/api/v1/chats").await {
-                Ok(chats) => self.chats.set(Some(chats)),
+                Ok(chats) => {
+                    self.has_more_chats.set(chats.len() == CHATS_PER_PAGE);
+                    self.chats.set(Some(chats));
+                }
                 Err(failure) => {
                     self.chats.set(Some(Vec::new()));
                     self.notices.fail(&failure);
                 }
+            }
+        });
+    }
+
+    /// Fetches the chats behind those that are there.
+    pub(crate) fn fetch_more_chats(self) {
+        let last = self.chats.with_untracked(|chats| {
+            let last = chats.as_ref()?.last()?;
+            Some(last.id.clone())
+        });
+        let Some(last) = last else {
+            return self.fetch_chats();
+        };
+        spawn_local(async move {
+            let path = format!("/api/v1/chats?after={last}");
+            match client::get::<Vec<ChatSummary>>(&path).await {
+                Ok(more) => {
+                    self.has_more_chats.set(more.len() == CHATS_PER_PAGE);
+                    self.chats.update(|chats| {
+                        let chats = chats.get_or_insert_default();
+                        // A second press may have fetched the same ones.
+                        chats.retain(|chat| more.iter().all(|new| new.id != chat.id));
+                        chats.extend(more);
+                    });
+                }
+                Err(failure) => self.notices.fail(&failure),
             }
         });
     }

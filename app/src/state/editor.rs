@@ -42,6 +42,8 @@ pub(crate) enum SaveState {
     Saving,
     /// Not yet, and the last attempt failed; they are kept in the browser.
     Kept,
+    /// Not yet, the last attempt failed, and the browser keeps nothing: a reload would lose them.
+    Unsaved,
 }
 
 /// The regions of a chat, the tools that change them, and their way to the server.
@@ -70,6 +72,8 @@ pub(crate) struct Editor {
     history: StoredValue<History>,
     generation: StoredValue<u64>,
     in_flight: StoredValue<bool>,
+    /// Whether the browser keeps what the server does not have yet.
+    kept: StoredValue<bool>,
     chat_id: StoredValue<String>,
     tasks: Tasks,
     notices: Notices,
@@ -92,6 +96,7 @@ impl Editor {
             history: StoredValue::new(History::default()),
             generation: StoredValue::new(0),
             in_flight: StoredValue::new(false),
+            kept: StoredValue::new(false),
             chat_id,
             tasks,
             notices,
@@ -445,10 +450,9 @@ impl Editor {
         let generation = self.generation.get_value() + 1;
         self.generation.set_value(generation);
         self.saved.set(SaveState::Saving);
-        client::remember(
-            &self.kept_key(),
-            &self.document.with_untracked(Document::to_wire),
-        );
+        let regions = self.document.with_untracked(Document::to_wire);
+        self.kept
+            .set_value(client::remember(&self.kept_key(), &regions));
         self.tasks.spawn(async move {
             client::pause(SAVE_DELAY).await;
             while self.generation.get_value() == generation
@@ -484,7 +488,8 @@ impl Editor {
                 client::forget(&self.kept_key());
                 self.saved.set(SaveState::Saved);
             }
-            Err(_) => self.saved.set(SaveState::Kept),
+            Err(_) if self.kept.get_value() => self.saved.set(SaveState::Kept),
+            Err(_) => self.saved.set(SaveState::Unsaved),
         }
         result
     }

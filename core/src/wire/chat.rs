@@ -5,6 +5,9 @@ use super::{FinishReason, FoundRegion, ImageInfo, Region, RunState};
 /// Longest text of a message, in characters.
 pub const MAX_TEXT: usize = 4000;
 
+/// How many chats one list holds at most.
+pub const CHATS_PER_PAGE: usize = 200;
+
 /// What the user wants of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -12,8 +12,8 @@ mod region;
 mod run;
 
 pub use chat::{
-    Chat, ChatSummary, CreateChat, MAX_TEXT, Message, Mode, PostMessage, PostedMessage, PutRegions,
-    Role,
+    CHATS_PER_PAGE, Chat, ChatSummary, CreateChat, MAX_TEXT, Message, Mode, PostMessage,
+    PostedMessage, PutRegions, Role,
 };
 pub use error::{ApiError, ErrorCode};
 pub use image::{ImageInfo, SampleInfo};

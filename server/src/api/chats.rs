@@ -1,5 +1,11 @@
-use axum::{Json, extract::State, http::StatusCode};
+use axum::{
+    Json,
+    extract::{Query, State, rejection::QueryRejection},
+    http::StatusCode,
+};
 use fclm_core::wire::{Chat, ChatSummary, CreateChat, PutRegions};
+use serde::Deserialize;
+use utoipa::IntoParams;
 
 use super::{
     AppError, AppState, ErrorBody,
@@ -12,17 +18,33 @@ const MAX_TITLE: usize = 200;
 /// Title of a chat about an upload without a name.
 const UNTITLED: &str = "Picture";
 
-/// The newest chats, newest first.
+/// Which chats a list begins with.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// Id of the last chat of the page before.
+    after: Option<String>,
+}
+
+/// At most 200 chats, newest first: the newest, or those behind the chat `after`.
 #[utoipa::path(
     get,
     path = "/api/v1/chats",
     tag = "chats",
-    responses((status = 200, body = [ChatSummary])),
+    params(Page),
+    responses(
+        (status = 200, body = [ChatSummary]),
+        (status = 400, body = ErrorBody, description = "an unknown parameter"),
+        (status = 404, body = ErrorBody, description = "no such chat"),
+    ),
 )]
 pub(super) async fn list(
     State(state): State<AppState>,
+    page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<Vec<ChatSummary>>, AppError> {
-    Ok(Json(state.store.chats().await?))
+    let Query(page) = page.map_err(|error| AppError::BadRequest(error.body_text()))?;
+    Ok(Json(state.store.chats(page.after.as_deref()).await?))
 }
 
 /// Opens a chat about an uploaded picture or a sample scene.
