@@ -10,3 +10,4 @@ pub mod browser;
 pub mod double;
 pub mod samples;
 pub mod served;
+pub mod words_server;

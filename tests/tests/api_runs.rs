@@ -1,8 +1,5 @@
 //! The HTTP interface when all is well, and when connections, runs or the process end early.
 
-use std::io::{BufRead, BufReader};
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -13,7 +10,11 @@ use fclm_core::wire::{
 use fclm_server::engine::EngineOptions;
 use fclm_tests::api::{Api, Client, HEIGHT, Numbered, WIDTH, ask, png, read, refused, region};
 use fclm_tests::double::words;
+use fclm_tests::words_server::WordsServer;
 use reqwest::{Method, StatusCode};
+
+/// A server that can be killed.
+const SERVER: &str = env!("CARGO_BIN_EXE_words-server");
 
 fn text_of(events: &[Numbered]) -> String {
     let delta = |numbered: &Numbered| match &numbered.event {
@@ -186,6 +187,18 @@ async fn chats_are_listed_and_deleted_with_their_picture() {
     let ids: Vec<_> = list.iter().map(|chat| chat.id.as_str()).collect();
     assert_eq!(ids, [first.id.as_str(), second.id.as_str()]);
     assert_eq!(list[1].title, "Table");
+    let behind = |id: &str| format!("/api/v1/chats?after={id}");
+    let rest = client.get(&behind(&first.id)).await;
+    let rest: Vec<ChatSummary> = read(rest, StatusCode::OK).await;
+    assert_eq!(rest, list[1..]);
+    let rest = client.get(&behind(&second.id)).await;
+    assert_eq!(read::<Vec<ChatSummary>>(rest, StatusCode::OK).await, []);
+    refused(client.get(&behind("nobody")).await, ErrorCode::NotFound).await;
+    refused(
+        client.get("/api/v1/chats?before=1").await,
+        ErrorCode::BadRequest,
+    )
+    .await;
 
     let path = format!("/api/v1/chats/{}", first.id);
     let deleted = client
@@ -456,7 +469,7 @@ async fn going_down_finishes_what_is_being_written() {
         rest.push(event);
     }
     assert_eq!(finish_of(&rest), Some(FinishReason::Stop));
-    let server = Killable::start(data.path());
+    let server = WordsServer::start(SERVER, data.path());
     assert_eq!(
         server.client.show(&chat.id).await.messages[1].text,
         words(30)
@@ -473,53 +486,16 @@ async fn going_down_ends_what_takes_too_long() {
     let chat = api.client.chat().await;
     api.client.ask(&chat.id, &ask("count 100000 delay 5")).await;
     let data = api.shut_down().await;
-    let server = Killable::start(data.path());
+    let server = WordsServer::start(SERVER, data.path());
     let answer = &server.client.show(&chat.id).await.messages[1];
     assert_eq!(answer.run_state, Some(RunState::Failed));
     assert!(answer.text.starts_with("word0 "), "{}", answer.text);
 }
 
-/// A server in a process of its own.
-struct Killable {
-    child: Child,
-    client: Client,
-}
-
-impl Killable {
-    fn start(data: &Path) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_words-server"))
-            .arg(data)
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("the server starts");
-        let mut address = String::new();
-        let output = child.stdout.take().expect("it is piped");
-        BufReader::new(output)
-            .read_line(&mut address)
-            .expect("an address");
-        let client = Client::new(address.trim());
-        Self { child, client }
-    }
-
-    /// SIGKILL: no handler runs.
-    fn kill(mut self) {
-        self.child.kill().expect("it runs");
-        self.child.wait().expect("it ends");
-    }
-}
-
-impl Drop for Killable {
-    fn drop(&mut self) {
-        // Already killed is as good.
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
 #[tokio::test]
 async fn a_killed_server_loses_no_finished_message() {
     let data = tempfile::tempdir().expect("a folder");
-    let server = Killable::start(data.path());
+    let server = WordsServer::start(SERVER, data.path());
     let client = &server.client;
     let chat = client.chat().await;
     let message = PostMessage {
@@ -536,7 +512,7 @@ async fn a_killed_server_loses_no_finished_message() {
     }
     server.kill();
 
-    let server = Killable::start(data.path());
+    let server = WordsServer::start(SERVER, data.path());
     let client = &server.client;
     let kept = client.show(&chat.id).await;
     assert_eq!(kept.regions, [region("r1")]);

@@ -10,6 +10,8 @@ use reqwest::StatusCode;
 
 /// Time for what was begun to reach the server.
 const BEGUN: Duration = Duration::from_secs(1);
+/// Time after which the server has given up an upload of which nothing more arrives.
+const STALLED: Duration = Duration::from_secs(15);
 /// Uploads that the server takes at a time.
 const AT_A_TIME: usize = 8;
 
@@ -61,4 +63,19 @@ async fn uploads_beyond_those_that_fit_are_turned_away() {
         read::<ImageInfo>(answer, StatusCode::CREATED).await;
     }
     client.upload_picture(9).await;
+}
+
+#[tokio::test]
+async fn uploads_that_stall_give_up_their_places() {
+    let api = Api::start().await;
+    let client = &api.client;
+    let picture = png(4);
+    let (first, rest) = picture.split_at(picture.len() / 2);
+    let begun: Vec<_> = (0..AT_A_TIME).map(|_| client.begin_upload(first)).collect();
+    tokio::time::sleep(STALLED).await;
+    client.upload_picture(9).await;
+    for upload in begun {
+        let error = refused(upload.finish(rest).await, ErrorCode::TooSlow).await;
+        assert!(error.message.starts_with("Nothing"), "{}", error.message);
+    }
 }

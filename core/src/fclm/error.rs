@@ -26,7 +26,10 @@ pub enum FclmError {
     #[error("the region's mask is empty or has another size than the picture")]
     Region,
     /// The prompt does not fit.
-    #[error("the conversation is too long: {needed} tokens where {capacity} fit")]
+    #[error(
+        "the text is too long for this model ({needed} tokens with the picture, where {capacity} \
+         fit); a shorter one helps"
+    )]
     TooLong {
         /// Tokens wanted.
         needed: usize,

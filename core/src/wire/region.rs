@@ -1,4 +1,5 @@
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error};
+use serde_json::Value;
 
 /// Most regions of a chat.
 pub const MAX_REGIONS: usize = 32;
@@ -10,7 +11,7 @@ pub const MAX_REGION_NAME: usize = 64;
 pub type BoxPx = [f32; 4];
 
 /// The runs of a COCO RLE: the compressed string, or the plain list of run lengths.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(untagged)]
 pub enum Counts {
@@ -129,4 +130,73 @@ pub struct RegionMask {
 pub struct SegmentResponse {
     /// One to three candidates, best score first.
     pub masks: Vec<RegionMask>,
+}
+
+/// Written by hand, because what is derived says of wrong counts only that no variant matches.
+impl<'de> Deserialize<'de> for Counts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let read = match Value::deserialize(deserializer)? {
+            Value::String(text) => Some(Self::Compressed(text)),
+            Value::Array(values) => values
+                .iter()
+                .map(run_length)
+                .collect::<Option<Vec<u32>>>()
+                .map(Self::Runs),
+            _ => None,
+        };
+        read.ok_or_else(|| {
+            D::Error::custom(
+                "counts must be a COCO RLE string or a list of whole numbers from 0 to 4294967295",
+            )
+        })
+    }
+}
+
+fn run_length(value: &Value) -> Option<u32> {
+    u32::try_from(value.as_u64()?).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(counts: &Value) -> Result<Counts, serde_json::Error> {
+        let text = json!({ "size": [2, 3], "counts": counts }).to_string();
+        serde_json::from_str::<MaskRle>(&text).map(|mask| mask.counts)
+    }
+
+    #[test]
+    fn counts_are_read_in_both_forms_as_they_are_written() {
+        for counts in [
+            Counts::Compressed("06".to_owned()),
+            Counts::Compressed(String::new()),
+            Counts::Runs(vec![0, 6]),
+            Counts::Runs(vec![u32::MAX]),
+            Counts::Runs(Vec::new()),
+        ] {
+            let written = serde_json::to_value(&counts).expect("it is JSON");
+            assert_eq!(read(&written).expect("it is read"), counts);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_counts_is_said_in_a_sentence() {
+        for wrong in [
+            json!([-1, 7]),
+            json!([1.5, 4.5]),
+            json!([4_294_967_296_u64]),
+            json!(["1", 5]),
+            json!([[1], 5]),
+            json!([null]),
+            json!(6),
+            json!(null),
+            json!({ "runs": [0, 6] }),
+        ] {
+            let error = read(&wrong).expect_err("it is refused").to_string();
+            let sentence = "counts must be a COCO RLE string or a list of whole numbers from 0";
+            assert!(error.starts_with(sentence), "{wrong}: {error}");
+        }
+    }
 }

@@ -19,6 +19,9 @@ const JSON_BYTES: usize = 2 << 20;
 const DISCARDED_BYTES: usize = 512 << 20;
 /// Most time for a body to arrive.
 const ARRIVAL: Duration = Duration::from_secs(60);
+/// Most time in which nothing of a body arrives. Short, because an upload that stalls holds one
+/// of a few places for so long.
+const STALL: Duration = Duration::from_secs(10);
 
 /// A JSON body.
 #[derive(Debug)]
@@ -79,7 +82,7 @@ pub(super) async fn read_body(
     }
     let mut stream = body.into_data_stream();
     let read = async {
-        while let Some(chunk) = stream.next().await {
+        while let Some(chunk) = next_part(stream.next()).await? {
             let chunk = chunk.map_err(|error| {
                 AppError::BadRequest(format!("The body did not arrive whole: {error}."))
             })?;
@@ -102,16 +105,28 @@ pub(super) async fn discard(headers: &HeaderMap, body: HttpBody) {
 pub(super) async fn in_time<T>(
     arriving: impl Future<Output = Result<T, AppError>>,
 ) -> Result<T, AppError> {
-    within(ARRIVAL, arriving).await
+    within(ARRIVAL, AppError::TooSlow, arriving).await?
 }
 
-async fn within<T>(
+/// Waits for the next part of a body, but not for one that has stalled.
+pub(super) async fn next_part<F: Future>(part: F) -> Result<F::Output, AppError> {
+    within(STALL, AppError::Stalled, part).await
+}
+
+async fn within<F: Future>(
     limit: Duration,
-    arriving: impl Future<Output = Result<T, AppError>>,
-) -> Result<T, AppError> {
-    timeout(limit, arriving)
-        .await
-        .map_err(|_| AppError::TooSlow(limit))?
+    late: fn(Duration) -> AppError,
+    arriving: F,
+) -> Result<F::Output, AppError> {
+    timeout(limit, arriving).await.map_err(|_| late(limit))
+}
+
+/// A number of bytes as people read it.
+pub(super) fn readable_size(bytes: usize) -> String {
+    match bytes >> 20 {
+        0 => format!("{bytes} bytes"),
+        mebibytes => format!("{mebibytes} MiB"),
+    }
 }
 
 /// Gathers chunks up to a limit; what comes after it is thrown away.
@@ -152,10 +167,7 @@ impl Gathering {
     }
 
     fn too_large(&self) -> AppError {
-        let limit = match self.limit >> 20 {
-            0 => format!("{} bytes", self.limit),
-            mebibytes => format!("{mebibytes} MiB"),
-        };
+        let limit = readable_size(self.limit);
         AppError::TooLarge {
             message: format!("The body is over the limit of {limit}."),
             param: None,
@@ -181,8 +193,15 @@ mod tests {
     async fn a_body_that_never_ends_is_too_slow() {
         let read = within(
             Duration::from_millis(5),
-            std::future::pending::<Result<(), _>>(),
+            AppError::TooSlow,
+            std::future::pending::<()>(),
         );
         assert!(matches!(read.await, Err(AppError::TooSlow(_))));
+    }
+
+    #[test]
+    fn sizes_are_read_by_people() {
+        assert_eq!(readable_size(32 << 20), "32 MiB");
+        assert_eq!(readable_size(700), "700 bytes");
     }
 }

@@ -41,6 +41,9 @@ pub enum AppError {
     /// The body did not arrive in time.
     #[error("The body took more than {} seconds to arrive; send it again.", .0.as_secs())]
     TooSlow(Duration),
+    /// The body stopped arriving.
+    #[error("Nothing of the body arrived for {} seconds; send it again.", .0.as_secs())]
+    Stalled(Duration),
     /// Another answer of the chat is being written.
     #[error("An answer in this chat is still being written; wait for it or stop it first.")]
     Conflict,
@@ -66,9 +69,14 @@ pub enum AppError {
         /// The field it is about.
         param: String,
     },
-    /// The text is empty where it must not be, or names an unknown region.
-    #[error("{0}")]
-    BadText(String),
+    /// The text is empty where it must not be, or a question names an unknown region.
+    #[error("{message}")]
+    BadText {
+        /// What does not fit.
+        message: String,
+        /// The field it is about.
+        param: &'static str,
+    },
     /// As much waits as may.
     #[error("The queue is full; try again in {} seconds.", seconds(*retry_after))]
     Busy {
@@ -94,13 +102,13 @@ impl AppError {
             Self::CrossOrigin(_) => (ErrorCode::CrossOrigin, None),
             Self::NotFound(_) => (ErrorCode::NotFound, None),
             Self::MethodNotAllowed => (ErrorCode::MethodNotAllowed, None),
-            Self::TooSlow(_) => (ErrorCode::TooSlow, None),
+            Self::TooSlow(_) | Self::Stalled(_) => (ErrorCode::TooSlow, None),
             Self::Conflict => (ErrorCode::Conflict, None),
             Self::TooLarge { param, .. } => (ErrorCode::TooLarge, *param),
             Self::UnsupportedImage => (ErrorCode::UnsupportedImage, None),
             Self::BadImage(_) => (ErrorCode::BadImage, None),
             Self::BadRegion { param, .. } => (ErrorCode::BadRegion, Some(param)),
-            Self::BadText(_) => (ErrorCode::BadText, Some("text")),
+            Self::BadText { param, .. } => (ErrorCode::BadText, Some(param)),
             Self::Busy { .. } => (ErrorCode::Busy, None),
             Self::Unavailable(_) => (ErrorCode::Unavailable, None),
             Self::StorageFull => (ErrorCode::StorageFull, None),
@@ -142,7 +150,7 @@ impl IntoResponse for AppError {
                 headers.insert(header::RETRY_AFTER, seconds);
             }
             // What is still to come of the body would be read as the next request.
-            Self::TooSlow(_) => {
+            Self::TooSlow(_) | Self::Stalled(_) => {
                 headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             _ => {}

@@ -11,7 +11,7 @@ use fclm_core::wire::{ImageInfo, SegmentRequest, SegmentResponse};
 
 use super::{
     AppError, AppState, ErrorBody,
-    body::{Gathering, Id, JsonBody, discard, in_time, read_body},
+    body::{Gathering, Id, JsonBody, discard, in_time, next_part, read_body, readable_size},
     regions::check_prompts,
 };
 use crate::{engine::ImageSource, store::StoredImage};
@@ -47,7 +47,9 @@ pub(super) async fn upload(
     State(state): State<AppState>,
     request: Request,
 ) -> Result<(StatusCode, Json<ImageInfo>), AppError> {
-    // Taken before anything of the body is kept, and held until the picture is stored.
+    // Taken before anything of the body is kept, and held until the picture is stored: however
+    // many clients send, no more files than there are places are in memory. One that stalls is
+    // given up soon, so that it does not keep the others out for as long as a body may take.
     let Ok(_place) = state.decoder.uploads.try_acquire() else {
         let (parts, body) = request.into_parts();
         discard(&parts.headers, body).await;
@@ -65,13 +67,23 @@ pub(super) async fn upload(
                 .to_ascii_lowercase()
                 .starts_with("multipart/form-data")
         });
-    let bytes = match is_form {
-        true => in_time(read_form(request, limit)).await?,
+    let arrived = match is_form {
+        true => in_time(read_form(request, limit)).await,
         false => {
             let (parts, body) = request.into_parts();
-            read_body(&parts.headers, body, limit).await?
+            read_body(&parts.headers, body, limit).await
         }
     };
+    let bytes = arrived.map_err(|error| match error {
+        AppError::TooLarge { param, .. } => AppError::TooLarge {
+            message: format!(
+                "The picture is larger than {}; send a smaller one.",
+                readable_size(limit)
+            ),
+            param,
+        },
+        other => other,
+    })?;
     let picture = state.decoder.decode(bytes).await?;
     let image = state.store.put_image(picture).await?;
     Ok((StatusCode::CREATED, Json(image.info())))
@@ -83,18 +95,17 @@ async fn read_form(request: Request, limit: usize) -> Result<Bytes, AppError> {
     };
     let form = Multipart::from_request(request, &()).await;
     let mut form = form.map_err(|error| bad(&error.body_text()))?;
-    while let Some(mut field) = form
-        .next_field()
-        .await
+    // A field that is passed over counts as one part: those beside the file are short.
+    while let Some(mut field) = next_part(form.next_field())
+        .await?
         .map_err(|error| bad(&error.body_text()))?
     {
         if field.file_name().is_none() && field.name() != Some("file") {
             continue;
         }
         let mut gathering = Gathering::new(limit);
-        while let Some(chunk) = field
-            .chunk()
-            .await
+        while let Some(chunk) = next_part(field.chunk())
+            .await?
             .map_err(|error| bad(&error.body_text()))?
         {
             gathering.push(&chunk)?;

@@ -164,18 +164,12 @@ fn with_numbers(text: &str, regions: &[Region]) -> Result<String, AppError> {
     while let Some((before, reference)) = rest.split_once(REGION_OPEN) {
         numbered.push_str(before);
         let Some((id, after)) = reference.split_once('>') else {
-            return Err(AppError::BadText(
-                "A <region: in the text has no end.".to_owned(),
-            ));
+            return Err(bad_text("A <region: in the text has no end."));
         };
         let index = regions
             .iter()
             .position(|region| region.id == id)
-            .ok_or_else(|| {
-                AppError::BadText(
-                    "The text names a region that this chat does not hold.".to_owned(),
-                )
-            })?;
+            .ok_or_else(|| bad_text("The text names a region that this chat does not hold."))?;
         if numbered.ends_with(mention::is_word) {
             numbered.push(' ');
         }
@@ -201,10 +195,9 @@ fn regions_asked_about(
         let index = regions
             .iter()
             .position(|region| region.id == *id)
-            .ok_or_else(|| {
-                AppError::BadText(
-                    "region_ids names a region that this chat does not hold.".to_owned(),
-                )
+            .ok_or_else(|| AppError::BadText {
+                message: "region_ids names a region that this chat does not hold.".to_owned(),
+                param: "region_ids",
             })?;
         if !numbers.contains(&(index + 1)) {
             numbers.push(index + 1);
@@ -212,7 +205,7 @@ fn regions_asked_about(
     }
     for number in mention::mentions(text) {
         if number > regions.len() {
-            return Err(AppError::BadText(format!(
+            return Err(bad_text(&format!(
                 "The text names @{number}, but this chat has {} regions.",
                 regions.len(),
             )));
@@ -230,7 +223,14 @@ fn check_text(text: &str, mode: Mode, has_regions: bool) -> Result<(), AppError>
         Mode::Find if text.is_empty() => "Describe what is to be found.",
         Mode::Ask | Mode::Find | Mode::Caption => return Ok(()),
     };
-    Err(AppError::BadText(missing.to_owned()))
+    Err(bad_text(missing))
+}
+
+fn bad_text(message: &str) -> AppError {
+    AppError::BadText {
+        message: message.to_owned(),
+        param: "text",
+    }
 }
 
 #[cfg(test)]

@@ -49,7 +49,9 @@ pub(super) async fn trace(request: Request, next: Next) -> Response {
     let started = Instant::now();
     let answered = REQUEST_ID.scope(id.clone(), next.run(request));
     let mut response = answered.instrument(span.clone()).await;
-    let (status, ms) = (response.status().as_u16(), started.elapsed().as_millis());
+    let status = response.status().as_u16();
+    // JSON has no numbers of 128 bits, so the log would hold a string.
+    let ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     span.in_scope(|| tracing::info!(status, ms, "answered"));
     if let Ok(id) = HeaderValue::try_from(id) {
         response.headers_mut().insert(REQUEST_ID_HEADER, id);
@@ -73,7 +75,40 @@ pub(super) fn panicked(panic: Box<dyn Any + Send>) -> Response {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Read, Seek};
+
+    use axum::{Router, body::Body, http, middleware, routing::get};
+    use serde_json::Value;
+    use tower::ServiceExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn the_log_holds_status_and_milliseconds_as_numbers() {
+        let mut log = tempfile::tempfile().expect("a file");
+        let lines = tracing_subscriber::fmt()
+            .json()
+            .with_writer(log.try_clone().expect("a second handle"))
+            .finish();
+        let logging = tracing::subscriber::set_default(lines);
+        let routes = Router::new()
+            .route("/", get(async || "hello"))
+            .layer(middleware::from_fn(trace));
+        let request = http::Request::get("/").body(Body::empty());
+        let answer = routes.oneshot(request.expect("a request")).await;
+        assert_eq!(answer.expect("an answer").status().as_u16(), 200);
+        drop(logging);
+        let mut text = String::new();
+        log.rewind().expect("a file can be read again");
+        log.read_to_string(&mut text).expect("it is text");
+        let line = text.lines().find(|line| line.contains("answered"));
+        let line: Value = serde_json::from_str(line.expect("a line")).expect("it is JSON");
+        let fields = &line["fields"];
+        assert!(
+            fields["status"].is_u64() && fields["ms"].is_u64(),
+            "{fields}"
+        );
+    }
 
     #[tokio::test]
     async fn work_on_another_task_still_names_its_request() {

@@ -371,6 +371,29 @@ mod tests {
     }
 
     #[test]
+    fn fixture_model_says_which_text_is_too_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+        let mut picture = predictor.see(picture()).unwrap();
+        let config = &predictor.backend.loaded().config;
+        let places = config.qwen.text.max_position_embeddings;
+        // No token holds two of them.
+        let error = predictor
+            .find(&mut picture, &"漢".repeat(places))
+            .unwrap_err();
+        assert!(error.is_refusal(), "{error}");
+        let sentence = error.to_string();
+        let end = format!(" where {} fit); a shorter one helps.", places - 1);
+        assert!(
+            sentence.starts_with("The text is too long for this model (")
+                && sentence.ends_with(&end),
+            "{sentence}"
+        );
+        // The picture may still be asked about.
+        assert!(predictor.find(&mut picture, "the red cube").is_ok());
+    }
+
+    #[test]
     fn fixture_model_takes_boxes_and_draws_regions_back() {
         let folder = tempfile::tempdir().unwrap();
         let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
