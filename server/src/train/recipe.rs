@@ -326,8 +326,8 @@ mod tests {
     #[test]
     fn weights_that_nothing_uses_are_refused() {
         for wrong in [
-            NANO.replacen("attribute_weight = 15.0", "attribute_weight = -1.0", 1),
-            NANO.replacen("attribute_weight = 15.0", "attribute_weight = inf", 1),
+            NANO.replacen("attribute_weight = 8.0", "attribute_weight = -1.0", 1),
+            NANO.replacen("attribute_weight = 8.0", "attribute_weight = inf", 1),
             NANO.replacen("[stage_2]", "[stage_2]\nattribute_weight = 1.0", 1),
             NANO.replacen("latent_weight = 1.0", "latent_weight = nan", 1),
             NANO.replacen("grounding_weight = 2.0", "grounding_weight = -2.0", 1),
