@@ -4,12 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use super::error::FclmError;
 use super::model::{Fclm, SegProjection};
-use crate::field::{FieldError, equals, require};
+use crate::field::{FieldError, count, equals, require};
 use crate::loss::LatentKind;
 use crate::qwen::QwenConfig;
 use crate::region::RegionConfig;
 use crate::sam::SamConfig;
 use crate::wire::Stage;
+
+/// Most pixels that a vision tower can be asked to see: above the 12,845,056 of the published
+/// processor, and so few that a picture which is enlarged to them fits into memory.
+const MOST_PIXELS: usize = 1 << 24;
 
 /// Where the cosine between `[SEG]` and `<pos>` is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -147,9 +151,11 @@ impl FclmConfig {
             region.sam_dim,
             ("sam.prompt.embed_dim", sam.embed_dim()),
         )?;
+        count("min_pixels", self.min_pixels, MOST_PIXELS)?;
+        count("max_pixels", self.max_pixels, MOST_PIXELS)?;
         let wanted = format!("be at least min_pixels = {}", self.min_pixels);
         require(
-            self.max_pixels >= self.min_pixels.max(1),
+            self.max_pixels >= self.min_pixels,
             "max_pixels",
             &self.max_pixels,
             &wanted,
@@ -220,6 +226,8 @@ impl FclmConfig {
 
 #[cfg(test)]
 mod tests {
+    use burn::module::{Module, ModuleVisitor, Param};
+    use burn::tensor::Tensor;
     use serde_json::{Value, json};
 
     use super::*;
@@ -239,7 +247,10 @@ mod tests {
             ("/region/num_heads", 0),
             ("/sam/decoder/num_heads", 0),
             ("/sam/image_size", 0),
+            ("/min_pixels", 0),
+            ("/min_pixels", 1_i64 << 40),
             ("/max_pixels", 255),
+            ("/max_pixels", 1_i64 << 40),
         ] {
             let error = changed(pointer, json!(value));
             let FclmError::Field(wrong) = &error else {
@@ -248,6 +259,50 @@ mod tests {
             assert_eq!(wrong.field, pointer[1..].replace('/', "."));
             assert_eq!(wrong.value, value.to_string());
         }
+    }
+
+    #[test]
+    fn the_published_pixels_can_be_used() {
+        let config = FclmConfig {
+            max_pixels: 16_384 * 28 * 28,
+            ..FclmConfig::tiny(64, 1)
+        };
+        config.validate().unwrap();
+    }
+
+    #[derive(Default)]
+    struct Made {
+        path: Vec<String>,
+        parameters: Vec<String>,
+        seen: usize,
+    }
+
+    impl ModuleVisitor for Made {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.path.push(name.to_owned());
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.path.pop();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            self.seen += 1;
+            if param.is_initialized() {
+                self.parameters.push(self.path.join("."));
+            }
+        }
+    }
+
+    /// A configuration is looked at before anybody knows whether its sizes fit into memory.
+    #[test]
+    fn a_new_model_holds_no_parameter_yet() {
+        let mut made = Made::default();
+        FclmConfig::tiny(64, 1)
+            .init(&Device::flex())
+            .visit(&mut made);
+        assert!(made.seen > 100, "{} parameters", made.seen);
+        assert!(made.parameters.is_empty(), "{:?}", made.parameters);
     }
 
     #[test]

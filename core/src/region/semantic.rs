@@ -1,4 +1,4 @@
-use burn::module::{Module, Param};
+use burn::module::Module;
 use burn::nn::{
     Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, RmsNorm, RmsNormConfig,
 };
@@ -49,12 +49,17 @@ impl SemanticGuidance {
                 .init(device)
         };
         let mut sampling_offsets: Linear = zeros(heads * points * 2);
-        sampling_offsets.bias = Some(Param::from_tensor(Tensor::from_data(
-            TensorData::new(offset_directions(heads, points), [heads * points * 2]),
-            device,
-        )));
+        sampling_offsets.bias = sampling_offsets.bias.map(|bias| {
+            bias.init_mapper(move |zeros: Tensor<1>| {
+                let directions = offset_directions(heads, points);
+                let data = TensorData::new(directions, [heads * points * 2]);
+                Tensor::from_data(data, &zeros.device())
+            })
+        });
         let mut out_norm = RmsNormConfig::new(config.hidden_size).init(device);
-        out_norm.gamma = Param::from_tensor(Tensor::full([config.hidden_size], OUT_SCALE, device));
+        out_norm.gamma = out_norm
+            .gamma
+            .init_mapper(|ones: Tensor<1>| ones.mul_scalar(OUT_SCALE));
         Self {
             norm: LayerNormConfig::new(width).init(device),
             value_proj: xavier(config.vision_dim, width),

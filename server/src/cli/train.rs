@@ -23,7 +23,7 @@ pub(crate) struct Train {
     /// The model directory to write; `model` in the run's folder where it is not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// Go on from the newest checkpoint of the run.
+    /// Go on from the newest checkpoint of the run; there must be one.
     #[arg(long)]
     resume: bool,
     /// Go on although the recipe is not the one that the checkpoint was made by.

@@ -11,13 +11,14 @@ use fclm_core::{
     region::RegionTokens,
     sam::Decoded,
     wire::{
-        BoxPx, ErrorCode, FinishReason, FoundRegion, Mode, ModelInfo, PointLabel, RegionMask,
-        RunEvent, SegmentRequest,
+        ErrorCode, FinishReason, FoundRegion, Mode, ModelInfo, PointLabel, RegionMask, RunEvent,
+        SegmentRequest,
     },
 };
 use image::RgbImage;
 
 use super::backend::{Backend, BackendError, Prompt, Step, TokenCounts};
+use super::found::{ScoredMask, named_by, scored_masks};
 
 /// Most tokens of an answer.
 const MAX_NEW_TOKENS: usize = 512;
@@ -186,7 +187,20 @@ impl FclmBackend {
         Ok(events)
     }
 
-    /// What comes after the last token: text that was held back, then all masks.
+    /// The likeliest id that has a token.
+    ///
+    /// # Shapes
+    /// - `logits`: `[1, vocab]`
+    fn next_id(&self, logits: Tensor<2>) -> Result<u32, BackendError> {
+        let id = (logits + self.forbidden.clone())
+            .argmax(1)
+            .try_into_scalar::<i64>()
+            .map_err(|error| BackendError::Failed(error.to_string().into()))?;
+        u32::try_from(id).map_err(|error| BackendError::Failed(Box::new(error)))
+    }
+
+    /// What comes after the last token: text that was held back, what stands for the answer to a
+    /// search that is no text, then all masks.
     fn finish(&self, answer: &mut FclmAnswer) -> Result<Vec<RunEvent>, BackendError> {
         let mut events = Vec::new();
         for event in answer
@@ -198,18 +212,21 @@ impl FclmBackend {
                 events.push(RunEvent::Text { delta });
             }
         }
-        let found = self.ground(answer)?;
-        let is_silent = answer.reader.text().trim().is_empty();
-        if answer.mode == Mode::Find && is_silent && found.is_empty() {
-            events.push(RunEvent::Text {
-                delta: prompt::NOT_FOUND.to_owned(),
-            });
+        let mut found = self.ground(answer)?;
+        if answer.mode == Mode::Find {
+            let text = answer.reader.text();
+            let delta = match found.is_empty() && text.trim().is_empty() {
+                true => Some(prompt::NOT_FOUND.to_owned()),
+                false => named_by(&answer.wanted, text, &mut found),
+            };
+            events.extend(delta.map(|delta| RunEvent::Text { delta }));
         }
         events.extend(found.into_iter().map(RunEvent::Region));
         Ok(events)
     }
 
-    /// Decodes the answer's masks, as many at a time as fit.
+    /// Decodes the answer's masks, as many at a time as fit. Those of a bare `[SEG]` have an empty
+    /// phrase.
     fn ground(&self, answer: &mut FclmAnswer) -> Result<Vec<FoundRegion>, BackendError> {
         let LoadedModel { model, config, .. } = &self.loaded;
         let features = &answer.features;
@@ -228,10 +245,7 @@ impl FclmBackend {
                     continue;
                 };
                 found.push(FoundRegion {
-                    phrase: pending
-                        .phrase
-                        .clone()
-                        .unwrap_or_else(|| answer.wanted.clone()),
+                    phrase: pending.phrase.clone().unwrap_or_default(),
                     start: pending.start,
                     end: pending.end,
                     score,
@@ -369,8 +383,9 @@ impl Backend for FclmBackend {
             })
             .sum();
         let text = &config.qwen.text;
-        if length >= text.max_position_embeddings {
-            let capacity = text.max_position_embeddings;
+        // One place is left for the answer.
+        let capacity = text.max_position_embeddings.saturating_sub(1);
+        if length > capacity {
             return Err(refused(FclmError::TooLong {
                 needed: length,
                 capacity,
@@ -398,12 +413,7 @@ impl Backend for FclmBackend {
     }
 
     fn step(&self, answer: &mut FclmAnswer) -> Result<Step, BackendError> {
-        let logits = answer.state.logits.clone() + self.forbidden.clone();
-        let id = logits
-            .argmax(1)
-            .try_into_scalar::<i64>()
-            .map_err(|error| BackendError::Failed(error.to_string().into()))?;
-        let id = u32::try_from(id).map_err(|error| BackendError::Failed(Box::new(error)))?;
+        let id = self.next_id(answer.state.logits.clone())?;
         if self.ends.contains(&id) {
             let events = self.finish(answer)?;
             return Ok(Step {
@@ -448,47 +458,6 @@ fn masks_at_a_time(features: &ImageFeatures) -> usize {
     (GROUNDED_PIXELS / pixels.max(1)).max(1)
 }
 
-/// A decoded mask with at least one pixel.
-#[derive(Debug)]
-pub(crate) struct ScoredMask {
-    pub(crate) mask: Mask,
-    pub(crate) box_px: BoxPx,
-    /// Estimated IoU, 0 to 1.
-    pub(crate) score: f32,
-}
-
-/// Each decoded mask in order; none where no pixel is set.
-pub(crate) fn scored_masks(
-    decoded: ScoredLogits,
-    features: &ImageFeatures,
-) -> Result<Vec<Option<ScoredMask>>, BackendError> {
-    let read = |tensor: Result<Vec<f32>, burn::tensor::TensorReadError>| {
-        tensor.map_err(|error| BackendError::Failed(error.to_string().into()))
-    };
-    let logits = read(decoded.logits.try_into_vec_as::<f32>())?;
-    let scores = read(decoded.scores.try_into_vec_as::<f32>())?;
-    let pixels = features.width as usize * features.height as usize;
-    let masks = logits
-        .chunks_exact(pixels)
-        .zip(scores)
-        .map(|(logits, score)| {
-            let mask = Mask::from_logits(logits, features.width, features.height);
-            let box_px = mask.bounds()?;
-            // A score that is no number says nothing for the mask.
-            let score = if score.is_finite() {
-                score.clamp(0.0, 1.0)
-            } else {
-                0.0
-            };
-            Some(ScoredMask {
-                mask,
-                box_px,
-                score,
-            })
-        });
-    Ok(masks.collect())
-}
-
 /// What a request itself is to blame for.
 fn refused(error: FclmError) -> BackendError {
     let code = match &error {
@@ -506,4 +475,47 @@ fn refused(error: FclmError) -> BackendError {
 
 fn failed(error: FclmError) -> BackendError {
     BackendError::Failed(Box::new(error))
+}
+
+#[cfg(test)]
+mod tests {
+    use fclm_core::{fclm::prompt::CHAT_TEMPLATE, wire::Stage};
+
+    use super::*;
+    use crate::train::train_tokenizer;
+
+    #[test]
+    fn ids_without_a_token_are_never_written() {
+        let texts = (0..50).map(|number| format!("a red cube left of cube {number}"));
+        let json = train_tokenizer(texts, 300).unwrap();
+        let tokenizer = FclmTokenizer::from_json(json.as_bytes()).unwrap();
+        let (ids, rows) = (tokenizer.ids(), tokenizer.ids() + 7);
+        let config = FclmConfig::tiny(rows, tokenizer.special().image);
+        let device = Device::flex();
+        let backend = FclmBackend::new(LoadedModel {
+            model: config.init(&device),
+            tokenizer,
+            chat_template: CHAT_TEMPLATE.to_owned(),
+            device: device.clone(),
+            info: ModelInfo {
+                name: config.name.clone(),
+                stage: Stage::Untrained,
+                knows: config.knows.clone(),
+                parameters: 0,
+                parts: Vec::new(),
+                device: String::new(),
+                sha256: String::new(),
+            },
+            config,
+        });
+        for spare in ids..rows {
+            for likeliest in [0, ids - 1] {
+                let mut logits = vec![0.0f32; rows];
+                logits[likeliest] = 1.0;
+                logits[spare] = 1e9;
+                let logits = Tensor::from_data(TensorData::new(logits, [1, rows]), &device);
+                assert_eq!(backend.next_id(logits).unwrap() as usize, likeliest);
+            }
+        }
+    }
 }

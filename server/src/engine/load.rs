@@ -11,10 +11,12 @@ impl LoadedModel {
     /// Loads the model of a directory.
     ///
     /// # Errors
-    /// Where its tensors do not fit.
+    /// Where its tensors do not fit, or its tokenizer or chat template cannot be used.
     pub fn load(dir: &ModelDir) -> Result<Self, ModelDirError> {
         let device = Device::flex();
         let config = dir.config().clone();
+        let tokenizer = dir.tokenizer()?;
+        dir.check_template(&tokenizer)?;
         let parts = dir.parts();
         let info = ModelInfo {
             name: config.name.clone(),
@@ -27,7 +29,7 @@ impl LoadedModel {
         };
         Ok(Self {
             model: dir.load(&device)?,
-            tokenizer: dir.tokenizer()?,
+            tokenizer,
             chat_template: dir.chat_template().to_owned(),
             config,
             device,

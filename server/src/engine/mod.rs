@@ -8,11 +8,12 @@
 mod backend;
 mod cache;
 mod fclm;
+mod found;
 mod load;
 mod queue;
 mod worker;
 
-pub(crate) use self::fclm::scored_masks;
+pub(crate) use self::found::scored_masks;
 pub use self::{
     backend::{Backend, BackendError, Prompt, PromptRegion, Step, TokenCounts},
     fclm::{FclmAnswer, FclmBackend, LoadedModel},

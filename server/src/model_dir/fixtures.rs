@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{CONFIG, InitOptions, init};
+use super::{InitOptions, init};
 
 pub(crate) fn fixture(path: &str) -> PathBuf {
     let root = std::env::var_os("FCLM_FIXTURES").map_or_else(
@@ -27,19 +27,17 @@ pub(crate) fn tiny_model(folder: &Path) -> PathBuf {
         seed: 7,
         name: None,
         max_pixels: Some(64 * 28 * 28),
+        sam_heads: Some(sam_heads()),
     })
     .unwrap();
-    set_decoder_heads(&out.join(CONFIG));
     out
 }
 
-/// Sets what the tensors of a SAM do not say to what the reference was made with.
-fn set_decoder_heads(config: &Path) {
-    let json = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
-    let mut written = json(config);
-    let case = json(&fixture("sam/case.json"));
-    written["sam"]["decoder"]["num_heads"] = case["decoder"]["num_heads"].clone();
-    fs::write(config, written.to_string()).unwrap();
+/// Heads of the reference SAM's mask decoder, which its tensors do not say.
+pub(super) fn sam_heads() -> usize {
+    let case = fs::read(fixture("sam/case.json")).unwrap();
+    let case: Value = serde_json::from_slice(&case).unwrap();
+    case["decoder"]["num_heads"].as_u64().unwrap() as usize
 }
 
 /// Copies the Qwen folder, so that a test can change it.

@@ -47,6 +47,9 @@ pub struct InitOptions {
     pub name: Option<String>,
     /// Most pixels that the vision tower sees.
     pub max_pixels: Option<usize>,
+    /// Heads of the SAM's mask decoder, which its tensors do not say; as [`sam_config_of`] assumes
+    /// where there is no number.
+    pub sam_heads: Option<usize>,
 }
 
 /// Joins a published Qwen2.5-VL and a SAM into an FCLM at stage 0.
@@ -63,8 +66,8 @@ pub struct InitOptions {
 pub fn init(options: &InitOptions) -> Result<ModelDir, ModelDirError> {
     refuse_existing(&options.out)?;
     let mut qwen = QwenFolder::open(&options.qwen)?;
-    let (sam_config, sam) = open_sam(&options.sam)?;
-    let tokenizer = with_special_tokens(&qwen.tokenizer)
+    let (sam_config, sam) = open_sam(&options.sam, options.sam_heads)?;
+    let tokenizer = with_special_tokens(&qwen.tokenizer, qwen.config.text.vocab_size)
         .map_err(|reason| ModelDirError::content(&options.qwen.join(TOKENIZER), reason))?;
     if tokenizer.ids > qwen.config.text.vocab_size {
         let rows = tokenizer.ids.next_multiple_of(ROW_GROUP);
@@ -105,9 +108,10 @@ fn is_new(name: &str) -> bool {
     name.starts_with("region.") || name.starts_with("seg_projection.")
 }
 
-fn open_sam(path: &Path) -> Result<(SamConfig, Weights), ModelDirError> {
+fn open_sam(path: &Path, heads: Option<usize>) -> Result<(SamConfig, Weights), ModelDirError> {
     let weights = open_checkpoint(path)?;
-    let config = sam_config_of(&weights).map_err(|reason| ModelDirError::content(path, reason))?;
+    let config =
+        sam_config_of(&weights, heads).map_err(|reason| ModelDirError::content(path, reason))?;
     let module = config.init(&Device::flex());
     let names = NameMap::with_rewrites(sam::names());
     check(&module, &weights, &names, sam::ignored_names()).map_err(ModelDirError::weights(path))?;
@@ -235,7 +239,8 @@ mod tests {
 
     use super::*;
     use crate::model_dir::{
-        fixtures::{copy_qwen, fixture},
+        INDEX,
+        fixtures::{copy_qwen, fixture, sam_heads},
         inspect, load_weights, open_checkpoint, write_trained,
     };
 
@@ -247,6 +252,7 @@ mod tests {
             seed: 7,
             name: None,
             max_pixels: None,
+            sam_heads: None,
         }
     }
 
@@ -294,7 +300,9 @@ mod tests {
         let inspection = inspect(&out).unwrap();
         assert!(inspection.parts.len() >= 6, "{inspection}");
         let shown = inspection.to_string();
-        assert!(shown.contains("light.safetensors"), "{shown}");
+        for file in ["light.safetensors", INDEX] {
+            assert!(shown.contains(file), "{shown}");
+        }
         let (_, config) = shown.split_once("configuration: ").unwrap();
         assert_eq!(&FclmConfig::from_json(config).unwrap(), model.config());
         assert!(matches!(
@@ -350,8 +358,11 @@ mod tests {
         fs::create_dir(&qwen).unwrap();
         copy_qwen(&qwen);
         let published = QwenFolder::open(&qwen).unwrap();
-        let ids = with_special_tokens(&published.tokenizer).unwrap().ids;
-        let rows = published.config.text.vocab_size.min(ids - 3);
+        let vocabulary = published.config.text.vocab_size;
+        let ids = with_special_tokens(&published.tokenizer, vocabulary)
+            .unwrap()
+            .ids;
+        let rows = vocabulary.min(ids - 3);
         shrink(&qwen, &published, rows);
         let options = InitOptions {
             qwen,
@@ -407,6 +418,23 @@ mod tests {
             serde_json::to_string(&config).unwrap(),
         )
         .unwrap();
+    }
+
+    #[test]
+    fn fixture_decoder_has_the_heads_that_are_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let out = folder.path().join("out");
+        let heads = sam_heads();
+        let asked = |heads| {
+            init(&InitOptions {
+                sam_heads: Some(heads),
+                ..options(out.clone())
+            })
+        };
+        let error = asked(0).unwrap_err().to_string();
+        assert!(error.contains("decoder.num_heads is 0"), "{error}");
+        let model = asked(heads).unwrap();
+        assert_eq!(model.config().sam.decoder.num_heads, heads);
     }
 
     #[test]

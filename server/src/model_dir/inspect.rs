@@ -21,15 +21,17 @@ pub struct Inspection {
     pub hashes: Hashes,
 }
 
-/// Looks into a model directory: checks that its weights are those of its configuration, counts
-/// parameters and hashes every file. Loads nothing.
+/// Looks into a model directory: checks that its weights are those of its configuration and that
+/// questions can be put to it, counts parameters and hashes every file. Loads no weights.
 ///
 /// # Errors
 ///
-/// If it is not a model directory, or its weights do not fit; every tensor concerned is named.
+/// If it is not a model directory, its weights do not fit (every tensor concerned is named), or its
+/// tokenizer or chat template cannot be used.
 pub fn inspect(path: &Path) -> Result<Inspection, ModelDirError> {
     let model = ModelDir::open(path)?;
     model.check()?;
+    model.check_template(&model.tokenizer()?)?;
     let parts = model.parts();
     Ok(Inspection {
         config: model.config().clone(),
@@ -76,5 +78,45 @@ impl fmt::Display for Inspection {
         writeln!(f, "{}  all files", self.hashes.all)?;
         let config = serde_json::to_string_pretty(config).map_err(|_| fmt::Error)?;
         write!(f, "\nconfiguration: {config}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::model_dir::{CHAT_TEMPLATE, INDEX, TOKENIZER, fixtures::tiny_model};
+
+    #[test]
+    fn fixture_model_that_cannot_be_asked_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = tiny_model(folder.path());
+        inspect(&model).unwrap();
+        for (file, content, reason) in [
+            (TOKENIZER, "{}", "tokenizer.json"),
+            (CHAT_TEMPLATE, "{% for message in messages %}", "template"),
+            (CHAT_TEMPLATE, "", "leaves out what is asked"),
+        ] {
+            let path = model.join(file);
+            let whole = fs::read(&path).unwrap();
+            fs::write(&path, content).unwrap();
+            let error = inspect(&model).unwrap_err().to_string();
+            assert!(error.contains(reason), "{content:?}: {error}");
+            fs::write(&path, whole).unwrap();
+        }
+    }
+
+    #[test]
+    fn fixture_index_is_hashed_where_it_is_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let model = tiny_model(folder.path());
+        let names = || -> Vec<String> {
+            let files = inspect(&model).unwrap().hashes.files;
+            files.into_iter().map(|hash| hash.file).collect()
+        };
+        assert!(names().iter().any(|name| name == INDEX));
+        fs::remove_file(model.join(INDEX)).unwrap();
+        assert!(names().iter().all(|name| name != INDEX));
     }
 }

@@ -33,6 +33,7 @@ pub use open::{ModelDir, load_weights};
 pub use pth::read_pth;
 pub use qwen_folder::QwenFolder;
 pub use sam_config::sam_config_of;
+pub(crate) use write::refuse_foreign;
 pub use write::{ModelFiles, WeightLayout, write_model, write_trained};
 
 const CONFIG: &str = "config.json";

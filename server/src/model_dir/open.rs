@@ -2,13 +2,16 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
 use fclm_core::{
-    fclm::{Fclm, FclmConfig, FclmTokenizer, name_map, part_of},
+    fclm::{
+        Fclm, FclmConfig, FclmTokenizer, name_map, part_of,
+        prompt::{self, ChatMessage, Piece},
+    },
     weights::{self, Precision, Weights},
     wire::PartSize,
 };
 
 use super::{
-    CHAT_TEMPLATE, CONFIG, TOKENIZER,
+    CHAT_TEMPLATE, CONFIG, INDEX, TOKENIZER,
     error::ModelDirError,
     hash::Hashes,
     mapped::{open_weights, read_text},
@@ -88,6 +91,30 @@ impl ModelDir {
         &self.chat_template
     }
 
+    /// Whether a question about a region of a picture can be put to the model.
+    ///
+    /// # Errors
+    ///
+    /// If the chat template is damaged or leaves out what is asked.
+    pub fn check_template(&self, tokenizer: &FclmTokenizer) -> Result<(), ModelDirError> {
+        let question = ChatMessage::user(format!(
+            "{}{} {}",
+            prompt::IMAGE_PLACE,
+            prompt::REGION_PLACE,
+            prompt::DEFAULT_QUESTION
+        ));
+        let pieces = prompt::render(&self.chat_template, &[question])
+            .and_then(|text| prompt::pieces(&text, tokenizer))
+            .map_err(ModelDirError::model(&self.path))?;
+        match pieces.contains(&Piece::Image) && pieces.contains(&Piece::Region) {
+            true => Ok(()),
+            false => Err(ModelDirError::content(
+                &self.path.join(CHAT_TEMPLATE),
+                "leaves out what is asked",
+            )),
+        }
+    }
+
     /// The mapped tensors.
     pub fn weights(&self) -> &Weights {
         &self.weights
@@ -163,7 +190,13 @@ impl ModelDir {
     ///
     /// If a file cannot be read.
     pub fn hashes(&self) -> Result<Hashes, ModelDirError> {
-        let texts = [CONFIG, TOKENIZER, CHAT_TEMPLATE].map(str::to_owned);
+        let mut texts = [CONFIG, TOKENIZER, CHAT_TEMPLATE]
+            .map(str::to_owned)
+            .to_vec();
+        // A model in one file needs none.
+        if self.path.join(INDEX).exists() {
+            texts.push(INDEX.to_owned());
+        }
         Hashes::of(&self.path, &texts, &self.weight_files)
     }
 }

@@ -14,6 +14,8 @@ use super::{
     mapped::{open_weights, read_text},
 };
 
+/// What the published processor is set to.
+const PREPROCESSOR: &str = "preprocessor_config.json";
 /// Fewest pixels of the published processor.
 const MIN_PIXELS: usize = 4 * 28 * 28;
 /// Most pixels of the published processor.
@@ -104,19 +106,25 @@ fn chat_template(folder: &Path) -> Result<String, ModelDirError> {
 }
 
 fn pixels(folder: &Path) -> Result<(usize, usize), ModelDirError> {
-    let json = json_if_there(folder, "preprocessor_config.json")?.unwrap_or_default();
-    let number = |names: [&str; 2], default: usize| {
-        let value = json
-            .get(names[0])
-            .or_else(|| json.get("size").and_then(|size| size.get(names[1])))
-            .and_then(Value::as_u64);
-        value
-            .and_then(|value| usize::try_from(value).ok())
-            .unwrap_or(default)
+    let json = json_if_there(folder, PREPROCESSOR)?.unwrap_or_default();
+    let number = |name: &str, edge: &str, default: usize| {
+        let of_size = json.get("size").and_then(|size| size.get(edge));
+        // Tools write null in the place that they do not use.
+        let given = [(name, json.get(name)), (edge, of_size)]
+            .into_iter()
+            .find_map(|(place, value)| Some((place, value.filter(|value| !value.is_null())?)));
+        let Some((place, value)) = given else {
+            return Ok(default);
+        };
+        let number = value.as_u64().and_then(|value| usize::try_from(value).ok());
+        number.ok_or_else(|| {
+            let reason = format!("{place} is {value}, which is no whole number of pixels");
+            ModelDirError::content(&folder.join(PREPROCESSOR), reason)
+        })
     };
     Ok((
-        number(["min_pixels", "shortest_edge"], MIN_PIXELS),
-        number(["max_pixels", "longest_edge"], MAX_PIXELS),
+        number("min_pixels", "shortest_edge", MIN_PIXELS)?,
+        number("max_pixels", "longest_edge", MAX_PIXELS)?,
     ))
 }
 
@@ -225,6 +233,39 @@ mod tests {
         fs::remove_file(folder.path().join(&files[0])).unwrap();
         let error = QwenFolder::open(folder.path()).unwrap_err().to_string();
         assert!(error.contains(&files[0]), "{error}");
+    }
+
+    #[test]
+    fn pixels_stand_in_either_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let read = |text: &str| {
+            fs::write(folder.join(PREPROCESSOR), text).unwrap();
+            pixels(folder)
+        };
+        for (text, expected) in [
+            ("{}", (MIN_PIXELS, MAX_PIXELS)),
+            (r#"{"min_pixels": 784, "max_pixels": 1568}"#, (784, 1568)),
+            (
+                r#"{"min_pixels": null, "max_pixels": null,
+                    "size": {"shortest_edge": 784, "longest_edge": 1568}}"#,
+                (784, 1568),
+            ),
+            (r#"{"max_pixels": 1568, "size": null}"#, (MIN_PIXELS, 1568)),
+        ] {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
+        for (text, wrong) in [
+            (r#"{"min_pixels": "x"}"#, r#"min_pixels is "x""#),
+            (r#"{"max_pixels": 0.5}"#, "max_pixels is 0.5"),
+            (r#"{"size": {"longest_edge": -1}}"#, "longest_edge is -1"),
+        ] {
+            let error = read(text).unwrap_err().to_string();
+            assert!(
+                error.contains(wrong) && error.contains(PREPROCESSOR),
+                "{error}"
+            );
+        }
     }
 
     #[test]

@@ -18,13 +18,13 @@ const DEFAULT_WINDOW: usize = 14;
 
 /// Reads the sizes of a SAM off the shapes of its tensors, which carry their original names.
 ///
-/// The number of the decoder's heads is not in the shapes: it is that of the published models, or
-/// the largest below it that the width can be shared among.
+/// The number of the decoder's heads is not in the shapes. Where `heads` is none, it is that of the
+/// published models, or the largest below it that the width can be shared among.
 ///
 /// # Errors
 ///
 /// Says which tensor is missing, or which size none is expected to have.
-pub fn sam_config_of(weights: &Weights) -> Result<SamConfig, String> {
+pub fn sam_config_of(weights: &Weights, heads: Option<usize>) -> Result<SamConfig, String> {
     let shapes = Shapes { weights };
     let (image_size, patch_size, encoder) = if weights
         .get("image_encoder.patch_embed.proj.weight")
@@ -52,7 +52,7 @@ pub fn sam_config_of(weights: &Weights) -> Result<SamConfig, String> {
                 .count("mask_decoder.transformer.layers", "self_attn.q_proj.weight"),
             embedding_dim,
             mlp_dim,
-            num_heads: decoder_heads(embedding_dim),
+            num_heads: heads.unwrap_or_else(|| decoder_heads(embedding_dim)),
             num_multimask_outputs: masks.saturating_sub(1),
             iou_head_depth: shapes.count("mask_decoder.iou_prediction_head.layers", "weight"),
             iou_head_hidden_dim,
@@ -184,7 +184,11 @@ mod tests {
     use fclm_core::weights::{SharedBytes, StoredDtype, WeightFile};
 
     use super::*;
-    use crate::model_dir::{fixtures::fixture, mapped::Window, open_checkpoint};
+    use crate::model_dir::{
+        fixtures::{fixture, sam_heads},
+        mapped::Window,
+        open_checkpoint,
+    };
 
     /// A checkpoint of shapes only: the bytes of no tensor are looked at, so all share one buffer.
     fn published(file: &str) -> Weights {
@@ -210,9 +214,10 @@ mod tests {
             ("sam_vit_l.json", SamConfig::vit_l()),
             ("sam_vit_h.json", SamConfig::vit_h()),
         ] {
-            assert_eq!(sam_config_of(&published(file)).unwrap(), expected, "{file}");
+            let config = sam_config_of(&published(file), None).unwrap();
+            assert_eq!(config, expected, "{file}");
         }
-        let mobile = sam_config_of(&published("mobile_sam.json")).unwrap();
+        let mobile = sam_config_of(&published("mobile_sam.json"), None).unwrap();
         let (EncoderConfig::TinyVit(found), EncoderConfig::TinyVit(expected)) =
             (&mobile.encoder, &SamConfig::mobile_sam().encoder)
         else {
@@ -233,7 +238,8 @@ mod tests {
 
     #[test]
     fn fixture_sizes_are_those_of_its_case() {
-        let config = sam_config_of(&open_checkpoint(&fixture("sam/sam_vit.pth")).unwrap()).unwrap();
+        let weights = open_checkpoint(&fixture("sam/sam_vit.pth")).unwrap();
+        let config = sam_config_of(&weights, Some(sam_heads())).unwrap();
         let text = std::fs::read(fixture("sam/case.json")).unwrap();
         let case: serde_json::Value = serde_json::from_slice(&text).unwrap();
         assert_eq!(config.image_size, case["image_size"]);
@@ -255,6 +261,7 @@ mod tests {
             assert_eq!(vit.window_size, case["vit"]["window_size"]);
             assert_eq!(vit.global_attn_indexes, global);
         }
+        assert_eq!(config.decoder.num_heads, case["decoder"]["num_heads"]);
         assert_eq!(config.decoder.mlp_dim, case["decoder"]["mlp_dim"]);
         assert_eq!(
             config.decoder.iou_head_depth,
@@ -271,7 +278,7 @@ mod tests {
 
     #[test]
     fn what_is_no_sam_is_said_so() {
-        let error = sam_config_of(&Weights::default()).unwrap_err();
+        let error = sam_config_of(&Weights::default(), None).unwrap_err();
         assert!(error.contains("image_encoder"), "{error}");
     }
 }

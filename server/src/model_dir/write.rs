@@ -168,7 +168,11 @@ pub(super) fn refuse_existing(out: &Path) -> Result<(), ModelDirError> {
 }
 
 /// Refuses a place that holds anything but a model: it is going to be replaced.
-fn refuse_foreign(out: &Path) -> Result<(), ModelDirError> {
+///
+/// # Errors
+///
+/// If `out` holds something else, or cannot be read.
+pub(crate) fn refuse_foreign(out: &Path) -> Result<(), ModelDirError> {
     match is_vacant(out)? || out.join(CONFIG).is_file() {
         true => Ok(()),
         false => Err(ModelDirError::Exists {

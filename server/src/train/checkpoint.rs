@@ -93,15 +93,20 @@ impl Checkpoint {
         self.remove_older(folder)
     }
 
+    /// Whether a folder holds one.
+    pub fn is_in(folder: &Path) -> bool {
+        folder.join(STATE).exists()
+    }
+
     /// Reads the newest checkpoint; `None` where there is none yet.
     ///
     /// # Errors
     /// Where it cannot be read or belongs to another model.
     pub fn load(folder: &Path, table: &ParameterTable) -> Result<Option<Saved>, TrainError> {
-        let path = folder.join(STATE);
-        if !path.exists() {
+        if !Self::is_in(folder) {
             return Ok(None);
         }
+        let path = folder.join(STATE);
         let text = fs::read(&path).map_err(TrainError::io(&path))?;
         let broken = |path: &Path, reason: String| TrainError::Checkpoint {
             path: path.to_owned(),
@@ -159,4 +164,90 @@ pub(super) fn listing(table: &ParameterTable) -> Vec<(String, Vec<usize>)> {
         .iter()
         .map(|parameter| (parameter.path.clone(), parameter.shape.clone()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parameters::Parameter;
+    use super::*;
+
+    fn table() -> ParameterTable {
+        ParameterTable {
+            parameters: vec![Parameter {
+                path: "weight".to_owned(),
+                shape: vec![3],
+                offset: 0,
+            }],
+        }
+    }
+
+    /// Saves a checkpoint whose numbers tell its step.
+    fn save(folder: &Path, step: u64) {
+        let (table, recipe) = (table(), Recipe::named("nano").unwrap());
+        let value = step as f32;
+        let mut optimizer = AdamW::new(recipe.optimizer, table.len());
+        optimizer.first = vec![value + 0.25; 3];
+        optimizer.second = vec![value + 0.5; 3];
+        let checkpoint = Checkpoint {
+            step,
+            ..Checkpoint::new(&table, &recipe)
+        };
+        checkpoint.save(folder, &[value; 3], &optimizer).unwrap();
+    }
+
+    fn assert_loads(folder: &Path, step: u64) {
+        let saved = Checkpoint::load(folder, &table()).unwrap().unwrap();
+        let value = step as f32;
+        assert_eq!(saved.checkpoint.step, step);
+        assert_eq!(saved.parameters, [value; 3]);
+        assert_eq!(saved.moments, [[value + 0.25; 3], [value + 0.5; 3]]);
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(folder)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_crash_while_saving_leaves_the_checkpoint_before() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        assert!(Checkpoint::load(folder, &table()).unwrap().is_none());
+        save(folder, 10);
+        // The vectors of step 20 were whole when the process was killed, its state was not.
+        fs::write(folder.join("step-00000020.f32"), [7_u8; 36]).unwrap();
+        fs::write(folder.join("state.1.part"), "{\"step\": 20").unwrap();
+        assert_loads(folder, 10);
+        save(folder, 20);
+        assert_loads(folder, 20);
+    }
+
+    #[test]
+    fn only_the_newest_checkpoint_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        save(folder, 10);
+        for name in ["step-00000015.f32", "step-00000015.1.part", "train.jsonl"] {
+            fs::write(folder.join(name), name).unwrap();
+        }
+        save(folder, 20);
+        assert_eq!(
+            names(folder),
+            ["state.json", "step-00000020.f32", "train.jsonl"]
+        );
+    }
+
+    #[test]
+    fn vectors_that_are_cut_off_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        save(folder, 10);
+        fs::write(folder.join("step-00000010.f32"), [0_u8; 35]).unwrap();
+        let error = Checkpoint::load(folder, &table()).unwrap_err().to_string();
+        assert!(error.contains("35 bytes"), "{error}");
+    }
 }

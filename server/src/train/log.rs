@@ -65,8 +65,28 @@ impl TrainLog {
             .map_err(TrainError::io(&self.path))
     }
 
-    /// Takes a step's numbers and writes a line where one is due.
+    /// Takes a step's numbers and writes a line where one is due: every few steps and at the last.
     pub(super) fn push(&mut self, record: &StepRecord) -> Result<(), TrainError> {
+        self.add(record);
+        if !record.step.is_multiple_of(EVERY) && record.step < record.total_steps {
+            return Ok(());
+        }
+        let (shown, logged) = self.lines(record, self.since.elapsed().as_secs_f64());
+        eprintln!("{shown}");
+        let mut file = fs::OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(&self.path)
+            .map_err(TrainError::io(&self.path))?;
+        writeln!(file, "{logged}").map_err(TrainError::io(&self.path))?;
+        *self = Self {
+            path: std::mem::take(&mut self.path),
+            ..Self::new(Path::new(""))
+        };
+        Ok(())
+    }
+
+    fn add(&mut self, record: &StepRecord) {
         let collected = self.sums.iter_mut().zip(&mut self.counts);
         for ((sum, count), term) in collected.zip(record.terms) {
             if term.is_finite() {
@@ -78,10 +98,10 @@ impl TrainLog {
         self.turns += record.turns;
         self.scenes += record.scenes;
         self.steps += 1;
-        if !record.step.is_multiple_of(EVERY) {
-            return Ok(());
-        }
-        let seconds = self.since.elapsed().as_secs_f64();
+    }
+
+    /// What people and what programs read of the steps since the last line, which took `seconds`.
+    fn lines(&self, record: &StepRecord, seconds: f64) -> (String, Value) {
         let steps = self.steps as f64;
         let mut line = Map::new();
         line.insert("step".to_owned(), json!(record.step));
@@ -111,7 +131,7 @@ impl TrainLog {
             .iter()
             .map(|(name, mean)| format!("{name} {mean:.3}"))
             .collect();
-        eprintln!(
+        let shown = format!(
             "step {}/{} stage {} | {} | {:.2} scenes/s, {:.1} turns/s | {} left",
             record.step,
             record.total_steps,
@@ -121,17 +141,7 @@ impl TrainLog {
             self.turns as f64 / seconds,
             hours(Duration::from_secs_f64(left)),
         );
-        let mut file = fs::OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path)
-            .map_err(TrainError::io(&self.path))?;
-        writeln!(file, "{}", Value::Object(line)).map_err(TrainError::io(&self.path))?;
-        *self = Self {
-            path: std::mem::take(&mut self.path),
-            ..Self::new(Path::new(""))
-        };
-        Ok(())
+        (shown, Value::Object(line))
     }
 }
 
@@ -156,4 +166,100 @@ fn rounded(value: f64) -> Value {
 fn hours(left: Duration) -> String {
     let minutes = left.as_secs() / 60;
     format!("{}:{:02} h", minutes / 60, minutes % 60)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::terms::Term;
+    use super::*;
+
+    fn record(step: u64, total_steps: u64) -> StepRecord {
+        let mut terms = [f32::NAN; TERMS.len()];
+        terms[Term::Loss as usize] = step as f32;
+        // Every other step computes it.
+        if step.is_multiple_of(2) {
+            terms[Term::Seg as usize] = 0.5;
+        }
+        StepRecord {
+            step,
+            total_steps,
+            stage: 1,
+            terms,
+            norm: 3.0,
+            learning_rate: 1e-3,
+            turns: 4,
+            scenes: 2,
+            seconds: 60.0,
+        }
+    }
+
+    fn logged(folder: &Path) -> Vec<Value> {
+        let text = fs::read_to_string(folder.join("train.jsonl")).unwrap();
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    }
+
+    #[test]
+    fn a_line_tells_terms_speed_and_time_left() {
+        let mut log = TrainLog::new(Path::new(""));
+        log.add(&record(1, 100));
+        log.add(&record(2, 100));
+        let (shown, logged) = log.lines(&record(2, 100), 4.0);
+        assert_eq!(
+            shown,
+            "step 2/100 stage 1 | loss 1.500 seg 0.500 | 1.00 scenes/s, 2.0 turns/s | 0:03 h left"
+        );
+        let expected = json!({
+            "step": 2,
+            "stage": 1,
+            "loss": 1.5,
+            "seg": 0.5,
+            "grad_norm": 3.0,
+            "learning_rate": 1e-3,
+            "scenes_per_s": 1.0,
+            "turns_per_s": 2.0,
+            "seconds": 60.0,
+        });
+        assert_eq!(logged, expected);
+    }
+
+    #[test]
+    fn every_tenth_and_the_last_step_are_logged() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut log = TrainLog::new(folder.path());
+        for step in 1..=13 {
+            log.push(&record(step, 13)).unwrap();
+        }
+        let lines = logged(folder.path());
+        let of = |name: &str| -> Vec<f64> {
+            let values = lines.iter().map(|line| line[name].as_f64().unwrap());
+            values.collect()
+        };
+        assert_eq!(of("step"), [10.0, 13.0]);
+        // Each line tells of the steps since the one before.
+        assert_eq!(of("loss"), [5.5, 12.0]);
+
+        let short = tempfile::tempdir().unwrap();
+        let mut log = TrainLog::new(short.path());
+        for step in 1..=4 {
+            log.push(&record(step, 4)).unwrap();
+        }
+        assert_eq!(logged(short.path()).len(), 1);
+    }
+
+    #[test]
+    fn lines_behind_the_checkpoint_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = TrainLog::new(folder.path());
+        log.forget_after(20).unwrap();
+        let path = folder.path().join("train.jsonl");
+        assert!(!path.exists());
+        let kept = "{\"step\":10}\n{\"step\":20}\n";
+        fs::write(&path, format!("{kept}{{\"step\":30}}\n{{\"step\":4")).unwrap();
+        log.forget_after(20).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), kept);
+        log.forget_after(20).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), kept);
+    }
 }

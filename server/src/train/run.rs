@@ -99,6 +99,7 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn start(options: &'a TrainOptions) -> Result<Self, TrainError> {
+        check_folders(options)?;
         fs::create_dir_all(&options.run).map_err(TrainError::io(&options.run))?;
         let mut recipe = options.recipe.clone();
         let tokenizer_json = tokenizer(options, &recipe)?;
@@ -152,14 +153,8 @@ impl<'a> Run<'a> {
         Ok(run)
     }
 
-    /// Takes over the newest checkpoint of the run's folder, where that is wanted.
+    /// Takes over the newest checkpoint of the run's folder, where there is one.
     fn restore(&mut self) -> Result<(), TrainError> {
-        let refuse = |reason: &str| {
-            Err(TrainError::Checkpoint {
-                path: self.options.run.clone(),
-                reason: reason.to_owned(),
-            })
-        };
         let Some(Saved {
             checkpoint: saved,
             parameters,
@@ -168,17 +163,12 @@ impl<'a> Run<'a> {
         else {
             return Ok(());
         };
-        if !self.options.resume {
-            return refuse(
-                "there is a run in this folder; add --resume to go on with it, or name another \
-                 folder with --run",
-            );
-        }
         if saved.recipe != self.state.recipe && !self.options.accept_changes {
-            return refuse(
+            return Err(refused(
+                self.options,
                 "the checkpoint was made by another recipe; add --changed-recipe to go on with \
                  this one",
-            );
+            ));
         }
         self.optimizer.time = saved.updates;
         self.optimizer.first = first;
@@ -302,6 +292,36 @@ impl<'a> Run<'a> {
     }
 }
 
+/// Refuses folders in which the run could not begin or end, before anything is computed.
+fn check_folders(options: &TrainOptions) -> Result<(), TrainError> {
+    if options.out == options.run {
+        return Err(refused(
+            options,
+            "this is the folder of the checkpoints; name another one for the model with --out",
+        ));
+    }
+    model_dir::refuse_foreign(&options.out)?;
+    match (Checkpoint::is_in(&options.run), options.resume) {
+        (true, false) => Err(refused(
+            options,
+            "there is a run in this folder; add --resume to go on with it, or name another folder \
+             with --run",
+        )),
+        (false, true) => Err(refused(
+            options,
+            "there is no checkpoint in this folder; leave --resume out to start",
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn refused(options: &TrainOptions, reason: &str) -> TrainError {
+    TrainError::Checkpoint {
+        path: options.run.clone(),
+        reason: reason.to_owned(),
+    }
+}
+
 /// The run's tokenizer: the one in its folder, the one of the model that it starts from, or a new
 /// one.
 fn tokenizer(options: &TrainOptions, recipe: &Recipe) -> Result<String, TrainError> {
@@ -338,4 +358,74 @@ pub(super) fn set_ids(
     config.qwen.text.eos_token_id = Some(special.im_end);
     config.qwen.text.vocab_size = tokenizer.len().next_multiple_of(8);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn options(folder: &Path) -> TrainOptions {
+        TrainOptions {
+            recipe: Recipe::named("nano").unwrap(),
+            run: folder.join("run"),
+            out: folder.join("model"),
+            resume: false,
+            accept_changes: false,
+            from: None,
+            limit: None,
+        }
+    }
+
+    #[test]
+    fn nano_is_trained_by_two_workers() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(folder.path());
+        // A tokenizer that is there is not trained again.
+        let recipe = &options.recipe;
+        let json = train_tokenizer(corpus(1, 20, recipe.stage_1.mix), recipe.vocabulary).unwrap();
+        fs::create_dir(&options.run).unwrap();
+        fs::write(options.run.join("tokenizer.json"), json).unwrap();
+        assert_eq!(recipe.batch.workers, 2);
+        let run = Run::start(&options).unwrap();
+        assert_eq!(run.workers.len(), 2);
+    }
+
+    #[test]
+    fn folders_that_cannot_be_used_are_refused_before_anything_is_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let start = options(folder.path());
+        let refusal = |options: &TrainOptions| Run::start(options).err().unwrap().to_string();
+
+        let resumed = TrainOptions {
+            resume: true,
+            ..start.clone()
+        };
+        let sentence = refusal(&resumed);
+        assert!(sentence.contains("leave --resume out"), "{sentence}");
+
+        let same = TrainOptions {
+            out: start.run.clone(),
+            ..start.clone()
+        };
+        let sentence = refusal(&same);
+        assert!(sentence.contains("--out"), "{sentence}");
+
+        let foreign = folder.path().join("thesis");
+        fs::create_dir(&foreign).unwrap();
+        fs::write(foreign.join("thesis.txt"), "years of work").unwrap();
+        let misplaced = TrainOptions {
+            out: foreign,
+            ..start.clone()
+        };
+        let sentence = refusal(&misplaced);
+        assert!(sentence.contains("exists already"), "{sentence}");
+        assert!(!start.run.exists());
+
+        fs::create_dir(&start.run).unwrap();
+        fs::write(start.run.join("state.json"), "{}").unwrap();
+        let sentence = refusal(&start);
+        assert!(sentence.contains("add --resume"), "{sentence}");
+    }
 }
