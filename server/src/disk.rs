@@ -2,12 +2,27 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufWriter},
+    io::{self, BufWriter, Write},
     path::{Path, PathBuf},
 };
 
 /// What the name of an unfinished file ends with.
 const UNFINISHED: &str = "part";
+
+/// Writes a file to where a person wants it.
+///
+/// A plain file is whole or not there. What has the name already and is no plain file, such as a
+/// device, a pipe or a link, stays what it is and takes the bytes.
+pub fn write_to(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if !there.is_file() => {
+            let mut file = File::create(path)?;
+            file.write_all(bytes)?;
+            file.flush()
+        }
+        _ => write_whole(path, |file| file.write_all(bytes)),
+    }
+}
 
 /// Writes a file, in place of the one that is there, so that its name never stands for half of it.
 ///
@@ -58,9 +73,50 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 /// A hidden name in the same folder, so that renaming stays within one file system; none where the
 /// path ends in no name.
 pub(crate) fn beside(path: &Path, what: &str) -> Option<PathBuf> {
-    let name = path.file_name()?.to_string_lossy();
+    let opening = hidden_name(path, what)?;
     let process = std::process::id();
-    Some(folder_of(path).join(format!(".{name}.{what}-{process}")))
+    Some(folder_of(path).join(format!("{opening}{process}")))
+}
+
+/// Removes the folders at names that [`beside`] gave to processes that are no more: all that is at
+/// this process's own name, and what is at those of others that are gone.
+pub(crate) fn remove_left_beside(path: &Path, what: &str) -> io::Result<()> {
+    let (Some(own), Some(opening)) = (beside(path, what), hidden_name(path, what)) else {
+        return Ok(());
+    };
+    match fs::remove_dir_all(own) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    for entry in fs::read_dir(folder_of(path))
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(&opening));
+        if process
+            .and_then(|process| process.parse().ok())
+            .is_some_and(is_gone)
+        {
+            // It is in nobody's way; what cannot be removed may stay.
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is certainly no process of that number.
+fn is_gone(process: u32) -> bool {
+    let processes = Path::new("/proc");
+    cfg!(target_os = "linux")
+        && processes.join("self").exists()
+        && !processes.join(process.to_string()).exists()
+}
+
+fn hidden_name(path: &Path, what: &str) -> Option<String> {
+    let name = path.file_name()?.to_string_lossy();
+    Some(format!(".{name}.{what}-"))
 }
 
 /// The folder that a path is in.
@@ -73,8 +129,6 @@ fn folder_of(path: &Path) -> &Path {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use super::*;
 
     #[test]
@@ -91,6 +145,30 @@ mod tests {
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
         write_whole(&path, |file| file.write_all(b"new")).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_are_written_through() {
+        let folder = tempfile::tempdir().unwrap();
+        let [file, link] = ["file.png", "link.png"].map(|name| folder.path().join(name));
+        write_to(&file, b"a longer old one").unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        write_to(&link, b"new").unwrap();
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(fs::read(&file).unwrap(), b"new");
+        write_to(&file, b"newer").unwrap();
+        assert_eq!(fs::read(&link).unwrap(), b"newer");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn devices_stay_and_say_that_they_are_full() {
+        let full = Path::new("/dev/full");
+        assert!(write_to(full, b"a few bytes").is_err());
+        assert!(!fs::metadata(full).unwrap().is_file());
+        write_to(Path::new("/dev/null"), b"a few bytes").unwrap();
     }
 
     #[test]

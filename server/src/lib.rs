@@ -8,7 +8,7 @@
 pub mod api;
 pub mod bench;
 pub mod data;
-mod disk;
+pub mod disk;
 pub mod engine;
 pub mod eval;
 pub mod model_dir;

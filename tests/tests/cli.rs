@@ -243,6 +243,26 @@ fn texts_and_targets_that_make_no_sense_are_refused_in_a_sentence() {
 }
 
 #[test]
+fn scenes_that_make_no_sense_are_refused_in_a_sentence() {
+    let desk = Desk::new();
+    let folder = desk.path("scenes");
+    fs::create_dir(&folder).unwrap();
+    let lines = fs::read_to_string(samples::folder().join("scenes.jsonl")).unwrap();
+    let mut scene: Value = serde_json::from_str(lines.lines().next().unwrap()).unwrap();
+    scene["objects"][1]["box"] = json!([300, 300, 200, 100]);
+    desk.file("scenes/scenes.jsonl", scene.to_string().as_bytes());
+    let arguments = ["eval", "--task", "box-mask", "--data", text(&folder)];
+    let sentence = binary::run(&arguments).expect_refusal();
+    for part in [
+        "scenes.jsonl:1",
+        "scene 0, object 1",
+        "[300.0, 300.0, 200.0, 100.0]",
+    ] {
+        assert!(sentence.contains(part), "{part} is not in {sentence}");
+    }
+}
+
+#[test]
 fn commands_and_flags_that_do_not_exist_are_refused_in_a_sentence() {
     binary::run(&["descirbe"]).expect_refusal();
     binary::run(&["serve", "--no-such-flag"]).expect_refusal();
@@ -557,6 +577,19 @@ fn segment(scene: &Scene, expression: &str) -> (i32, Mask, Segmented) {
         "exit code 3 goes with a black mask"
     );
     (ran.code, written, said)
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_mask_that_finds_no_room_is_refused_in_a_sentence() {
+    let scene = samples::scenes().remove(0);
+    let picture = scene.picture();
+    let wanted = &scene.refs[0].text;
+    let arguments = ["segment", text(&picture), wanted, "--out", "/dev/full"];
+    let sentence = binary::run(&arguments).expect_refusal();
+    assert!(sentence.contains("/dev/full"), "{sentence}");
+    let is_file = fs::metadata("/dev/full").unwrap().is_file();
+    assert!(!is_file, "the device has been replaced by a file");
 }
 
 #[test]

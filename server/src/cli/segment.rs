@@ -1,4 +1,5 @@
 use std::{
+    io::Cursor,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -6,7 +7,10 @@ use std::{
 use anyhow::{Context, ensure};
 use clap::Args;
 use fclm_core::mask::Mask;
-use fclm_server::predict::{check_text, read_picture};
+use fclm_server::{
+    disk,
+    predict::{check_text, read_picture},
+};
 use image::{GrayImage, ImageFormat};
 
 use super::{model::ModelArg, print};
@@ -71,10 +75,11 @@ fn check_place(out: &Path) -> anyhow::Result<()> {
 
 fn write_mask(mask: &Mask, out: &Path) -> anyhow::Result<()> {
     let grey = mask.data().iter().map(|&inside| inside * u8::MAX).collect();
+    let mut bytes = Vec::new();
     GrayImage::from_raw(mask.width(), mask.height(), grey)
         .context("a mask has one value for each pixel")?
-        .save_with_format(out, ImageFormat::Png)
-        .with_context(|| format!("cannot write {}", out.display()))
+        .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)?;
+    disk::write_to(out, &bytes).with_context(|| format!("cannot write {}", out.display()))
 }
 
 #[cfg(test)]
@@ -95,6 +100,14 @@ mod tests {
         assert_eq!(read.dimensions(), (5, 4));
         assert_eq!(read.iter().filter(|&&value| value == 255).count(), 6);
         assert_eq!(read.iter().filter(|&&value| value == 0).count(), 14);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_mask_that_finds_no_room_is_an_error() {
+        let mask = Mask::rect(5, 4, [1.0, 1.0, 3.0, 4.0]);
+        let error = write_mask(&mask, Path::new("/dev/full")).unwrap_err();
+        assert!(error.to_string().contains("/dev/full"), "{error}");
     }
 
     #[test]

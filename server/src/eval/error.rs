@@ -1,6 +1,9 @@
 use std::path::PathBuf;
 
-use crate::{data::scenes::DatasetError, predict::PredictError};
+use crate::{
+    data::scenes::{DatasetError, RecordId},
+    predict::PredictError,
+};
 
 /// Why a measurement gives no figures.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +33,7 @@ pub enum EvalError {
     #[error("scene {scene}: {source}")]
     Predict {
         /// The scene's id.
-        scene: u64,
+        scene: RecordId,
         /// What happened.
         source: PredictError,
     },

@@ -46,9 +46,10 @@ impl Draws {
         }
     }
 
-    /// Samples of one scene together; `scenes` holds each sample's scene.
-    pub fn by_scene(scenes: &[u64], seed: u64) -> Self {
-        let mut clusters: BTreeMap<u64, Vec<usize>> = BTreeMap::new();
+    /// Samples of one scene together; `scenes` holds the place of each sample's scene in the data
+    /// set. Ids would not do, as several scenes may have the same.
+    pub fn by_scene(scenes: &[usize], seed: u64) -> Self {
+        let mut clusters: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
         for (index, &scene) in scenes.iter().enumerate() {
             clusters.entry(scene).or_default().push(index);
         }
@@ -374,7 +375,7 @@ mod tests {
     fn samples_of_one_scene_are_no_further_evidence() {
         let once: Vec<f64> = (0..100).map(|i| f64::from(i % 2)).collect();
         let thrice = once.repeat(3);
-        let scenes: Vec<u64> = (0..100).collect::<Vec<_>>().repeat(3);
+        let scenes: Vec<usize> = (0..100).collect::<Vec<_>>().repeat(3);
         let width = |estimate: Estimate| estimate.high - estimate.low;
         let alone = width(mean(&once, &Draws::each(100, 1)).unwrap());
         let clustered = width(mean(&thrice, &Draws::by_scene(&scenes, 1)).unwrap());

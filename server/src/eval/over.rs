@@ -10,18 +10,23 @@ use crate::{
 };
 
 /// Asks about every scene, each on one of as many threads as there are cores, and returns the
-/// answers in the scenes' order. Every picture is encoded once.
+/// answers in the scenes' order. Every picture is encoded once. `ask` also hears the scene's place
+/// among them.
 ///
 /// Elementwise operations run on one core in the CPU backend, so two scenes side by side use two
 /// cores better than one scene with all of them. Each thread has a pool of one thread, so that
 /// matrix products stay where they were asked for.
-pub(super) fn over_scenes<T: Send>(
+pub(super) fn over_scenes<T, F>(
     predictor: &Predictor,
     dataset: &Dataset,
     scenes: &[SceneRecord],
     progress: &(dyn Fn(usize) + Sync),
-    ask: impl Fn(&Predictor, &SceneRecord, &mut Picture) -> Result<Vec<T>, PredictError> + Sync,
-) -> Result<Vec<T>, EvalError> {
+    ask: F,
+) -> Result<Vec<T>, EvalError>
+where
+    T: Send,
+    F: Fn(&Predictor, usize, &SceneRecord, &mut Picture) -> Result<Vec<T>, PredictError> + Sync,
+{
     let threads = thread::available_parallelism()
         .map_or(1, usize::from)
         .clamp(1, scenes.len().max(1));
@@ -37,8 +42,8 @@ pub(super) fn over_scenes<T: Send>(
                 break;
             };
             let answer = see(&predictor, dataset, scene).and_then(|mut picture| {
-                ask(&predictor, scene, &mut picture).map_err(|source| EvalError::Predict {
-                    scene: scene.id,
+                ask(&predictor, index, scene, &mut picture).map_err(|source| EvalError::Predict {
+                    scene: scene.id.clone(),
                     source,
                 })
             });
@@ -85,7 +90,7 @@ fn see(
     scene: &SceneRecord,
 ) -> Result<Picture, EvalError> {
     let failed = |source| EvalError::Predict {
-        scene: scene.id,
+        scene: scene.id.clone(),
         source,
     };
     let path = dataset.image_path(scene);

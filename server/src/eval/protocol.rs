@@ -109,7 +109,7 @@ pub fn region_cases(scenes: &[SceneRecord], seed: u64) -> Vec<RegionCase<'_>> {
     scenes
         .iter()
         .filter_map(|scene| {
-            let region = choose(&scene.regions, scene.id, seed, 0)?;
+            let region = choose(&scene.regions, scene, seed, 0)?;
             let object = scene.objects.get(region.object)?;
             Some(RegionCase {
                 scene,
@@ -135,7 +135,7 @@ pub fn find_cases<'a>(
                 .filter(|expression| expression.kind == kind)
                 .collect();
             let stream = 1 + kind as u64;
-            if let Some(&expression) = choose(&of_kind, scene.id, seed, stream) {
+            if let Some(&expression) = choose(&of_kind, scene, seed, stream) {
                 cases.push(FindCase { scene, expression });
             }
         }
@@ -143,11 +143,12 @@ pub fn find_cases<'a>(
     cases
 }
 
-fn choose<T>(from: &[T], scene: u64, seed: u64, stream: u64) -> Option<&T> {
+fn choose<'a, T>(from: &'a [T], scene: &SceneRecord, seed: u64, stream: u64) -> Option<&'a T> {
     if from.is_empty() {
         return None;
     }
-    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ scene.wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    let scene = scene.id.number().wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    let mut rng = ChaCha8Rng::seed_from_u64(seed ^ scene);
     rng.set_stream(stream);
     from.get(rng.random_range(0..from.len() as u64) as usize)
 }
@@ -155,7 +156,7 @@ fn choose<T>(from: &[T], scene: u64, seed: u64, stream: u64) -> Option<&T> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::scenes::{Seeds, sample_sized};
+    use crate::data::scenes::{RecordId, Seeds, sample_sized};
 
     fn scenes(count: u64) -> Vec<SceneRecord> {
         (0..count)
@@ -191,10 +192,22 @@ mod tests {
         let texts = |cases: &[FindCase<'_>]| {
             cases
                 .iter()
-                .filter(|case| case.scene.id == 5)
+                .filter(|case| case.scene.id == RecordId::Number(5))
                 .map(|case| case.expression.text.clone())
                 .collect::<Vec<_>>()
         };
         assert_eq!(texts(&of_last), texts(&found));
+
+        let mut spelt = scenes.clone();
+        for (place, scene) in spelt.iter_mut().enumerate() {
+            scene.id = RecordId::Word(format!("{place:06}"));
+        }
+        let of_spelt = find_cases(&spelt, Task::Res.kinds(), 1);
+        assert!(
+            of_spelt
+                .iter()
+                .map(|case| &case.expression.text)
+                .eq(found.iter().map(|case| &case.expression.text))
+        );
     }
 }

@@ -8,19 +8,33 @@ use serde::{Deserialize, Serialize};
 use super::metrics::Estimate;
 use super::protocol::Task;
 
-/// A figure and, where there is one, the same figure of answers given without the picture.
+/// A figure and the same figure of answers given without the picture; each is none where it cannot
+/// be computed.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(from = "Written", into = "Written")]
 pub struct Metric {
     /// The model's figure.
-    #[serde(flatten)]
-    pub estimate: Estimate,
+    pub estimate: Option<Estimate>,
     /// The image-blind baseline's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blind: Option<Estimate>,
 }
 
-/// What `fclm eval` prints: `{task, n, seed, metrics: {name: {value, low, high, blind}},
-/// model_sha256}`.
+/// A metric as JSON has it.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    value: Option<f64>,
+    low: Option<f64>,
+    high: Option<f64>,
+    blind: Option<Estimate>,
+}
+
+/// What `fclm eval` prints: `{task, n, seed, metrics: {name: {value, low, high, blind: {value, low,
+/// high}}}, model_sha256}`.
+///
+/// Every figure of a task is there. Where one cannot be computed, as for samples of a kind that the
+/// data set has none of, `value`, `low` and `high` are `null`; where its image-blind counterpart
+/// cannot, `blind` is `null`. A rank correlation such as `score_iou_spearman` never has one: who
+/// does not see the picture gives one score for all, and a constant score has no ranks.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// What was measured.
@@ -47,19 +61,41 @@ impl Report {
         }
     }
 
-    /// Adds a figure beside its blind one; a figure that could not be had is left out.
+    /// Adds a figure beside its blind one.
     #[must_use]
     pub fn with(mut self, name: &str, estimate: Option<Estimate>, blind: Option<Estimate>) -> Self {
-        if let Some(estimate) = estimate {
-            self.metrics
-                .insert(name.to_owned(), Metric { estimate, blind });
-        }
+        self.metrics
+            .insert(name.to_owned(), Metric { estimate, blind });
         self
     }
 
     /// The report as one JSON document.
     pub fn to_json(&self) -> String {
         serde_json::to_string_pretty(self).expect("a report has only strings for keys")
+    }
+}
+
+impl From<Metric> for Written {
+    fn from(Metric { estimate, blind }: Metric) -> Self {
+        Self {
+            value: estimate.map(|estimate| estimate.value),
+            low: estimate.map(|estimate| estimate.low),
+            high: estimate.map(|estimate| estimate.high),
+            blind,
+        }
+    }
+}
+
+impl From<Written> for Metric {
+    fn from(written: Written) -> Self {
+        let estimate = match (written.value, written.low, written.high) {
+            (Some(value), Some(low), Some(high)) => Some(Estimate { value, low, high }),
+            _ => None,
+        };
+        Self {
+            estimate,
+            blind: written.blind,
+        }
     }
 }
 
@@ -82,17 +118,22 @@ impl fmt::Display for Report {
             "metric", "value", "95 % interval", "image-blind"
         )?;
         for (name, metric) in &self.metrics {
-            let Estimate { value, low, high } = metric.estimate;
-            let blind = metric
-                .blind
-                .map_or_else(|| "-".to_owned(), |blind| format!("{:.4}", blind.value));
+            let value = shown(metric.estimate, |figure| format!("{:.4}", figure.value));
+            let interval = shown(metric.estimate, |figure| {
+                format!("{:>7.4} to {:>7.4}", figure.low, figure.high)
+            });
+            let blind = shown(metric.blind, |figure| format!("{:.4}", figure.value));
             writeln!(
                 f,
-                "{name:name_width$}  {value:>7.4}  {low:>7.4} to {high:>7.4}  {blind:>11}"
+                "{name:name_width$}  {value:>7}  {interval:^18}  {blind:>11}"
             )?;
         }
         Ok(())
     }
+}
+
+fn shown(figure: Option<Estimate>, show: impl Fn(Estimate) -> String) -> String {
+    figure.map_or_else(|| "-".to_owned(), show)
 }
 
 #[cfg(test)]
@@ -122,8 +163,10 @@ mod tests {
         assert_eq!(json["model_sha256"], "00ff");
         assert_eq!(json["metrics"]["giou"]["value"], 0.62);
         assert_eq!(json["metrics"]["giou"]["blind"]["value"], 0.11);
-        assert!(json["metrics"]["ciou"].get("blind").is_none());
-        assert!(json["metrics"].get("score_iou_spearman").is_none());
+        let blind = json["metrics"]["ciou"].get("blind");
+        assert!(blind.is_some_and(serde_json::Value::is_null));
+        let nothing = serde_json::json!({"value": null, "low": null, "high": null, "blind": null});
+        assert_eq!(json["metrics"]["score_iou_spearman"], nothing);
         assert_eq!(serde_json::from_value::<Report>(json).unwrap(), report());
     }
 
@@ -133,9 +176,10 @@ mod tests {
 dl-res: 200 samples, seed 7
 model 00ff
 
-metric    value    95 % interval     image-blind
-ciou     0.5800   0.5500 to  0.6000            -
-giou     0.6200   0.5900 to  0.6400       0.1100
+metric                value    95 % interval     image-blind
+ciou                 0.5800   0.5500 to  0.6000            -
+giou                 0.6200   0.5900 to  0.6400       0.1100
+score_iou_spearman        -          -                     -
 ";
         assert_eq!(report().to_string(), expected);
     }

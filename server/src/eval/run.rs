@@ -7,11 +7,13 @@ use fclm_core::{
 
 use super::{
     error::EvalError,
-    metrics::{Draws, Overlap, giou},
+    metrics::Overlap,
     over::over_scenes,
     protocol::{RegionCase, Task, find_cases, region_cases},
     report::Report,
-    samples::{Aligned, Drawn, Named, with_cosines, with_giou_of, with_masks, with_names},
+    samples::{
+        Aligned, Drawn, Named, with_cosines, with_giou_of, with_masks, with_names, with_rectangles,
+    },
 };
 use crate::{
     data::scenes::{Dataset, ReferKind, SceneRecord, read_dataset},
@@ -38,6 +40,15 @@ struct Run<'a> {
     scenes: &'a [SceneRecord],
     seed: u64,
     progress: &'a (dyn Fn(usize) + Sync),
+}
+
+/// A region that is asked about.
+struct Asked<'a> {
+    /// Its scene's place in the data set.
+    place: usize,
+    case: RegionCase<'a>,
+    /// The masks of all objects of the scene.
+    masks: &'a [Mask],
 }
 
 /// Measures a model at a task. `progress` hears how many of how many scenes are finished.
@@ -81,7 +92,7 @@ pub fn evaluate(
 
 impl Run<'_> {
     fn names(&self) -> Result<Report, EvalError> {
-        let samples = self.over_regions(|predictor, picture, case, masks| {
+        let samples = self.over_regions(|predictor, picture, Asked { case, masks, .. }| {
             let mask = &masks[case.object.id];
             let answer = predictor.describe(picture, mask, CATEGORY_QUESTION)?;
             Ok(Named::new(case.object.attributes, &answer))
@@ -91,7 +102,7 @@ impl Run<'_> {
 
     fn expressions(&self, task: Task) -> Result<Report, EvalError> {
         let kinds = task.kinds();
-        let samples = self.over(|predictor, scene, picture| {
+        let samples = self.over(|predictor, place, scene, picture| {
             let masks = masks_of(scene);
             find_cases(std::slice::from_ref(scene), kinds, self.seed)
                 .into_iter()
@@ -101,7 +112,7 @@ impl Run<'_> {
                         truth.union_with(&masks[target]);
                     }
                     let found = predictor.find(picture, &case.expression.text)?;
-                    let drawn = Drawn::found(scene.id, truth, &found, picture);
+                    let drawn = Drawn::found(place, truth, &found, picture);
                     Ok((case.expression.kind, drawn))
                 })
                 .collect()
@@ -132,7 +143,8 @@ impl Run<'_> {
     }
 
     fn captions(&self) -> Result<Report, EvalError> {
-        let samples = self.over_regions(|predictor, picture, case, masks| {
+        let samples = self.over_regions(|predictor, picture, asked| {
+            let Asked { place, case, masks } = asked;
             let mask = &masks[case.object.id];
             let text = predictor.describe(picture, mask, DEFAULT_QUESTION)?;
             let found = match predictor.find(picture, &text) {
@@ -144,7 +156,7 @@ impl Run<'_> {
                 found => found?,
             };
             let named = Named::new(case.object.attributes, &text);
-            let drawn = Drawn::found(case.scene.id, mask.clone(), &found, picture);
+            let drawn = Drawn::found(place, mask.clone(), &found, picture);
             Ok((named, drawn))
         })?;
         let (named, drawn): (Vec<Named>, Vec<Drawn>) = samples.into_iter().unzip();
@@ -154,35 +166,37 @@ impl Run<'_> {
 
     /// Beside the blind mask stands what the plain rectangle of the box would reach.
     fn boxes(&self) -> Result<Report, EvalError> {
-        let samples = self.over_regions(|predictor, picture, case, masks| {
+        let samples = self.over_regions(|predictor, picture, asked| {
+            let Asked { place, case, masks } = asked;
             let truth = masks[case.object.id].clone();
             let candidates = predictor.box_masks(picture, case.object.box_px)?;
             let rectangle = Mask::rect(truth.width(), truth.height(), case.object.box_px);
             let of_rectangle = Overlap::of(&rectangle, &truth);
-            let drawn = Drawn::one(case.scene.id, truth, candidates.first());
+            let drawn = Drawn::one(place, truth, candidates.first());
             Ok((of_rectangle, drawn))
         })?;
-        let (rectangles, drawn): (Vec<_>, Vec<Drawn>) = samples.into_iter().unzip();
-        let report = self.report(Task::BoxMask, drawn.len()).with(
-            "rectangle_giou",
-            giou(&rectangles, &Draws::each(rectangles.len(), self.seed)),
-            None,
-        );
-        Ok(with_masks(report, &every(&drawn)))
+        let (rectangles, drawn): (Vec<Overlap>, Vec<Drawn>) = samples.into_iter().unzip();
+        let drawn = every(&drawn);
+        let report = self.report(Task::BoxMask, drawn.len());
+        Ok(with_masks(
+            with_rectangles(report, &rectangles, &drawn),
+            &drawn,
+        ))
     }
 
     fn consistency(&self) -> Result<Report, EvalError> {
-        let samples = self.over_regions(|predictor, picture, case, masks| {
+        let samples = self.over_regions(|predictor, picture, asked| {
+            let Asked { place, case, masks } = asked;
             let own = case.object.id;
             let drawn = predictor.reconstruct(picture, &[&masks[own]])?;
             let drawn = drawn.into_iter().next().flatten();
             // Objects that are wholly hidden have no region to be compared with.
             let seen: Vec<usize> = (0..masks.len()).filter(|&k| !masks[k].is_empty()).collect();
-            let place = seen.iter().position(|&k| k == own).unwrap_or_default();
+            let among_seen = seen.iter().position(|&k| k == own).unwrap_or_default();
             let of_seen: Vec<&Mask> = seen.iter().map(|&k| &masks[k]).collect();
             let latents = predictor.latents(picture, &case.region.detailed, &of_seen)?;
-            let drawn = Drawn::one(case.scene.id, masks[own].clone(), drawn.as_ref());
-            Ok((Aligned::new(latents, place), drawn))
+            let drawn = Drawn::one(place, masks[own].clone(), drawn.as_ref());
+            Ok((Aligned::new(latents, among_seen), drawn))
         })?;
         let (aligned, drawn): (Vec<Aligned>, Vec<Drawn>) = samples.into_iter().unzip();
         let report = self.report(Task::Consistency, drawn.len());
@@ -196,21 +210,28 @@ impl Run<'_> {
     /// Asks about the one region of each scene that the seed has chosen.
     fn over_regions<T: Send>(
         &self,
-        ask: impl Fn(&Predictor, &mut Picture, &RegionCase<'_>, &[Mask]) -> Result<T, PredictError>
-        + Sync,
+        ask: impl Fn(&Predictor, &mut Picture, Asked<'_>) -> Result<T, PredictError> + Sync,
     ) -> Result<Vec<T>, EvalError> {
-        self.over(|predictor, scene, picture| {
+        self.over(|predictor, place, scene, picture| {
             let masks = masks_of(scene);
             region_cases(std::slice::from_ref(scene), self.seed)
-                .iter()
-                .map(|case| ask(predictor, picture, case, &masks))
+                .into_iter()
+                .map(|case| {
+                    let asked = Asked {
+                        place,
+                        case,
+                        masks: &masks,
+                    };
+                    ask(predictor, picture, asked)
+                })
                 .collect()
         })
     }
 
     fn over<T: Send>(
         &self,
-        ask: impl Fn(&Predictor, &SceneRecord, &mut Picture) -> Result<Vec<T>, PredictError> + Sync,
+        ask: impl Fn(&Predictor, usize, &SceneRecord, &mut Picture) -> Result<Vec<T>, PredictError>
+        + Sync,
     ) -> Result<Vec<T>, EvalError> {
         over_scenes(
             self.predictor,
@@ -234,8 +255,13 @@ fn masks_of(scene: &SceneRecord) -> Vec<Mask> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
-    use crate::{data::scenes::write_dataset, model_dir::fixtures::tiny_model};
+    use crate::{
+        data::scenes::{SCENES_FILE, write_dataset},
+        model_dir::fixtures::tiny_model,
+    };
 
     #[test]
     fn fixture_model_is_measured_at_every_task() {
@@ -264,11 +290,40 @@ mod tests {
             for name in expected {
                 let metric = report.metrics.get(*name);
                 let metric = metric.unwrap_or_else(|| panic!("{task} has no {name}"));
-                let value = metric.estimate;
+                let value = metric.estimate.unwrap();
                 assert!(value.low <= value.high, "{task} {name}");
+                assert!(metric.blind.is_some(), "{task} {name}");
             }
             assert_eq!(report, evaluate(&predictor, &options, &|_, _| {}).unwrap());
         }
+    }
+
+    #[test]
+    fn fixture_model_draws_scenes_apart_that_share_an_id() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("scenes");
+        write_dataset(20_261_124, 4, &data, (128, 128)).unwrap();
+        let path = data.join(SCENES_FILE);
+        let mut lines = String::new();
+        for line in fs::read_to_string(&path).unwrap().lines() {
+            let (before, after) = line.split_once(',').unwrap();
+            assert!(before.starts_with("{\"id\":"), "{before}");
+            lines.push_str(&format!("{{\"id\":\"kitchen\",{after}\n"));
+        }
+        fs::write(&path, lines).unwrap();
+        let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+        let options = EvalOptions {
+            task: Task::BoxMask,
+            data,
+            limit: None,
+            seed: 0,
+        };
+        let report = evaluate(&predictor, &options, &|_, _| {}).unwrap();
+        assert!(report.n >= 2, "{} scenes have regions", report.n);
+        let rectangles = report.metrics["rectangle_giou"].estimate.unwrap();
+        assert!(rectangles.low < rectangles.high, "{rectangles:?}");
+        let blind = report.metrics["giou"].blind.unwrap();
+        assert!(blind.low < blind.high, "{blind:?}");
     }
 
     #[test]

@@ -2,114 +2,25 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufRead, BufReader, BufWriter, Write},
+    io::{self, BufRead, BufReader, BufWriter, Cursor, Write},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use fclm_core::{
-    mask::{Mask, MaskError},
-    wire::{BoxPx, MaskRle},
-};
+use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
-use serde::{Deserialize, Serialize};
 
-use super::{
-    grammar::{Caption, Question, ReferKind},
-    sample::{AnnotatedScene, sample_sized},
-    seeds::Seeds,
-    view::Relation,
-    vocabulary::Attributes,
-};
+use super::{line::LineError, record::SceneRecord, sample::sample_sized, seeds::Seeds};
 use crate::disk;
 
 /// Name of the file that describes the scenes of a folder.
 pub const SCENES_FILE: &str = "scenes.jsonl";
 /// Pictures smaller than this show too little, larger ones take too long.
 const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
-/// Largest picture whose masks are read.
-const MAX_MASK_PIXELS: u64 = 1 << 26;
 /// Scenes that are rendered before their lines are written.
 const BATCH: u64 = 64;
-
-/// One line of `scenes.jsonl`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct SceneRecord {
-    /// Place in the data set, from 0.
-    pub id: u64,
-    /// The picture, relative to the folder.
-    pub image: String,
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// The objects; their ids are their places in this list.
-    pub objects: Vec<ObjectRecord>,
-    /// Every clear relation between two objects.
-    pub relations: Vec<RelationRecord>,
-    /// Texts about single objects.
-    pub regions: Vec<RegionRecord>,
-    /// Expressions with the objects they mean.
-    pub refs: Vec<RefRecord>,
-    /// Grounded captions of the picture.
-    #[serde(default)]
-    pub captions: Vec<Caption>,
-    /// Questions about single objects.
-    #[serde(default)]
-    pub questions: Vec<Question>,
-}
-
-/// An object of a scene.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct ObjectRecord {
-    /// Its place in the list of objects.
-    pub id: usize,
-    /// Its visible pixels.
-    pub mask: MaskRle,
-    /// Tight box around them.
-    #[serde(rename = "box")]
-    pub box_px: BoxPx,
-    /// What it is.
-    #[serde(flatten)]
-    pub attributes: Attributes,
-    /// Share of it that is not hidden behind another object.
-    pub visible: f32,
-}
-
-/// How one object lies to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RelationRecord {
-    /// The object that lies so.
-    pub subject: usize,
-    /// How it lies.
-    pub relation: Relation,
-    /// The object it lies so to.
-    pub object: usize,
-}
-
-/// Texts about one object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RegionRecord {
-    /// The object.
-    pub object: usize,
-    /// Colour, material and shape.
-    pub category: String,
-    /// A noun phrase.
-    pub brief: String,
-    /// One or two sentences that fit no other object.
-    pub detailed: String,
-}
-
-/// An expression with the objects it means.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RefRecord {
-    /// What somebody would type.
-    pub text: String,
-    /// What it is like.
-    pub kind: ReferKind,
-    /// The objects, in order.
-    pub targets: Vec<usize>,
-}
+/// What a folder that is being written is called after.
+const PARTIAL: &str = "partial";
 
 /// A data set that could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -158,173 +69,6 @@ pub enum DatasetError {
     Empty(PathBuf),
 }
 
-/// What is wrong with a line of `scenes.jsonl`.
-#[derive(Debug, thiserror::Error)]
-pub enum LineError {
-    /// Not JSON of the right layout.
-    #[error("not a scene: {0}")]
-    Json(#[from] serde_json::Error),
-    /// A mask that cannot be decoded.
-    #[error("the mask of object {object} is broken: {source}")]
-    Mask {
-        /// The object.
-        object: usize,
-        /// Why.
-        source: MaskError,
-    },
-    /// A mask of another size than the picture.
-    #[error("the mask of object {object} is {}x{}, the picture {width}x{height}", found[1], found[0])]
-    MaskSize {
-        /// The object.
-        object: usize,
-        /// Height and width of the mask.
-        found: [u32; 2],
-        /// Width of the picture.
-        width: u32,
-        /// Height of the picture.
-        height: u32,
-    },
-    /// An object whose id is not its place.
-    #[error("object {place} has the id {id}; ids count from 0 in the order of the list")]
-    Id {
-        /// Its place in the list.
-        place: usize,
-        /// Its id.
-        id: usize,
-    },
-    /// A text about an object that is not there.
-    #[error("object {object} is named, but there are only {count}")]
-    NoObject {
-        /// The id that is named.
-        object: usize,
-        /// Number of objects.
-        count: usize,
-    },
-    /// A picture outside the folder.
-    #[error("the picture's path {0:?} leads out of the data set")]
-    ImagePath(String),
-}
-
-impl SceneRecord {
-    /// What is known about a scene, as a line of `scenes.jsonl`.
-    pub fn new(id: u64, scene: &AnnotatedScene) -> Self {
-        let AnnotatedScene { drawn, annotations } = scene;
-        let objects = drawn
-            .masks
-            .iter()
-            .enumerate()
-            .map(|(object, mask)| ObjectRecord {
-                id: object,
-                mask: mask.to_wire(),
-                box_px: mask.bounds().unwrap_or_default(),
-                attributes: drawn.view.objects[object].attributes,
-                visible: (drawn.visible[object] * 1e4).round() / 1e4,
-            })
-            .collect();
-        Self {
-            id,
-            image: format!("images/{id:06}.png"),
-            width: drawn.image.width(),
-            height: drawn.image.height(),
-            objects,
-            relations: annotations
-                .relations
-                .iter()
-                .map(|&(subject, relation, object)| RelationRecord {
-                    subject,
-                    relation,
-                    object,
-                })
-                .collect(),
-            regions: annotations
-                .descriptions
-                .iter()
-                .map(|text| RegionRecord {
-                    object: text.object,
-                    category: text.category.clone(),
-                    brief: text.brief.clone(),
-                    detailed: text.detailed.clone(),
-                })
-                .collect(),
-            refs: annotations
-                .refs
-                .iter()
-                .map(|expression| RefRecord {
-                    text: expression.text.clone(),
-                    kind: expression.kind,
-                    targets: expression.targets.clone(),
-                })
-                .collect(),
-            captions: annotations.captions.clone(),
-            questions: annotations.questions.clone(),
-        }
-    }
-
-    /// The mask of every object.
-    pub fn masks(&self) -> Result<Vec<Mask>, LineError> {
-        self.objects
-            .iter()
-            .map(|object| {
-                let [height, width] = object.mask.size;
-                if (width, height) != (self.width, self.height) {
-                    return Err(LineError::MaskSize {
-                        object: object.id,
-                        found: object.mask.size,
-                        width: self.width,
-                        height: self.height,
-                    });
-                }
-                Mask::from_wire(&object.mask, MAX_MASK_PIXELS).map_err(|source| LineError::Mask {
-                    object: object.id,
-                    source,
-                })
-            })
-            .collect()
-    }
-
-    /// Checks what the types leave open.
-    fn check(&self) -> Result<(), LineError> {
-        let plain =
-            |part: std::path::Component<'_>| matches!(part, std::path::Component::Normal(_));
-        if self.image.is_empty() || !Path::new(&self.image).components().all(plain) {
-            return Err(LineError::ImagePath(self.image.clone()));
-        }
-        if let Some((place, object)) = self
-            .objects
-            .iter()
-            .enumerate()
-            .find(|(place, object)| object.id != *place)
-        {
-            return Err(LineError::Id {
-                place,
-                id: object.id,
-            });
-        }
-        let count = self.objects.len();
-        let named = self
-            .relations
-            .iter()
-            .flat_map(|relation| [relation.subject, relation.object])
-            .chain(self.regions.iter().map(|region| region.object))
-            .chain(
-                self.refs
-                    .iter()
-                    .flat_map(|expression| expression.targets.iter().copied()),
-            )
-            .chain(self.questions.iter().map(|question| question.object))
-            .chain(
-                self.captions
-                    .iter()
-                    .flat_map(|caption| &caption.phrases)
-                    .flat_map(|phrase| phrase.targets.iter().copied()),
-            );
-        match named.into_iter().find(|&object| object >= count) {
-            Some(object) => Err(LineError::NoObject { object, count }),
-            None => self.masks().map(drop),
-        }
-    }
-}
-
 /// A data set that has been read.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Dataset {
@@ -371,8 +115,9 @@ pub fn write_dataset_with_progress(
         Err(error) => return Err(failed("read", out_dir)(error)),
     }
 
-    let partial = disk::beside(out_dir, "partial")
+    let partial = disk::beside(out_dir, PARTIAL)
         .ok_or_else(|| failed("create", out_dir)(io::ErrorKind::InvalidInput.into()))?;
+    disk::remove_left_beside(out_dir, PARTIAL).map_err(failed("clear", &partial))?;
     let result = fill(&partial, seed, count, (width, height), progress)
         .and_then(|()| fs::rename(&partial, out_dir).map_err(failed("create", out_dir)));
     if result.is_err() {
@@ -402,12 +147,7 @@ fn fill(
             .map(|index| {
                 let scene = sample_sized(seeds, index, width, height);
                 let record = SceneRecord::new(index, &scene);
-                let path = dir.join(&record.image);
-                scene
-                    .drawn
-                    .image
-                    .save(&path)
-                    .map_err(|source| DatasetError::Picture { path, source })?;
+                write_picture(&scene.drawn.image, &dir.join(&record.image))?;
                 progress(finished.fetch_add(1, Ordering::Relaxed) + 1);
                 Ok(serde_json::to_string(&record).expect("a record has only plain fields"))
             })
@@ -422,6 +162,18 @@ fn fill(
     file.sync_all().map_err(failed("write", &path))
 }
 
+fn write_picture(picture: &RgbImage, path: &Path) -> Result<(), DatasetError> {
+    let mut bytes = Vec::new();
+    picture
+        .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+        .map_err(|source| DatasetError::Picture {
+            path: path.to_owned(),
+            source,
+        })?;
+    // The image crate's own way of saving loses an error of the last write.
+    fs::write(path, bytes).map_err(failed("write", path))
+}
+
 /// Reads and checks a folder of scenes; pictures are left to be opened one by one.
 pub fn read_dataset(dir: &Path) -> Result<Dataset, DatasetError> {
     let path = dir.join(SCENES_FILE);
@@ -432,14 +184,11 @@ pub fn read_dataset(dir: &Path) -> Result<Dataset, DatasetError> {
         if line.trim().is_empty() {
             continue;
         }
-        let scene = serde_json::from_str::<SceneRecord>(&line)
-            .map_err(LineError::from)
-            .and_then(|scene| scene.check().map(|()| scene))
-            .map_err(|source| DatasetError::Line {
-                path: path.clone(),
-                line: index + 1,
-                source,
-            })?;
+        let scene = SceneRecord::from_line(&line).map_err(|source| DatasetError::Line {
+            path: path.clone(),
+            line: index + 1,
+            source,
+        })?;
         scenes.push(scene);
     }
     if scenes.is_empty() {
@@ -486,6 +235,52 @@ mod tests {
     }
 
     #[test]
+    fn lines_are_written_as_they_have_always_been() {
+        let scene = sample_sized(Seeds::public(9), 0, 256, 192);
+        let line = serde_json::to_string(&SceneRecord::new(0, &scene)).unwrap();
+        let opening = r#"{"id":0,"image":"images/000000.png","width":256,"height":192,"objects":[{"id":0,"mask":{"size":[192,256],"counts":""#;
+        assert!(line.starts_with(opening), "{line}");
+        let names: Vec<usize> = ["relations", "regions", "refs", "captions", "questions"]
+            .iter()
+            .map(|name| line.find(&format!(r#"],"{name}":["#)).expect(name))
+            .collect();
+        assert!(names.is_sorted(), "{line}");
+    }
+
+    #[test]
+    fn what_killed_writers_left_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let leave = |process: u32| {
+            let left = parent.path().join(format!(".scenes.partial-{process}"));
+            fs::create_dir_all(left.join("images")).unwrap();
+            fs::write(left.join("images/000777.png"), "old").unwrap();
+            left
+        };
+        leave(std::process::id());
+        let of_nobody = leave(u32::MAX);
+        let of_somebody = leave(1);
+        let dir = parent.path().join("scenes");
+        write_dataset(9, 1, &dir, (64, 64)).unwrap();
+        let pictures = fs::read_dir(dir.join("images")).unwrap();
+        let names: Vec<String> = pictures
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        assert_eq!(names, ["000000.png"]);
+        if cfg!(target_os = "linux") {
+            assert!(!of_nobody.exists(), "nobody writes there any more");
+        }
+        assert!(of_somebody.exists(), "somebody may still write there");
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_picture_that_finds_no_room_is_an_error() {
+        let picture = RgbImage::new(64, 64);
+        let full = write_picture(&picture, Path::new("/dev/full")).unwrap_err();
+        assert!(full.to_string().contains("/dev/full"), "{full}");
+    }
+
+    #[test]
     fn broken_lines_are_named() {
         let parent = tempfile::tempdir().unwrap();
         let dir = parent.path().join("scenes");
@@ -499,14 +294,14 @@ mod tests {
             read_dataset(&dir).unwrap_err().to_string()
         };
         assert!(broken("{").contains("scenes.jsonl:2: not a scene"));
-        let mut record: SceneRecord = serde_json::from_str(first).unwrap();
+        let mut record = SceneRecord::from_line(first).unwrap();
         record.refs[0].targets = vec![40];
         let message = broken(&serde_json::to_string(&record).unwrap());
         assert!(message.contains("object 40 is named"), "{message}");
-        let mut record: SceneRecord = serde_json::from_str(first).unwrap();
+        let mut record = SceneRecord::from_line(first).unwrap();
         record.objects[0].mask.size = [64, 65];
         let message = broken(&serde_json::to_string(&record).unwrap());
-        assert!(message.contains("mask of object 0 is 65x64"), "{message}");
+        assert!(message.contains("object 0: the mask is 65x64"), "{message}");
         let outside = first.replacen("images/", "../images/", 1);
         assert!(broken(&outside).contains("leads out"));
         fs::write(&path, "\n").unwrap();

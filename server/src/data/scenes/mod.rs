@@ -22,7 +22,9 @@ mod dataset;
 mod drawn;
 mod generate;
 pub mod grammar;
+mod line;
 mod pattern;
+mod record;
 mod render;
 mod sample;
 mod scene;
@@ -30,19 +32,24 @@ mod seeds;
 mod shade;
 mod solid;
 mod surroundings;
+#[cfg(test)]
+mod variety;
 mod vector;
 mod view;
 mod vocabulary;
 
 pub use coverage::{Coverage, MIN_VISIBLE_PIXELS, MIN_VISIBLE_SHARE, NO_OBJECT};
 pub use dataset::{
-    Dataset, DatasetError, LineError, ObjectRecord, RefRecord, RegionRecord, RelationRecord,
-    SCENES_FILE, SceneRecord, read_dataset, write_dataset, write_dataset_with_progress,
+    Dataset, DatasetError, SCENES_FILE, read_dataset, write_dataset, write_dataset_with_progress,
 };
 pub use drawn::DrawnScene;
 pub use grammar::{
     Caption, Clause, Description, DescriptionCheck, Filter, Mention, Phrase, Question, ReferKind,
     Reference, Referring, check_description, parse_category, parse_phrase,
+};
+pub use line::LineError;
+pub use record::{
+    ObjectError, ObjectRecord, RecordId, RefRecord, RegionRecord, RelationRecord, SceneRecord,
 };
 pub use render::{Rendered, render};
 pub use sample::{AnnotatedScene, Annotations, DEFAULT_SIDE, sample, sample_sized};
