@@ -43,7 +43,8 @@ pub(super) async fn list(
     State(state): State<AppState>,
     page: Result<Query<Page>, QueryRejection>,
 ) -> Result<Json<Vec<ChatSummary>>, AppError> {
-    let Query(page) = page.map_err(|error| AppError::BadRequest(error.body_text()))?;
+    let Query(page) =
+        page.map_err(|error| AppError::BadRequest(format!("{}.", error.body_text())))?;
     Ok(Json(state.store.chats(page.after.as_deref()).await?))
 }
 
