@@ -394,15 +394,18 @@ async fn a_person_marks_asks_finds_and_comes_back() {
     );
     tab.click("[data-testid=tool-brush]").await;
     assert_fits(&tab, scene).await;
-    assert_leaves_room(&tab, object).await;
+    tab.resize(844, 390).await;
+    assert_fits(&tab, scene).await;
+    assert_leaves_room(&tab, scene, object).await;
 
     assert_eq!(tab.complaints(), [] as [&str; 0], "the browser complained");
     tab.close().await;
 }
 
 /// What a phone shows under the browser's bars has room for answers beside several regions.
-async fn assert_leaves_room(tab: &Tab, object: &Object) {
+async fn assert_leaves_room(tab: &Tab, scene: &Scene, object: &Object) {
     tab.resize(390, 664).await;
+    assert_fits(tab, scene).await;
     for _ in 0..2 {
         draw_box(tab, object).await;
     }

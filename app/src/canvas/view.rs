@@ -17,8 +17,8 @@ const NARROW: Insets = Insets {
     right: 12.0,
     bottom: 76.0,
 };
-/// What the brush's size takes above the tools of a narrow page.
-const NARROW_BRUSH: f64 = 62.0;
+/// What the brush's size takes at the left of a narrow page.
+const NARROW_BRUSH: f64 = 76.0;
 /// How near to the stage's edge a crosshair may come, in CSS pixels.
 const EDGE: f64 = 8.0;
 const NARROW_PAGE: &str = "(max-width: 820px), (max-height: 480px)";
@@ -93,7 +93,7 @@ impl CanvasView {
         let paints = matches!(self.tool.get_untracked(), Tool::Brush | Tool::Eraser);
         let insets = match (matches_media(NARROW_PAGE), paints) {
             (true, true) => Insets {
-                bottom: NARROW.bottom + NARROW_BRUSH,
+                left: NARROW_BRUSH,
                 ..NARROW
             },
             (true, false) => NARROW,

@@ -16,6 +16,7 @@ pub(super) fn Answer(message: MessageState, workspace: Workspace) -> impl IntoVi
         message: StoredValue::new(message.id.clone()),
         pinned: RwSignal::new(None),
     };
+    let is_listed = is_listed(&message);
     let text = body(&message, mark);
     let masks = masks(&message, mark);
     let state = state(&message, workspace);
@@ -30,7 +31,7 @@ pub(super) fn Answer(message: MessageState, workspace: Workspace) -> impl IntoVi
             data-message-id=id
             data-open=move || status.with(AnswerStatus::is_open).then_some("true")
         >
-            <p class="answer-text" data-testid="answer-text">
+            <p class="answer-text" class:is-gone=is_listed data-testid="answer-text">
                 {text}
             </p>
             {masks}
@@ -99,6 +100,15 @@ impl Mark {
                 highlight.index == index && highlight.message == self.message.get_value()
             })
         })
+    }
+}
+
+/// Whether the text is the one phrase that the list of masks shows anyway.
+fn is_listed(message: &MessageState) -> impl Fn() -> bool + use<> {
+    let (text, found) = (message.text.clone(), message.found.clone());
+    move || {
+        let text = text.get();
+        found.with(|found| !found.is_empty() && found.iter().all(|found| found.phrase == text))
     }
 }
 
