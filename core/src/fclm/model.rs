@@ -79,6 +79,29 @@ impl Fclm {
         config: &FclmConfig,
         device: &Device,
     ) -> Result<ImageFeatures, FclmError> {
+        let (vision, grid) = self.encode_for_llm(image, config, device)?;
+        let (sam, sam_input) = self.encode_for_decoder(image, config, device);
+        Ok(ImageFeatures {
+            width: image.width(),
+            height: image.height(),
+            vision,
+            grid,
+            sam,
+            sam_input,
+        })
+    }
+
+    /// What the LLM sees of a picture, `[tokens, hidden_size]`, and the rows and columns of those
+    /// tokens.
+    ///
+    /// # Errors
+    /// Where the picture's sides cannot be brought to the vision tower's grid.
+    pub fn encode_for_llm(
+        &self,
+        image: &RgbImage,
+        config: &FclmConfig,
+        device: &Device,
+    ) -> Result<(Tensor<2>, [usize; 2]), FclmError> {
         let vision_config = &config.qwen.vision;
         let (pixels, grid) =
             qwen::preprocess(image, vision_config, config.min_pixels, config.max_pixels)?;
@@ -87,20 +110,29 @@ impl Fclm {
         let pixels = Tensor::from_data(TensorData::new(pixels, [1, patches, width]), device);
         let vision = self.qwen.encode_images(pixels, grid);
         let [_, tokens, hidden] = vision.dims();
+        let merge = vision_config.spatial_merge_size;
+        Ok((
+            vision.reshape([tokens, hidden]),
+            [grid.h / merge, grid.w / merge],
+        ))
+    }
 
+    /// SAM's embedding of a picture, `[1, channels, height, width]`, and the height and width that
+    /// the picture takes of SAM's input.
+    pub fn encode_for_decoder(
+        &self,
+        image: &RgbImage,
+        config: &FclmConfig,
+        device: &Device,
+    ) -> (Tensor<4>, [usize; 2]) {
         let prepared = sam::preprocess(image, &config.sam);
         let side = config.sam.image_size;
         let sam_pixels =
             Tensor::from_data(TensorData::new(prepared.pixels, [1, 3, side, side]), device);
-        let merge = vision_config.spatial_merge_size;
-        Ok(ImageFeatures {
-            width: image.width(),
-            height: image.height(),
-            vision: vision.reshape([tokens, hidden]),
-            grid: [grid.h / merge, grid.w / merge],
-            sam: self.sam.image_encoder.forward(sam_pixels),
-            sam_input: [prepared.input_h, prepared.input_w],
-        })
+        (
+            self.sam.image_encoder.forward(sam_pixels),
+            [prepared.input_h, prepared.input_w],
+        )
     }
 
     /// `<mask>` and `<pos>` of one region of an encoded picture, each `[1, hidden_size]`.

@@ -11,7 +11,7 @@ use fclm_core::mask::Mask;
 use fclm_core::wire::{Mode, RunEvent, SegmentRequest};
 
 use crate::data::scenes::{AnnotatedScene, Seeds, sample};
-use crate::engine::{Backend, BackendError, FclmBackend, Prompt, PromptRegion};
+use crate::engine::{Backend, BackendError, FclmBackend, LoadedModel, Prompt, PromptRegion};
 
 /// Scenes that are measured; the first is a warm-up and does not count.
 const SCENES: u64 = 11;
@@ -35,7 +35,21 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
         let counts = index > 0;
 
         let (features, image_time) = timed(|| backend.encode_image(&drawn.image))?;
-        report.push(counts, "encode image (both encoders)", image_time);
+        let LoadedModel {
+            model,
+            config,
+            device,
+            ..
+        } = backend.loaded();
+        let started = Instant::now();
+        model
+            .encode_for_llm(&drawn.image, config, device)
+            .map_err(|error| BackendError::Failed(Box::new(error)))?;
+        report.push(counts, "encode image: vision tower", started.elapsed());
+        let started = Instant::now();
+        model.encode_for_decoder(&drawn.image, config, device);
+        report.push(counts, "encode image: SAM", started.elapsed());
+        report.push(counts, "encode image: both", image_time);
         let (region, region_time) = timed(|| backend.encode_region(&features, &drawn.image, mask))?;
         report.push(counts, "encode region (crop and extractor)", region_time);
 
