@@ -32,7 +32,7 @@ pub(super) struct Gestures {
     notices: Notices,
     gesture: StoredValue<Gesture>,
     hand: StoredValue<Hand>,
-    // Whether what was marked last was marked by a pointer, and no key has been used since.
+    // Whether a pointer has just marked or chosen a region.
     pointed: StoredValue<bool>,
 }
 
@@ -93,7 +93,7 @@ impl Gestures {
             self.cancel();
         }
         self.view.crosshair.set(None);
-        self.pointed.set_value(true);
+        self.pointed.set_value(false);
         let tool = self.workspace.editor.tool.get_untracked();
         let point = self.view.viewport.get_untracked().to_image(at);
         if event.button() == 1 || self.view.space.get_untracked() {
@@ -192,7 +192,7 @@ impl Gestures {
         released.flatten()
     }
 
-    /// Whether a pointer was used last, so that Enter has no crosshair to act on.
+    /// Whether a pointer has just marked or chosen a region, so that Enter is about that region.
     pub(super) fn is_pointed(self) -> bool {
         self.pointed.get_value()
     }
@@ -283,6 +283,7 @@ impl Gestures {
                     self.workspace
                         .editor
                         .commit_stroke(region, &live.into_mask());
+                    self.pointed.set_value(true);
                 }
             }
             Gesture::Idle | Gesture::Pan(_) | Gesture::Pinch => {}
@@ -307,9 +308,11 @@ impl Gestures {
             // Beside the picture there is nothing to ask about.
             if is_inside(a, image) {
                 editor.add_click(a);
+                self.pointed.set_value(true);
             }
         } else if let Some(px) = dragged_box(a, b, image) {
             editor.add_box(px);
+            self.pointed.set_value(true);
         }
     }
 
@@ -384,6 +387,7 @@ impl Gestures {
                 .hit(ids.iter().map(String::as_str), at)
                 .map(str::to_owned)
         });
+        self.pointed.set_value(hit.is_some());
         editor.selected.set(hit);
     }
 

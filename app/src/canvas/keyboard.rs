@@ -84,8 +84,8 @@ pub(super) fn page_key(
 }
 
 /// Keys on the focused canvas: arrows move the picture or a crosshair, Enter sets a box's corners
-/// or puts brush and eraser down and up. Behind a pointer that has chosen a region, Enter sends the
-/// message. Answers whether the key was one.
+/// or puts brush and eraser down and up. Where a pointer has just marked or chosen a region, Enter
+/// sends the message. Answers whether the key was one.
 pub(super) fn canvas_key(
     event: &KeyboardEvent,
     workspace: Workspace,
@@ -118,6 +118,7 @@ pub(super) fn canvas_key(
             view.crosshair.set(Some(at));
             if gestures.is_drawing() {
                 gestures.end();
+                gestures.leave_to_keyboard();
             } else {
                 gestures.begin(at, tool);
             }

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::time::Duration;
 
 use fclm_core::wire::{CHATS_PER_PAGE, Chat, ChatSummary, CreateChat, ModelInfo, SampleInfo};
@@ -117,9 +118,11 @@ impl Application {
                     self.has_more_chats.set(more.len() == CHATS_PER_PAGE);
                     self.chats.update(|chats| {
                         let chats = chats.get_or_insert_default();
-                        // A second press may have fetched the same ones.
-                        chats.retain(|chat| more.iter().all(|new| new.id != chat.id));
-                        chats.extend(more);
+                        // A second press may have fetched the same ones, and a chat that was
+                        // used meanwhile comes again.
+                        let known: HashSet<String> =
+                            chats.iter().map(|chat| chat.id.clone()).collect();
+                        chats.extend(more.into_iter().filter(|chat| !known.contains(&chat.id)));
                     });
                 }
                 Err(failure) => self.notices.fail(&failure),

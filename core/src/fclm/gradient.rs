@@ -196,6 +196,7 @@ fn loss(model: &Fclm, config: &FclmConfig, image: &RgbImage, mask: &Mask) -> Ten
 #[test]
 fn gradients_agree_with_finite_differences() {
     let device = Device::flex().autodiff();
+    // Any seed whose vision tower has a slope above the noise; a rare one, 7 among them, has none.
     device.seed(11);
     let config = FclmConfig::tiny(64, 1);
     let model = config.init(&device).map(&mut Fill { path: Vec::new() });

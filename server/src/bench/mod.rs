@@ -41,14 +41,13 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
             device,
             ..
         } = backend.loaded();
-        let started = Instant::now();
-        model
-            .encode_for_llm(&drawn.image, config, device)
-            .map_err(|error| BackendError::Failed(Box::new(error)))?;
-        report.push(counts, "encode image: vision tower", started.elapsed());
-        let started = Instant::now();
-        model.encode_for_decoder(&drawn.image, config, device);
-        report.push(counts, "encode image: SAM", started.elapsed());
+        let (_, time) = timed(|| {
+            let seen = model.encode_for_llm(&drawn.image, config, device);
+            seen.map_err(|error| BackendError::Failed(Box::new(error)))
+        })?;
+        report.push(counts, "encode image: vision tower", time);
+        let (_, time) = timed(|| Ok(model.encode_for_decoder(&drawn.image, config, device)))?;
+        report.push(counts, "encode image: SAM", time);
         report.push(counts, "encode image: both", image_time);
         let (region, region_time) = timed(|| backend.encode_region(&features, &drawn.image, mask))?;
         report.push(counts, "encode region (crop and extractor)", region_time);

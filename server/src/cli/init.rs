@@ -27,8 +27,8 @@ pub(crate) struct Init {
     /// Most pixels that the vision tower sees.
     #[arg(long, value_name = "N")]
     max_pixels: Option<usize>,
-    /// Heads of SAM's mask decoder, which its tensors do not say; 8, as in every published one,
-    /// where it is not given.
+    /// Heads of SAM's mask decoder, which its tensors do not say; where it is not given 8, as in
+    /// every published one, or the largest number below it that fits.
     #[arg(long, value_name = "N")]
     sam_heads: Option<usize>,
 }

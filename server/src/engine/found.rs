@@ -1,3 +1,5 @@
+//! The masks of an answer with their scores and phrases.
+
 use fclm_core::{
     fclm::{ImageFeatures, ScoredLogits},
     mask::Mask,

@@ -1,3 +1,5 @@
+//! What each step of a run trains: the phases, which parameters they train, and the stage reached.
+
 use fclm_core::fclm::Stage2Tuning;
 use fclm_core::wire::Stage;
 

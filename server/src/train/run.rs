@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -294,10 +294,11 @@ impl<'a> Run<'a> {
 
 /// Refuses folders in which the run could not begin or end, before anything is computed.
 fn check_folders(options: &TrainOptions) -> Result<(), TrainError> {
-    if options.out == options.run {
+    let absolute = |path: &Path| path::absolute(path).map_err(TrainError::io(path));
+    if absolute(&options.run)?.starts_with(absolute(&options.out)?) {
         return Err(refused(
             options,
-            "this is the folder of the checkpoints; name another one for the model with --out",
+            "the checkpoints would lie in the model's folder; name another one with --out",
         ));
     }
     model_dir::refuse_foreign(&options.out)?;
@@ -362,8 +363,6 @@ pub(super) fn set_ids(
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use super::*;
 
     fn options(folder: &Path) -> TrainOptions {
@@ -405,12 +404,15 @@ mod tests {
         let sentence = refusal(&resumed);
         assert!(sentence.contains("leave --resume out"), "{sentence}");
 
-        let same = TrainOptions {
-            out: start.run.clone(),
-            ..start.clone()
-        };
-        let sentence = refusal(&same);
-        assert!(sentence.contains("--out"), "{sentence}");
+        let run = &start.run;
+        for out in [run.clone(), run.join("."), folder.path().to_owned()] {
+            let inside = TrainOptions {
+                out,
+                ..start.clone()
+            };
+            let sentence = refusal(&inside);
+            assert!(sentence.contains("--out"), "{sentence}");
+        }
 
         let foreign = folder.path().join("thesis");
         fs::create_dir(&foreign).unwrap();

@@ -1,6 +1,6 @@
 //! Reads a line of `scenes.jsonl`, whoever has written it.
 //!
-//! Everything that a measurement needs must be there and fit. Ids may be any numbers or words;
+//! Everything that a measurement needs must be there and fit. Ids may be whole numbers from 0 or words;
 //! expressions of kinds that are unknown are left out, and so is what has another layout among
 //! relations, captions and questions.
 
