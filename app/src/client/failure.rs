@@ -8,7 +8,7 @@ pub(crate) enum Failure {
     #[error("{}", sentence(.0))]
     Refused(ApiError),
     /// There was no answer.
-    #[error("The server cannot be reached. What you made is kept here; try again in a moment.")]
+    #[error("The server cannot be reached. Try again in a moment.")]
     Offline,
     /// The answer was something else than what the route gives.
     #[error("The server's answer (status {0}) could not be read. Reload the page and try again.")]

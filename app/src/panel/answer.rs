@@ -287,10 +287,15 @@ fn failure(
 fn cost(usage: &Usage) -> impl IntoView + use<> {
     let seconds = |ms: u32| format!("{:.1} s", f64::from(ms) / 1000.0);
     let sentence = format!(
-        "First word after {}, {} in all, {} tokens",
+        "First word after {}, {} in all, {} {}",
         seconds(usage.first_token_ms),
         seconds(usage.total_ms),
-        usage.completion_tokens
+        usage.completion_tokens,
+        if usage.completion_tokens == 1 {
+            "token"
+        } else {
+            "tokens"
+        }
     );
     view! { <p class="answer-cost muted">{sentence}</p> }
 }

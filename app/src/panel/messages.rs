@@ -28,7 +28,7 @@ pub(crate) fn Messages() -> impl IntoView {
         }
         if let Some(element) = scroller.get_untracked() {
             let to_end = element.scroll_height() - element.scroll_top() - element.client_height();
-            if to_end < NEAR_END || before != Some(count) {
+            if count > 0 && (to_end < NEAR_END || before != Some(count)) {
                 request_animation_frame(move || element.set_scroll_top(element.scroll_height()));
             }
         }

@@ -1,4 +1,5 @@
 use fclm_core::wire::{MAX_REGION_NAME, MaskSource};
+use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Event, HtmlElement, HtmlInputElement, KeyboardEvent};
@@ -69,8 +70,15 @@ fn Row(id: String, workspace: Workspace) -> impl IntoView {
             .map(|number| format!("@{number}"))
             .unwrap_or_default()
     };
+    let row = NodeRef::<html::Li>::new();
+    Effect::new(move |_| {
+        if let (true, Some(row)) = (selected.get(), row.get()) {
+            request_animation_frame(move || scroll_to(&row));
+        }
+    });
     view! {
         <li
+            node_ref=row
             class="region"
             class:is-selected=move || selected.get()
             class:is-hidden=move || hidden.get()
@@ -206,6 +214,20 @@ fn SourceSwitch(region: Memo<Option<RegionState>>, editor: Editor) -> impl IntoV
             </button>
         })
     }
+}
+
+// Scrolls the list just as far as shows the row.
+fn scroll_to(row: &HtmlElement) {
+    let Some(list) = row.parent_element() else {
+        return;
+    };
+    let (row, window) = (
+        row.get_bounding_client_rect(),
+        list.get_bounding_client_rect(),
+    );
+    let above = (window.top() - row.top()).max(0.0);
+    let below = (row.bottom() - window.bottom()).max(0.0);
+    list.set_scroll_top(list.scroll_top() + (below - above).round() as i32);
 }
 
 fn note(region: &RegionState) -> impl IntoView + use<> {

@@ -30,7 +30,7 @@ const SENTENCE: usize = 380;
 
 /// Region chat: describe regions of a picture, find what a text describes, and serve both.
 #[derive(Debug, Parser)]
-#[command(name = "fclm", version, about)]
+#[command(name = "fclm", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
