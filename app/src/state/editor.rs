@@ -140,6 +140,18 @@ impl Editor {
         }
     }
 
+    /// Takes over regions that another tab has saved, unless there is something to be saved here;
+    /// a step back gives what was here.
+    pub(crate) fn catch_up(self, regions: Vec<Region>) {
+        let is_known = self.document.with_untracked(Document::to_wire) == regions;
+        if self.saved.get_untracked() != SaveState::Saved || is_known {
+            return;
+        }
+        self.history
+            .update_value(|history| history.commit(Document::from_wire(regions)));
+        self.publish();
+    }
+
     /// Width and height of the picture.
     pub(crate) fn size(self) -> Option<(u32, u32)> {
         self.image

@@ -1,4 +1,5 @@
 use fclm_core::wire::{Chat, ErrorCode};
+use leptos::ev;
 use leptos::prelude::*;
 
 use super::{Application, Conversation, Editor, Notices, Tasks};
@@ -59,7 +60,25 @@ impl Workspace {
                 workspace.editor.keep_view();
             }
         });
+        Effect::new(move |_| {
+            let focus = window_event_listener(ev::focus, move |_| workspace.catch_up());
+            on_cleanup(move || focus.remove());
+        });
         workspace
+    }
+
+    // Another tab may have changed the regions, and what is saved here would overwrite them.
+    fn catch_up(self) {
+        if self.loading.get_untracked() != Loading::Ready {
+            return;
+        }
+        self.tasks.spawn(async move {
+            let path = format!("/api/v1/chats/{}", self.chat_id.get_value());
+            // Whoever cannot be reached now is asked again with the next focus.
+            if let Ok(chat) = client::get::<Chat>(&path).await {
+                self.editor.catch_up(chat.regions);
+            }
+        });
     }
 
     /// Fetches the chat.
