@@ -90,7 +90,7 @@ pub(super) fn Toolbar(
 #[component]
 pub(super) fn BrushSize() -> impl IntoView {
     let editor = expect_context::<Workspace>().editor;
-    let painting = move || matches!(editor.tool.get(), Tool::Brush | Tool::Eraser);
+    let painting = move || editor.tool.get().paints();
     let longest = move || {
         editor
             .image

@@ -90,8 +90,10 @@ impl CanvasView {
     }
 
     fn fit_viewport(self, image: PointXy) -> Viewport {
-        let paints = matches!(self.tool.get_untracked(), Tool::Brush | Tool::Eraser);
-        let insets = match (matches_media(NARROW_PAGE), paints) {
+        let insets = match (
+            matches_media(NARROW_PAGE),
+            self.tool.get_untracked().paints(),
+        ) {
             (true, true) => Insets {
                 left: NARROW_BRUSH,
                 ..NARROW
@@ -207,7 +209,7 @@ impl CanvasView {
         let tool = editor.tool.get();
         let radius = editor.brush.get() * viewport.scale / 2.0;
         let crosshair = self.crosshair.get();
-        let painting = matches!(tool, Tool::Brush | Tool::Eraser) && !self.is_grabbing();
+        let painting = tool.paints() && !self.is_grabbing();
         let at_key = crosshair.map(|at| viewport.to_stage(at));
         let brush = painting
             .then(|| at_key.or(self.hover.get()).map(|at| (at, radius)))

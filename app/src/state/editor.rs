@@ -33,6 +33,13 @@ pub(crate) enum Tool {
     Eraser,
 }
 
+impl Tool {
+    /// Whether it makes strokes.
+    pub(crate) fn paints(self) -> bool {
+        matches!(self, Self::Brush | Self::Eraser)
+    }
+}
+
 /// Whether the server has the regions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum SaveState {

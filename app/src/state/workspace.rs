@@ -3,7 +3,7 @@ use leptos::ev;
 use leptos::prelude::*;
 
 use super::{Application, Conversation, Editor, Notices, Tasks};
-use crate::client;
+use crate::client::{self, Failure};
 use crate::editor::Document;
 use crate::text::renumbered;
 
@@ -73,9 +73,8 @@ impl Workspace {
             return;
         }
         self.tasks.spawn(async move {
-            let path = format!("/api/v1/chats/{}", self.chat_id.get_value());
             // Whoever cannot be reached now is asked again with the next focus.
-            if let Ok(chat) = client::get::<Chat>(&path).await {
+            if let Ok(chat) = self.fetch().await {
                 self.editor.catch_up(chat.regions);
             }
         });
@@ -85,8 +84,7 @@ impl Workspace {
     pub(crate) fn load(self) {
         self.loading.set(Loading::Pending);
         self.tasks.spawn(async move {
-            let path = format!("/api/v1/chats/{}", self.chat_id.get_value());
-            match client::get::<Chat>(&path).await {
+            match self.fetch().await {
                 Ok(chat) => self.show(chat),
                 Err(failure) if failure.code() == Some(ErrorCode::NotFound) => {
                     self.loading.set(Loading::Missing);
@@ -97,6 +95,10 @@ impl Workspace {
                 }
             }
         });
+    }
+
+    async fn fetch(self) -> Result<Chat, Failure> {
+        client::get(&format!("/api/v1/chats/{}", self.chat_id.get_value())).await
     }
 
     // Deleting, erasing, undoing and redoing all give regions other numbers; the draft goes on to

@@ -479,8 +479,6 @@ fn failed(error: FclmError) -> BackendError {
 
 #[cfg(test)]
 mod tests {
-    use fclm_core::{fclm::prompt::CHAT_TEMPLATE, wire::Stage};
-
     use super::*;
     use crate::train::train_tokenizer;
 
@@ -492,22 +490,9 @@ mod tests {
         let (ids, rows) = (tokenizer.ids(), tokenizer.ids() + 7);
         let config = FclmConfig::tiny(rows, tokenizer.special().image);
         let device = Device::flex();
-        let backend = FclmBackend::new(LoadedModel {
-            model: config.init(&device),
-            tokenizer,
-            chat_template: CHAT_TEMPLATE.to_owned(),
-            device: device.clone(),
-            info: ModelInfo {
-                name: config.name.clone(),
-                stage: Stage::Untrained,
-                knows: config.knows.clone(),
-                parameters: 0,
-                parts: Vec::new(),
-                device: String::new(),
-                sha256: String::new(),
-            },
-            config,
-        });
+        let model = config.init(&device);
+        let loaded = LoadedModel::of(model, tokenizer, config, device.clone());
+        let backend = FclmBackend::new(loaded);
         for spare in ids..rows {
             for likeliest in [0, ids - 1] {
                 let mut logits = vec![0.0f32; rows];

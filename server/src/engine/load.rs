@@ -1,4 +1,6 @@
 use burn::tensor::Device;
+#[cfg(test)]
+use fclm_core::fclm::{Fclm, FclmConfig, FclmTokenizer, prompt::CHAT_TEMPLATE};
 use fclm_core::wire::ModelInfo;
 
 use super::fclm::{FclmBackend, LoadedModel};
@@ -35,6 +37,32 @@ impl LoadedModel {
             device,
             info,
         })
+    }
+
+    /// A model that comes from no directory.
+    #[cfg(test)]
+    pub(crate) fn of(
+        model: Fclm,
+        tokenizer: FclmTokenizer,
+        config: FclmConfig,
+        device: Device,
+    ) -> Self {
+        Self {
+            model,
+            tokenizer,
+            chat_template: CHAT_TEMPLATE.to_owned(),
+            info: ModelInfo {
+                name: config.name.clone(),
+                stage: config.stage,
+                knows: config.knows.clone(),
+                parameters: 0,
+                parts: Vec::new(),
+                device: String::new(),
+                sha256: String::new(),
+            },
+            config,
+            device,
+        }
     }
 }
 

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use burn::tensor::{Device, Tensor, Tolerance};
 
 use fclm_core::fclm::prompt::{CHAT_TEMPLATE, REGION_PLACE};
-use fclm_core::fclm::{Fclm, FclmConfig, FclmTokenizer};
+use fclm_core::fclm::{Fclm, FclmTokenizer};
 use fclm_core::region::RegionTokens;
-use fclm_core::wire::{Mode, ModelInfo, Stage};
+use fclm_core::wire::Mode;
 
 use super::batch::{Batch, HostScene};
 use super::conversations::corpus;
@@ -45,23 +45,12 @@ fn fresh() -> Trained {
 }
 
 fn backend(trained: &Trained) -> FclmBackend {
-    let config: FclmConfig = trained.recipe.model.clone();
-    FclmBackend::new(LoadedModel {
-        model: trained.model.clone(),
-        tokenizer: trained.tokenizer.clone(),
-        chat_template: CHAT_TEMPLATE.to_owned(),
-        device: trained.device.clone(),
-        info: ModelInfo {
-            name: config.name.clone(),
-            stage: Stage::One,
-            knows: config.knows.clone(),
-            parameters: 0,
-            parts: Vec::new(),
-            device: String::new(),
-            sha256: String::new(),
-        },
-        config,
-    })
+    FclmBackend::new(LoadedModel::of(
+        trained.model.clone(),
+        trained.tokenizer.clone(),
+        trained.recipe.model.clone(),
+        trained.device.clone(),
+    ))
 }
 
 /// The question of each conversation as it was packed, read back from its tokens, with the region
