@@ -1,0 +1,73 @@
+//! One picture of the page: the photograph under its masks, and all texts beside it.
+
+use image::RgbImage;
+
+use super::{figure::Figure, template::Html, texts};
+use crate::{
+    data::{folder::PictureFolder, record::PictureRecord},
+    predict::read_picture,
+};
+
+/// Longest side of a picture in the page, in pixels.
+const LONGEST: u32 = 640;
+
+/// A picture's part of the page.
+#[derive(Debug)]
+pub(super) struct Section {
+    /// The part.
+    pub(super) html: Html,
+    /// Whether its file could be opened and has the size that the record says.
+    pub(super) is_sound: bool,
+}
+
+/// Shows a picture as training sees it.
+pub(super) fn section(folder: &PictureFolder, record: &PictureRecord) -> Section {
+    let (photo, warning) = match read_picture(&folder.image_path(record)) {
+        Ok(photo) => {
+            let warning = size_warning(&photo, record);
+            (Some(photo), warning)
+        }
+        Err(error) => (None, Some(format!("The picture cannot be shown: {error}"))),
+    };
+    let is_sound = warning.is_none();
+    let warning = warning.map(|text| Html::piece("warning", &[("text", Html::text(text))]));
+    let html = Html::piece(
+        "picture",
+        &[
+            ("figure", figure(photo.as_ref(), record)),
+            ("warning", warning.unwrap_or_default()),
+            ("id", Html::text(&record.id)),
+            ("image", Html::text(&record.image)),
+            (
+                "size",
+                Html::text(format_args!("{} x {}", record.width, record.height)),
+            ),
+            ("lists", texts::lists(record)),
+        ],
+    );
+    Section { html, is_sound }
+}
+
+fn size_warning(photo: &RgbImage, record: &PictureRecord) -> Option<String> {
+    let (width, height) = photo.dimensions();
+    ((width, height) != (record.width, record.height)).then(|| {
+        format!(
+            "The picture has {width} x {height} pixels, but its record says {} x {}.",
+            record.width, record.height
+        )
+    })
+}
+
+fn figure(photo: Option<&RgbImage>, record: &PictureRecord) -> Html {
+    let mut figure = Figure::new((record.width, record.height), LONGEST);
+    for place in 0..record.regions.len() {
+        // Reading a record has checked that its masks can be decoded.
+        if let Ok(Some(ignored)) = record.ignore(place) {
+            figure.ignore(&ignored);
+        }
+        if let Ok(mask) = record.mask(place) {
+            figure.mark(place, &mask);
+        }
+    }
+    figure.html(photo, format_args!("Picture {}", record.id))
+}
