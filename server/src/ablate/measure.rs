@@ -1,0 +1,76 @@
+//! What every run is measured at.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use burn::tensor::Device;
+
+use super::error::AblateError;
+use super::results::Measured;
+use crate::eval::protocol::Task;
+use crate::eval::{EvalOptions, evaluate};
+use crate::predict::Predictor;
+
+/// The tasks that the tables have figures of.
+const TASKS: [Task; 4] = [Task::Roc, Task::Res, Task::DlRes, Task::Consistency];
+/// Chooses what is asked of each scene, the same for every run.
+const SEED: u64 = 0;
+
+/// Measures a model on a folder of scenes: the SHA-256 of its weights, and the figures by task.
+pub(super) fn measure(
+    model: &Path,
+    data: &Path,
+    device: &Device,
+) -> Result<(String, BTreeMap<String, Measured>), AblateError> {
+    let predictor = Predictor::open_on(model, device)?;
+    let mut tasks = BTreeMap::new();
+    let mut sha256 = String::new();
+    for task in TASKS {
+        let options = EvalOptions {
+            task,
+            data: data.to_owned(),
+            limit: None,
+            seed: SEED,
+        };
+        let report = evaluate(&predictor, &options, &|_, _| {})?;
+        let estimates = report.metrics.into_iter();
+        let metrics = estimates
+            .filter_map(|(name, metric)| {
+                let value = metric.estimate?.value;
+                value.is_finite().then_some((name, value))
+            })
+            .collect();
+        let measured = Measured {
+            n: report.n,
+            metrics,
+        };
+        tasks.insert(task.name().to_owned(), measured);
+        sha256 = report.model_sha256;
+    }
+    Ok((sha256, tasks))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::FIGURES;
+    use super::*;
+    use crate::data::scenes::write_dataset;
+    use crate::model_dir::fixtures::tiny_model;
+
+    #[test]
+    fn fixture_model_has_a_figure_for_every_column() {
+        let folder = tempfile::tempdir().unwrap();
+        let data = folder.path().join("scenes");
+        write_dataset(11, 3, &data, (64, 64)).unwrap();
+        let model = tiny_model(folder.path());
+        let (sha256, tasks) = measure(&model, &data, &Device::flex()).unwrap();
+        assert_eq!(sha256.len(), 64);
+        assert_eq!(tasks.len(), TASKS.len());
+        for figure in FIGURES {
+            let measured = &tasks[figure.task];
+            assert!(measured.n > 0, "{}", figure.task);
+            let value = measured.metrics.get(figure.metric);
+            assert!(value.is_some(), "{} has no {}", figure.task, figure.metric);
+        }
+    }
+}
