@@ -1,0 +1,501 @@
+//! The fixture model at every task, and figures of samples that are made by hand.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use burn::tensor::Device;
+use image::RgbImage;
+use serde_json::{Value, json};
+
+use super::{cases::tests::LINE, measured};
+use crate::{
+    chat_client::{
+        ChatClient, ChatOptions,
+        endpoint::{Endpoint, completion, user_text},
+    },
+    data::{record::PICTURES_FILE, scenes::write_dataset},
+    eval::{
+        EvalError, EvalOptions, EvalOut, EvalTools, evaluate, evaluate_with,
+        protocol::Task,
+        rebuild_report,
+        report::Report,
+        samples::{Header, Samples},
+        source::DataKind,
+        summary::Measured,
+        text::sentence::{SentenceEncoder, tests::tiny_encoder},
+    },
+    model_dir::fixtures::tiny_model,
+    predict::Predictor,
+};
+
+const SIDE: u32 = 128;
+
+fn scenes(folder: &Path, count: u64) -> PathBuf {
+    let data = folder.join("scenes");
+    write_dataset(11, count, &data, (SIDE, SIDE)).unwrap();
+    data
+}
+
+fn pictures(folder: &Path) -> PathBuf {
+    let data = folder.join("pictures");
+    fs::create_dir(&data).unwrap();
+    RgbImage::from_fn(64, 64, |x, y| image::Rgb([4 * x as u8, 4 * y as u8, 90]))
+        .save(data.join("7.png"))
+        .unwrap();
+    fs::write(data.join(PICTURES_FILE), LINE.replace('\n', " ")).unwrap();
+    data
+}
+
+fn options(task: Task, data: &Path) -> EvalOptions {
+    EvalOptions {
+        task,
+        data: data.to_owned(),
+        limit: None,
+        seed: 5,
+    }
+}
+
+fn kept(dir: &Path, resume: bool) -> EvalOut {
+    EvalOut {
+        dir: dir.to_owned(),
+        resume,
+    }
+}
+
+fn measure(predictor: &Predictor, options: &EvalOptions, out: &EvalOut) -> Report {
+    let tools = EvalTools::default();
+    evaluate_with(predictor, options, &tools, Some(out), &|_, _| {}).unwrap()
+}
+
+/// The figures that a task must have, on scenes and on pictures.
+fn expected(task: Task) -> &'static [&'static str] {
+    match task {
+        Task::Res | Task::DlRes | Task::ReasonSeg => &["giou", "ciou", "success_at_50"],
+        Task::Gres => &["giou", "ciou"],
+        Task::Muse => &["matched_giou", "matched_ciou"],
+        Task::Roc => &["siou"],
+        Task::Dlc => &["attribute_precision", "attribute_recall"],
+        Task::RegionCaption => &[
+            "cider_brief",
+            "bleu_4_brief",
+            "rouge_l_brief",
+            "meteor_lite_brief",
+            "cider_detailed",
+            "bleu_4_detailed",
+            "rouge_l_detailed",
+            "meteor_lite_detailed",
+        ],
+        Task::Gcg => &["ap50", "miou", "recall_words", "cider", "meteor_lite"],
+        Task::CaptionFind => &["giou", "success_at_50"],
+        Task::BoxMask => &["giou", "success_at_50", "rectangle_giou"],
+        Task::Consistency => &["giou", "success_at_50", "cosine_same"],
+    }
+}
+
+fn check(report: &Report, names: &[&str]) {
+    let task = report.task;
+    assert_eq!(report.model_sha256.len(), 64, "{task}");
+    assert!(report.n >= 1, "{task}");
+    for name in names {
+        let metric = report.metrics.get(*name);
+        let metric = metric.unwrap_or_else(|| panic!("{task} has no {name}"));
+        let value = metric.estimate.unwrap();
+        assert!(value.low <= value.high, "{task} {name}");
+        assert!(metric.blind.is_some(), "{task} {name}");
+    }
+}
+
+#[test]
+fn fixture_model_is_measured_at_every_task_on_scenes() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scenes(folder.path(), 3);
+    let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+    let dir = folder.path().join("out");
+    let mut reports = Vec::new();
+    for task in Task::ALL {
+        let report = measure(&predictor, &options(task, &data), &kept(&dir, false));
+        check(&report, expected(task));
+        let more: &[&str] = match task {
+            Task::Roc | Task::CaptionFind => &["category_accuracy"],
+            _ => &[],
+        };
+        check(&report, more);
+        reports.push(report);
+    }
+    assert!(
+        !reports
+            .iter()
+            .any(|report| report.metrics.contains_key("ss"))
+    );
+    // Whatever keeps samples, the figures are those of who keeps none.
+    let alone = evaluate(&predictor, &options(Task::BoxMask, &data), &|_, _| {}).unwrap();
+    assert!(reports.contains(&alone));
+    assert_eq!(
+        rebuild_report(&dir, &EvalTools::default()).unwrap(),
+        reports
+    );
+    let html = fs::read_to_string(dir.join("report.html")).unwrap();
+    for task in Task::ALL {
+        assert!(html.contains(&format!("<section id=\"{task}\">")), "{task}");
+    }
+    assert!(html.contains("image/jpeg") && html.contains("do not compare"));
+    let json = fs::read(dir.join("report.json")).unwrap();
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["tasks"].as_array().unwrap().len(), Task::ALL.len());
+}
+
+#[test]
+fn fixture_model_is_measured_at_every_task_on_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pictures(folder.path());
+    let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+    let dir = folder.path().join("out");
+    for task in Task::ALL {
+        if task == Task::Dlc {
+            let refused = evaluate(&predictor, &options(task, &data), &|_, _| {});
+            assert!(matches!(refused, Err(EvalError::Unsuited { .. })));
+            continue;
+        }
+        let report = measure(&predictor, &options(task, &data), &kept(&dir, false));
+        check(&report, expected(task));
+        let n = match task {
+            Task::Gres => 3,
+            Task::Res | Task::Roc | Task::CaptionFind | Task::BoxMask => 2,
+            // The brief description and the detailed ones of one region.
+            Task::RegionCaption => 2,
+            _ => 1,
+        };
+        assert_eq!(report.n, n, "{task}");
+        if task == Task::Roc {
+            assert_eq!(report.metrics["ss"].estimate, None);
+            assert!(report.to_string().contains("--sentence-encoder"));
+            assert!(!report.metrics.contains_key("category_accuracy"));
+        }
+    }
+}
+
+#[test]
+fn fixture_model_goes_on_where_it_was_stopped() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = scenes(folder.path(), 3);
+    let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+    for task in [Task::BoxMask, Task::Consistency, Task::Roc] {
+        let dir = folder.path().join(task.name());
+        let options = options(task, &data);
+        let whole = measure(&predictor, &options, &kept(&dir, false));
+        let summary = fs::read(dir.join("report.json")).unwrap();
+
+        // A kill in the middle of the third picture.
+        let path = dir.join(format!("{task}.samples.jsonl"));
+        let text = fs::read_to_string(&path).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(lines.len(), 4, "a header and three pictures");
+        let half = &lines[2][..lines[2].len() / 2];
+        fs::write(&path, format!("{}\n{}\n{half}", lines[0], lines[1])).unwrap();
+        let partial = rebuild_report(&dir, &EvalTools::default()).unwrap();
+        assert!(partial[0].to_string().contains("2 of 3 pictures"));
+
+        let again = evaluate_with(
+            &predictor,
+            &options,
+            &EvalTools::default(),
+            Some(&kept(&dir, false)),
+            &|_, _| {},
+        );
+        assert!(matches!(again, Err(EvalError::AlreadyThere(_))));
+        let resumed = measure(&predictor, &options, &kept(&dir, true));
+        assert_eq!(resumed, whole, "{task}");
+        assert_eq!(fs::read(dir.join("report.json")).unwrap(), summary);
+        let other = EvalOptions { seed: 6, ..options };
+        let other = evaluate_with(
+            &predictor,
+            &other,
+            &EvalTools::default(),
+            Some(&kept(&dir, true)),
+            &|_, _| {},
+        );
+        assert!(matches!(
+            other,
+            Err(EvalError::OtherRun { what: "seed", .. })
+        ));
+    }
+    // Another data set of the same kind is noticed by its pictures.
+    let other = pictures(folder.path());
+    let dir = folder.path().join("of-pictures");
+    measure(
+        &predictor,
+        &options(Task::BoxMask, &other),
+        &kept(&dir, false),
+    );
+    let line = LINE.replace("\"id\": \"7\"", "\"id\": \"8\"");
+    fs::write(other.join(PICTURES_FILE), line.replace('\n', " ")).unwrap();
+    let refused = evaluate_with(
+        &predictor,
+        &options(Task::BoxMask, &other),
+        &EvalTools::default(),
+        Some(&kept(&dir, true)),
+        &|_, _| {},
+    );
+    let refused = refused.unwrap_err().to_string();
+    assert!(
+        refused.contains("its picture 7, not picture 8"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn fixture_model_draws_scenes_apart_that_share_an_id() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("scenes");
+    write_dataset(20_261_124, 4, &data, (SIDE, SIDE)).unwrap();
+    let path = data.join("scenes.jsonl");
+    let mut lines = String::new();
+    for line in fs::read_to_string(&path).unwrap().lines() {
+        let (before, after) = line.split_once(',').unwrap();
+        assert!(before.starts_with("{\"id\":"), "{before}");
+        lines.push_str(&format!("{{\"id\":\"kitchen\",{after}\n"));
+    }
+    fs::write(&path, lines).unwrap();
+    let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+    let report = evaluate(&predictor, &options(Task::BoxMask, &data), &|_, _| {}).unwrap();
+    assert!(report.n >= 2, "{} scenes have regions", report.n);
+    let rectangles = report.metrics["rectangle_giou"].estimate.unwrap();
+    assert!(rectangles.low < rectangles.high, "{rectangles:?}");
+    let blind = report.metrics["giou"].blind.unwrap();
+    assert!(blind.low < blind.high, "{blind:?}");
+}
+
+#[test]
+fn fixture_model_without_data_gives_a_sentence() {
+    let folder = tempfile::tempdir().unwrap();
+    let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+    let missing = options(Task::Roc, &folder.path().join("scenes"));
+    assert!(matches!(
+        evaluate(&predictor, &missing, &|_, _| {}),
+        Err(EvalError::Folder(_))
+    ));
+    let data = scenes(folder.path(), 2);
+    let none = EvalOptions {
+        limit: Some(0),
+        ..options(Task::Roc, &data)
+    };
+    assert!(matches!(
+        evaluate(&predictor, &none, &|_, _| {}),
+        Err(EvalError::Empty { .. })
+    ));
+    assert!(matches!(
+        rebuild_report(folder.path(), &EvalTools::default()),
+        Err(EvalError::NoSamples(_))
+    ));
+}
+
+/// What hand-made samples come to; each picture has the samples of one line.
+fn of_samples(task: Task, on: DataKind, pictures: &[Value], tools: &EvalTools) -> Measured {
+    let data = ("/data".to_owned(), on, pictures.len());
+    let header = Header::new(task, 1, "tiny".to_owned(), "00".to_owned(), data);
+    let mut samples = Samples::in_memory(header);
+    for (place, picture) in pictures.iter().enumerate() {
+        let id = format!("p{place}");
+        let line = json!({"picture": place, "id": id, "image": "p.png", "samples": picture});
+        samples.push(place, id, line.to_string()).unwrap();
+    }
+    measured(&samples, tools).unwrap()
+}
+
+/// A mask of one row of four pixels.
+fn mask(runs: &[u32]) -> Value {
+    json!({"size": [1, 4], "counts": runs})
+}
+
+fn marked(runs: &[u32], phrase: &str) -> Value {
+    json!({"mask": mask(runs), "phrase": phrase})
+}
+
+fn value(measured: &Measured, name: &str) -> f64 {
+    let metric = measured.report.metrics.get(name);
+    let metric = metric.unwrap_or_else(|| panic!("there is no {name}"));
+    metric.estimate.unwrap().value
+}
+
+fn close(measured: &Measured, name: &str, expected: f64) {
+    let got = value(measured, name);
+    assert!(
+        (got - expected).abs() < 1e-4,
+        "{name} is {got}, not {expected}"
+    );
+}
+
+fn search(truth: &[u32], drawn: &[&[u32]], overlap: [u64; 2], kind: &str) -> Value {
+    let drawn: Vec<Value> = drawn.iter().map(|runs| marked(runs, "")).collect();
+    let [intersection, union] = overlap;
+    json!({
+        "asked": "x", "answer": "", "truths": [{"mask": mask(truth)}], "drawn": drawn,
+        "detail": {"kind": kind, "is_held_out": null, "iou": 0.0,
+            "overlap": {"intersection": intersection, "union": union}},
+    })
+}
+
+#[test]
+fn hand_made_searches_give_hand_computed_figures() {
+    let nothing = || search(&[4], &[], [0, 0], "none");
+    let made_up = || search(&[4], &[&[0, 2, 2]], [0, 2], "none");
+    let partly = || search(&[0, 2, 2], &[&[1, 2, 1]], [1, 3], "short");
+    let pictures = [json!([nothing(), made_up()]), json!([partly()])];
+    let tools = EvalTools::default();
+    let gres = of_samples(Task::Gres, DataKind::Scenes, &pictures, &tools);
+    assert_eq!(gres.report.n, 3);
+    close(&gres, "giou", (1.0 + 0.0 + 1.0 / 3.0) / 3.0);
+    close(&gres, "ciou", 1.0 / (2.0 + 3.0));
+    close(&gres, "n_acc", 0.5);
+    close(&gres, "t_acc", 1.0);
+    let res = of_samples(Task::Res, DataKind::Scenes, &pictures, &tools);
+    assert_eq!(res.report.n, 1, "what is not there is left out");
+    close(&res, "giou", 1.0 / 3.0);
+    close(&res, "ciou", 1.0 / 3.0);
+    close(&res, "giou_short", 1.0 / 3.0);
+    close(&res, "giou_none", 0.5);
+    assert_eq!(res.report.metrics["giou_several"].estimate, None);
+    assert!(!res.report.metrics.contains_key("giou_unseen"));
+}
+
+#[test]
+fn hand_made_answers_with_several_masks_are_matched() {
+    let detail = json!({"is_held_out": null, "masks": [2, 2]});
+    let question = |drawn: Value| {
+        json!({
+            "asked": "x", "answer": "", "detail": detail.clone(), "drawn": drawn,
+            "truths": [marked(&[0, 2, 2], "cup"), marked(&[2, 2], "saucer")],
+        })
+    };
+    let good = question(json!([marked(&[2, 2], ""), marked(&[0, 1, 3], "")]));
+    let poor = question(json!([]));
+    let tools = EvalTools::default();
+    let one = of_samples(Task::Muse, DataKind::Pictures, &[json!([good])], &tools);
+    close(&one, "matched_giou", 0.75);
+    close(&one, "matched_ciou", 3.0 / 4.0);
+    let pictures = [json!([good, poor])];
+    let both = of_samples(Task::Muse, DataKind::Pictures, &pictures, &tools);
+    assert_eq!(both.report.n, 2);
+    close(&both, "matched_giou", 1.5 / 4.0);
+    close(&both, "matched_ciou", 3.0 / 8.0);
+}
+
+#[test]
+fn hand_made_captions_are_judged_by_masks_and_phrases() {
+    let sample = |phrases: [&str; 2]| {
+        json!([{
+            "asked": "x", "answer": "A mug and a red bow.", "expected": ["A mug, a red bow."],
+            "truths": [marked(&[0, 2, 2], "mug"), marked(&[2, 2], "red bow")],
+            "drawn": [marked(&[0, 2, 2], phrases[0]), marked(&[2, 2], phrases[1])],
+            "detail": {"paired_iou": 1.0},
+        }])
+    };
+    let pictures = [sample(["the mug", "red bow"]), sample(["mug", "mug"])];
+    let tools = EvalTools::default();
+    let gcg = of_samples(Task::Gcg, DataKind::Pictures, &pictures, &tools);
+    close(&gcg, "ap50", 1.0);
+    close(&gcg, "miou", 1.0);
+    // "the mug" shares one word of two with "mug"; "mug" none with "red bow".
+    close(&gcg, "recall_words", 0.75);
+    assert!(value(&gcg, "meteor_lite") > 0.4);
+    assert!(!gcg.report.metrics.contains_key("recall"));
+
+    let folder = tiny_encoder();
+    let tools = EvalTools {
+        bert: Some(SentenceEncoder::bert(folder.path(), &Device::flex()).unwrap()),
+        ..EvalTools::default()
+    };
+    let pictures = [sample(["mug", "red bow"]), sample(["mug", "mug"])];
+    let gcg = of_samples(Task::Gcg, DataKind::Pictures, &pictures, &tools);
+    close(&gcg, "recall", 0.75);
+    assert!(!gcg.report.metrics.contains_key("recall_words"));
+}
+
+#[test]
+fn hand_made_names_are_compared_by_words_and_by_meaning() {
+    let called = |answer: &str, siou: f64| {
+        json!([{
+            "asked": "x", "answer": answer, "expected": ["mug"], "region": mask(&[0, 2, 2]),
+            "detail": {"attributes": null, "is_right": null, "siou": siou},
+        }])
+    };
+    let folder = tiny_encoder();
+    let tools = EvalTools {
+        sentence_encoder: Some(SentenceEncoder::mini_lm(folder.path(), &Device::flex()).unwrap()),
+        ..EvalTools::default()
+    };
+    let pictures = [called("Mug.", 1.0), called("red bow", 0.0)];
+    let roc = of_samples(Task::Roc, DataKind::Pictures, &pictures, &tools);
+    close(&roc, "siou", 0.5);
+    // "red bow" and "mug" are at an angle whose cosine is -0.17232, as the encoder's test has them.
+    close(&roc, "ss", (1.0 - 0.172_32) / 2.0);
+    let blind = roc.report.metrics["ss"].blind.unwrap().value;
+    assert!((blind - 1.0).abs() < 1e-6, "{blind}");
+}
+
+#[test]
+fn hand_made_descriptions_are_read_by_the_grammar() {
+    let told = |answer: &str, colour: &str| {
+        json!([{
+            "asked": "x", "answer": answer, "region": mask(&[0, 2, 2]),
+            "detail": {"of": "object", "is_right": null, "attributes": {"size": "small",
+                "color": colour, "material": "metal", "shape": "cube", "pattern": "plain"}},
+        }])
+    };
+    let pictures = [
+        told("A small red metal cube.", "red"),
+        told("A red cube.", "blue"),
+    ];
+    let tools = EvalTools::default();
+    let dlc = of_samples(Task::Dlc, DataKind::Scenes, &pictures, &tools);
+    close(&dlc, "attribute_precision", 0.5);
+    // All five of the first; shape and that there is no pattern of the second.
+    close(&dlc, "attribute_recall", (1.0 + 0.4) / 2.0);
+    // Red metal cubes are held out of training, blue ones are not.
+    close(&dlc, "attribute_precision_unseen", 1.0);
+    close(&dlc, "attribute_precision_seen", 0.0);
+    assert_eq!(
+        (dlc.cases.best[0].quality, dlc.cases.worst[0].quality),
+        (1.0, 0.4)
+    );
+}
+
+#[test]
+fn a_judge_is_asked_once_and_named() {
+    let question = |text: &str, kind: &str, scores: [f64; 2]| json!({"question": text, "type": kind, "choices": [["One", scores[0]], ["Two", scores[1]]]});
+    let pictures = [json!([{
+        "asked": "x", "answer": "A red apple.", "region": mask(&[0, 2, 2]),
+        "detail": {"of": "bench", "id": "7", "image_id": 1, "file_name": "a.jpg",
+            "class_name": "apple", "questions": [
+                question("What colour is it?", "positive", [1.0, -1.0]),
+                question("Is there a worm?", "negative", [-1.0, 1.0])]},
+    }])];
+    let tools = EvalTools::default();
+    let alone = of_samples(Task::Dlc, DataKind::DlcBench, &pictures, &tools);
+    assert_eq!(alone.report.metrics["average"].estimate, None);
+    assert!(alone.notes[0].contains("--judge-url"), "{:?}", alone.notes);
+
+    let endpoint = Endpoint::start(|_, _, request| {
+        let is_about_kind = user_text(request).contains("Is it likely");
+        completion(if is_about_kind { "Yes" } else { "A" })
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let client = ChatClient::new(ChatOptions {
+        cache: Some(folder.path().to_owned()),
+        ..ChatOptions::new(&endpoint.base_url, "llama-x")
+    });
+    let tools = EvalTools {
+        judge: Some(client.unwrap()),
+        ..EvalTools::default()
+    };
+    for _ in 0..2 {
+        let judged = of_samples(Task::Dlc, DataKind::DlcBench, &pictures, &tools);
+        close(&judged, "positive", 1.0);
+        close(&judged, "negative", -1.0);
+        close(&judged, "average", 0.0);
+        assert!(judged.notes[0].contains("llama-x"), "{:?}", judged.notes);
+    }
+    assert_eq!(endpoint.asked(), 3);
+}
