@@ -30,6 +30,7 @@
 //! | `chat-title`, `save-state` | the chat's title; `Saved` once the server has the regions |
 //! | `stage`, `canvas` | the picture. The canvas tells how it shows it: `data-ready`, `data-tool`, `data-image-width`, `data-image-height`, and `data-scale`, `data-offset-x`, `data-offset-y` with *canvas = image * scale + offset* in CSS pixels |
 //! | `tool-select`, `tool-box`, `tool-brush`, `tool-eraser`, `tool-undo`, `tool-redo`, `tool-peek`, `brush-size` | the tools |
+//! | `stage-hint` | what the tool in hand does next |
 //! | `zoom-in`, `zoom-out`, `zoom-fit` | zoom |
 //! | `toolbar`, `zoom` | what holds the tools and the zoom, both beside the fitted picture |
 //! | `region-item` | a region; `data-region-id`. Within: `region-select`, `region-name`, `region-note` (score or kind), `region-rectangle`, `region-mention`, `region-hide`, `region-delete` |
@@ -40,7 +41,7 @@
 //! | `suggestion` | something to find in a sample |
 //! | `messages` | the conversation |
 //! | `question` | a message of the user |
-//! | `answer` | an answer; `data-message-id`, and `data-open` while it is being written. Within: `answer-text`, `answer-waiting`, `phrase`, `found-item` (`data-score`), `found-adopt` |
+//! | `answer` | an answer; `data-message-id`, and `data-open` while it is being written. Within: `answer-text`, `answer-waiting`, `phrase`, `found-item` (`data-score`), `found-adopt`, `answer-cost` |
 //! | `error-message` | something that went wrong, where known with `data-code` |
 //! | `notice` | good to know |
 //! | `not-found` | the page for wrong addresses |

@@ -73,6 +73,22 @@ pub fn attend(
     )
 }
 
+/// The weights with which [`attend`] mixes values where no key is hidden: how much each query looks
+/// at each key. For pictures of attention; nothing that a model answers is computed from them.
+///
+/// # Shapes
+///
+/// - `q`: `[B, H, Lq, D]`
+/// - `k`: `[B, H, Lk, D]`
+/// - output: `[B, H, Lq, Lk]` in f32, every row adds up to one
+pub fn attention_weights(q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
+    let [_, _, _, dim] = q.dims();
+    let scores = q
+        .mul_scalar(1.0 / (dim as f64).sqrt())
+        .matmul(k.swap_dims(2, 3));
+    softmax(scores.cast(DType::F32), 3)
+}
+
 /// Rows of conversations behind one shared beginning.
 ///
 /// The beginning is causal in itself. What comes behind it is cut into rows of one width; a row
@@ -445,6 +461,23 @@ mod tests {
             let b = input.grad(&theirs).expect("the input has a gradient");
             close(a, b);
         }
+    }
+
+    #[test]
+    fn the_weights_are_those_that_values_are_mixed_with() {
+        let device = Device::flex();
+        let q = random([2, 3, 5, 4], &device);
+        let k = random([2, 3, 7, 4], &device);
+        let v = random([2, 3, 7, 6], &device);
+        let weights = attention_weights(q.clone(), k.clone());
+        close(
+            weights.clone().sum_dim(3),
+            Tensor::ones([2, 3, 5, 1], &device),
+        );
+        close(
+            weights.matmul(v.clone()),
+            attend(q, k, v, None, None, Attend::default()),
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Linear maps over rows.
 
-use burn::tensor::Tensor;
+use burn::tensor::{DType, Tensor};
 
 /// Applies a map of rows to the last axis.
 ///
@@ -21,4 +21,15 @@ pub(crate) fn over_rows<const D: usize>(
     let [_, width] = out.dims();
     dims[D - 1] = width;
     out.reshape(dims)
+}
+
+/// `x` in the float type of a weight that it meets; a quantised weight meets any.
+///
+/// # Shapes
+/// - x and output: the same
+pub(crate) fn in_type_of<const D: usize>(x: Tensor<D>, weight: DType) -> Tensor<D> {
+    match weight {
+        DType::QFloat(_) => x,
+        dtype => x.cast(dtype),
+    }
 }

@@ -8,6 +8,20 @@ use std::{
 
 /// What the name of an unfinished file ends with.
 const UNFINISHED: &str = "part";
+/// What a folder that is being written is called after.
+const STAGING: &str = "partial";
+
+/// Whether a new folder may take a place: nothing is there, or a folder that holds nothing.
+///
+/// # Errors
+/// Where something else is there, or it cannot be read.
+pub fn is_vacant(place: &Path) -> io::Result<bool> {
+    match fs::read_dir(place) {
+        Ok(mut entries) => Ok(entries.next().is_none()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(true),
+        Err(error) => Err(error),
+    }
+}
 
 /// Writes a file to where a person wants it.
 ///
@@ -70,48 +84,96 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// A hidden name in the same folder, so that renaming stays within one file system; none where the
-/// path ends in no name.
-pub(crate) fn beside(path: &Path, what: &str) -> Option<PathBuf> {
-    let opening = hidden_name(path, what)?;
-    let process = std::process::id();
-    Some(folder_of(path).join(format!("{opening}{process}")))
+/// A folder that is written beside the place that it is meant for, and removed again unless it takes
+/// that place.
+///
+/// It is locked for as long as somebody writes it. The id of a process would not tell whether that
+/// one is still there: in two containers that share a disk, one number means two processes.
+#[derive(Debug)]
+pub(crate) struct StagingFolder {
+    path: PathBuf,
+    _lock: File,
 }
 
-/// Removes the folders at names that [`beside`] gave to processes that are no more: all that is at
-/// this process's own name, and what is at those of others that are gone.
-pub(crate) fn remove_left_beside(path: &Path, what: &str) -> io::Result<()> {
-    let (Some(own), Some(opening)) = (beside(path, what), hidden_name(path, what)) else {
-        return Ok(());
-    };
-    match fs::remove_dir_all(own) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
+impl StagingFolder {
+    /// Makes one for a place, with the folders above it, and removes those for the same place that
+    /// killed processes have left.
+    ///
+    /// # Errors
+    /// Where the place has no name, or the file system refuses.
+    pub(crate) fn new(place: &Path) -> io::Result<Self> {
+        fs::create_dir_all(folder_of(place))?;
+        remove_left(place);
+        loop {
+            let path = beside(place, STAGING)?;
+            fs::create_dir(&path)?;
+            if let Some(lock) = claim(&path)? {
+                return Ok(Self { path, _lock: lock });
+            }
+        }
     }
-    for entry in fs::read_dir(folder_of(path))
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for StagingFolder {
+    fn drop(&mut self) {
+        // Where it has taken its place there is nothing left; after a failure the error that led
+        // here matters more than what could not be removed.
+        let _ = fs::remove_dir_all(&self.path);
+    }
+}
+
+/// The lock on a folder that has just been made; none where somebody took it for a leftover first.
+fn claim(path: &Path) -> io::Result<Option<File>> {
+    let folder = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    // On a file system without locks nobody gets one, so that nobody removes anything either.
+    let _ = folder.lock();
+    Ok(path.exists().then_some(folder))
+}
+
+/// A hidden name in the same folder that nobody else uses, so that renaming stays within one file
+/// system.
+///
+/// # Errors
+/// Where the path ends in no name.
+pub(crate) fn beside(path: &Path, what: &str) -> io::Result<PathBuf> {
+    let opening = hidden_name(path, what).ok_or_else(|| {
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "its path ends in no name for a folder",
+        )
+    })?;
+    let unique = uuid::Uuid::new_v4();
+    Ok(folder_of(path).join(format!("{opening}{unique}")))
+}
+
+/// Removes the staging folders for a place whose lock nobody holds. They are in nobody's way: what
+/// cannot be removed may stay.
+fn remove_left(place: &Path) {
+    let Some(opening) = hidden_name(place, STAGING) else {
+        return;
+    };
+    for entry in fs::read_dir(folder_of(place))
         .into_iter()
         .flatten()
         .flatten()
     {
         let name = entry.file_name();
-        let process = name.to_str().and_then(|name| name.strip_prefix(&opening));
-        if process
-            .and_then(|process| process.parse().ok())
-            .is_some_and(is_gone)
+        let unique = name.to_str().and_then(|name| name.strip_prefix(&opening));
+        if unique.is_some_and(|unique| uuid::Uuid::parse_str(unique).is_ok())
+            && let Ok(folder) = File::open(entry.path())
+            && folder.try_lock().is_ok()
         {
-            // It is in nobody's way; what cannot be removed may stay.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
-    Ok(())
-}
-
-/// Whether there is certainly no process of that number.
-fn is_gone(process: u32) -> bool {
-    let processes = Path::new("/proc");
-    cfg!(target_os = "linux")
-        && processes.join("self").exists()
-        && !processes.join(process.to_string()).exists()
 }
 
 fn hidden_name(path: &Path, what: &str) -> Option<String> {
@@ -130,6 +192,17 @@ fn folder_of(path: &Path) -> &Path {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn only_what_holds_nothing_is_vacant() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(is_vacant(folder.path()).unwrap());
+        assert!(is_vacant(&folder.path().join("no/such")).unwrap());
+        let file = folder.path().join("file");
+        fs::write(&file, "").unwrap();
+        assert!(!is_vacant(folder.path()).unwrap());
+        assert!(is_vacant(&file).is_err());
+    }
 
     #[test]
     fn a_failure_leaves_the_old_file_and_nothing_else() {
@@ -183,17 +256,54 @@ mod tests {
     }
 
     #[test]
-    fn names_beside_stay_in_the_folder() {
-        let beside = |path: &str| beside(Path::new(path), "old");
-        let process = std::process::id();
-        assert_eq!(
-            beside("models/nano"),
-            Some(PathBuf::from(format!("models/.nano.old-{process}")))
-        );
-        assert_eq!(
-            beside("nano"),
-            Some(PathBuf::from(format!("./.nano.old-{process}")))
-        );
-        assert_eq!(beside("/"), None);
+    fn names_beside_stay_in_the_folder_and_are_nobody_elses() {
+        for (path, folder) in [("models/nano", "models"), ("nano", ".")] {
+            let names = [(); 2].map(|()| beside(Path::new(path), "old").unwrap());
+            assert_ne!(names[0], names[1]);
+            for name in names {
+                assert_eq!(name.parent(), Some(Path::new(folder)));
+                let name = name.file_name().unwrap().to_str().unwrap();
+                assert!(name.starts_with(".nano.old-"), "{name}");
+            }
+        }
+        assert!(beside(Path::new("/"), "old").is_err());
+    }
+
+    #[test]
+    fn a_staging_folder_is_left_alone_while_it_is_written() {
+        let parent = tempfile::tempdir().unwrap();
+        let place = parent.path().join("new/scenes");
+        let first = StagingFolder::new(&place).unwrap();
+        let second = StagingFolder::new(&place).unwrap();
+        assert_ne!(first.path(), second.path());
+        assert!(first.path().is_dir() && second.path().is_dir());
+
+        fs::write(first.path().join("file"), "whole").unwrap();
+        fs::rename(first.path(), &place).unwrap();
+        drop(first);
+        assert_eq!(fs::read(place.join("file")).unwrap(), b"whole");
+        let given_up = second.path().to_owned();
+        drop(second);
+        assert!(!given_up.exists());
+    }
+
+    #[test]
+    fn only_what_killed_processes_left_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let place = parent.path().join("scenes");
+        let leave = |path: PathBuf| {
+            fs::create_dir(&path).unwrap();
+            fs::write(path.join("file"), "half").unwrap();
+            path
+        };
+        let left = leave(beside(&place, STAGING).unwrap());
+        let of_another = leave(beside(&parent.path().join("other"), STAGING).unwrap());
+        let of_a_person = leave(parent.path().join(".scenes.partial-notes"));
+        let writing = StagingFolder::new(&place).unwrap();
+        assert!(!left.exists());
+        remove_left(&place);
+        for kept in [writing.path(), of_another.as_path(), of_a_person.as_path()] {
+            assert!(kept.exists(), "{}", kept.display());
+        }
     }
 }

@@ -160,6 +160,7 @@ pub fn ask(text: &str) -> PostMessage {
 impl Client {
     /// Speaks to the server at `base`, for example `http://127.0.0.1:3000`.
     pub fn new(base: &str) -> Self {
+        fclm_server::chat_client::prepare_tls();
         Self {
             base: base.to_owned(),
             http: reqwest::Client::new(),

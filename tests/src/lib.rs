@@ -7,6 +7,7 @@
 pub mod api;
 pub mod binary;
 pub mod browser;
+pub mod desk;
 pub mod double;
 pub mod samples;
 pub mod served;

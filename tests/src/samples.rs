@@ -62,6 +62,14 @@ pub struct Reference {
     pub targets: Vec<u32>,
 }
 
+impl Object {
+    /// Its box as `--box` takes it.
+    pub fn box_argument(&self) -> String {
+        let [x0, y0, x1, y1] = self.box_px;
+        format!("{x0},{y0},{x1},{y1}")
+    }
+}
+
 impl Scene {
     /// The picture's file.
     pub fn picture(&self) -> PathBuf {

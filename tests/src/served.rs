@@ -40,6 +40,7 @@ impl Served {
             .stderr(log)
             .spawn()
             .expect("fclm starts");
+        fclm_server::chat_client::prepare_tls();
         let client = reqwest::Client::new();
         let mut served = Self {
             child,
@@ -92,6 +93,20 @@ impl Served {
             .json()
             .await
             .unwrap_or_else(|error| panic!("{path}: {error}"))
+    }
+
+    /// Deletes what is at a path.
+    ///
+    /// # Panics
+    /// If it is not deleted.
+    pub async fn delete(&self, path: &str) {
+        let answer = self
+            .client
+            .delete(self.url(path))
+            .send()
+            .await
+            .expect("the server answers");
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
     }
 
     /// Tells the server to end, as the system does: by SIGTERM.

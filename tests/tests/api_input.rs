@@ -1,11 +1,14 @@
 //! The HTTP interface against bad input: each gets a typed refusal, and other requests go on.
 
+use std::io::Cursor;
+
 use fclm_core::wire::{
     Counts, CreateChat, ErrorCode, ImageInfo, MaskRle, Mode, Point, PointLabel, PutRegions,
     SegmentRequest,
 };
 use fclm_tests::api::{Api, HEIGHT, WIDTH, ask, png, read, refused, region};
 use fclm_tests::words_server::WordsServer;
+use image::{ImageFormat, RgbImage};
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
@@ -51,6 +54,17 @@ async fn a_huge_header_is_refused() {
     let answer = api.client.upload(huge).await;
     let error = refused(answer, ErrorCode::TooLarge).await;
     assert!(error.message.contains("60000"), "{}", error.message);
+}
+
+#[tokio::test]
+async fn a_picture_that_is_too_narrow_is_not_called_broken() {
+    let api = Api::start().await;
+    let mut bytes = Vec::new();
+    RgbImage::new(2, 300)
+        .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)
+        .expect("it encodes");
+    let error = refused(api.client.upload(bytes).await, ErrorCode::TooNarrow).await;
+    assert!(error.message.contains("2 x 300"), "{}", error.message);
 }
 
 #[tokio::test]

@@ -71,7 +71,9 @@ async fn a_question_about_a_region_is_answered_and_kept() {
             .enumerate()
             .all(|(index, event)| event.id == index as u64 + 1)
     );
-    assert!(matches!(events[events.len() - 2].event, RunEvent::Usage(_)));
+    let RunEvent::Usage(usage) = events[events.len() - 2].event else {
+        panic!("an answer ends without its cost: {events:?}");
+    };
 
     let kept = client.show(&chat.id).await;
     assert_eq!(kept.regions, [region("r1")]);
@@ -80,6 +82,8 @@ async fn a_question_about_a_region_is_answered_and_kept() {
     assert_eq!(kept.messages[1].text, words(5));
     assert_eq!(kept.messages[1].run_state, Some(RunState::Done));
     assert_eq!(kept.messages[1].finish, Some(FinishReason::Stop));
+    assert_eq!(kept.messages[1].usage, Some(usage));
+    assert_eq!(kept.messages[0].usage, None);
 
     let posted = client.ask(&chat.id, &ask("And what colour is @1?")).await;
     client.events(&posted.run_id, 0).await;

@@ -2,9 +2,12 @@
 
 use std::fs;
 
+use fclm_core::mask::Mask;
 use fclm_core::wire::{Chat, CreateChat, ErrorCode, SampleInfo};
 use fclm_server::engine::EngineOptions;
+use fclm_server::predict::{Predictor, read_picture};
 use fclm_tests::api::{Api, HEIGHT, WIDTH, ask, png, read, refused};
+use fclm_tests::samples;
 use reqwest::{Method, StatusCode};
 use tempfile::TempDir;
 
@@ -139,4 +142,49 @@ async fn a_chat_is_opened_about_a_sample() {
     assert_eq!(chat.title, samples[0].title);
     let posted = client.ask(&chat.id, &ask("hello")).await;
     assert!(!client.events(&posted.run_id, 0).await.is_empty());
+}
+
+/// Of a hundred things that the samples suggest, how many the model of the repository has to find.
+const FOUND_OF_100: usize = 85;
+
+#[tokio::test]
+async fn what_the_samples_suggest_is_found() {
+    let public = samples::folder().join("..");
+    let api = Api::with(EngineOptions::default(), |options| {
+        options.site = Some(public);
+    })
+    .await;
+    let offered: Vec<SampleInfo> =
+        read(api.client.get("/api/v1/samples").await, StatusCode::OK).await;
+    let scenes = samples::scenes();
+    assert_eq!(offered.len(), scenes.len());
+    let predictor = Predictor::open(&samples::nano()).expect("the model opens");
+    let (mut missed, mut tried) = (Vec::new(), 0);
+    for (sample, scene) in offered.iter().zip(&scenes) {
+        let image = read_picture(&scene.picture()).expect("a picture");
+        let mut picture = predictor.see(image).expect("it is encoded");
+        for text in &sample.suggestions {
+            let meant = scene
+                .refs
+                .iter()
+                .find(|reference| &reference.text == text)
+                .expect("suggestions are expressions of their scene");
+            let mut truth = Mask::new(scene.width, scene.height);
+            for &id in &meant.targets {
+                let pixels = u64::from(scene.width) * u64::from(scene.height);
+                let mask = Mask::from_wire(&scene.object(id).mask, pixels);
+                truth.union_with(&mask.expect("a mask"));
+            }
+            let found = predictor.find(&mut picture, text).expect("it answers");
+            tried += 1;
+            if found.union(&picture).iou(&truth) < 0.5 {
+                missed.push(text);
+            }
+        }
+    }
+    let found = tried - missed.len();
+    assert!(
+        found * 100 >= tried * FOUND_OF_100,
+        "{found} of {tried} suggestions are found; these are not: {missed:?}"
+    );
 }

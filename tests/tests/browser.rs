@@ -1,17 +1,22 @@
-//! The page in a real browser: marking, asking, finding, coming back, and a wrong upload.
+//! The page in a real browser: marking, asking, finding, coming back, wrong uploads, and a chat
+//! that is deleted elsewhere.
 
 use std::collections::BTreeSet;
 use std::env;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use fclm_core::mask::Mask;
-use fclm_core::wire::{Chat, MaskRle, MaskSource, Role};
+use fclm_core::wire::{Chat, MaskRle, MaskSource, Role, SampleInfo};
+use fclm_tests::api::png;
 use fclm_tests::browser::{Point, Rect, Tab};
 use fclm_tests::samples::{self, Object, Reference, Scene, SceneId};
 use fclm_tests::served::Served;
 use serde_json::Value;
 
 const MAX_PIXELS: u64 = 100_000_000;
+/// How long masks and saving may take on two busy cores.
+const PATIENCE: Duration = Duration::from_secs(90);
 const CARD: &str = "[data-testid=sample-card]";
 const CANVAS: &str = "[data-testid=canvas]";
 const ASK_INPUT: &str = "[data-testid=ask-input]";
@@ -134,6 +139,34 @@ async fn chat(served: &Served, tab: &Tab) -> Chat {
         .expect("the address names the chat")
         .to_owned();
     served.get(&format!("/api/v1/chats/{id}")).await
+}
+
+/// The chat of a tab, once all of its regions have their masks and are on the server.
+async fn saved_chat(served: &Served, tab: &Tab, regions: usize) -> Chat {
+    let started = Instant::now();
+    let saved = loop {
+        let now = chat(served, tab).await;
+        let are_masked = now.regions.iter().all(|one| one.source == MaskSource::Box);
+        if now.regions.len() == regions && are_masked {
+            break now;
+        }
+        assert!(
+            started.elapsed() < PATIENCE,
+            "{} regions are saved instead of {regions}",
+            now.regions.len()
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    wait_for_save_state(tab, "Saved").await;
+    saved
+}
+
+/// Comes back to the window of a tab, and sees so many regions there.
+async fn come_back(tab: &Tab, regions: usize) {
+    let _: bool = tab
+        .evaluate("window.dispatchEvent(new Event('focus'))")
+        .await;
+    wait_for_regions(tab, regions).await;
 }
 
 /// The first word of a text that is one of the given ones.
@@ -323,6 +356,7 @@ async fn a_person_marks_asks_finds_and_comes_back() {
         SceneId::Word(word) => word.clone(),
     };
     assert_eq!(card, id, "the first card is not the first scene");
+    let offered: Vec<SampleInfo> = served.get("/api/v1/samples").await;
     tab.click(CARD).await;
     View::of(&tab).await;
     let opened = chat(&served, &tab).await;
@@ -349,6 +383,12 @@ async fn a_person_marks_asks_finds_and_comes_back() {
 
     let reference = expression(scene, object);
     tab.click("[data-testid=mode-find]").await;
+    let suggested = offered[0].suggestions.first().expect("a suggestion");
+    tab.wait_until(
+        "the field does not name what is in the picture",
+        &format!("document.querySelector('{ASK_INPUT}').placeholder.endsWith('e.g. {suggested}')"),
+    )
+    .await;
     tab.type_into(ASK_INPUT, &reference.text).await;
     tab.press_enter().await;
     let found_text = answer(&tab, 2).await;
@@ -363,6 +403,8 @@ async fn a_person_marks_asks_finds_and_comes_back() {
     if let Some(file) = env::var_os("FCLM_SCREENSHOT") {
         tab.screenshot(Path::new(&file)).await;
     }
+    let costs = costs(&tab).await;
+    assert_eq!(costs.len(), 2, "each answer says what it cost: {costs:?}");
 
     tab.reload().await;
     View::of(&tab).await;
@@ -379,6 +421,7 @@ async fn a_person_marks_asks_finds_and_comes_back() {
         )
         .await;
     assert_eq!(texts, [description, found_text]);
+    assert_eq!(self::costs(&tab).await, costs);
     let kept = chat(&served, &tab).await;
     assert_eq!(kept.regions, stored.regions);
     assert_eq!(kept.messages, stored.messages);
@@ -400,6 +443,14 @@ async fn a_person_marks_asks_finds_and_comes_back() {
 
     assert_eq!(tab.complaints(), [] as [&str; 0], "the browser complained");
     tab.close().await;
+}
+
+/// What the answers say that they cost.
+async fn costs(tab: &Tab) -> Vec<String> {
+    tab.evaluate(
+        "[...document.querySelectorAll('[data-testid=answer-cost]')].map(e => e.innerText.trim())",
+    )
+    .await
 }
 
 /// What a phone shows under the browser's bars has room for answers beside several regions.
@@ -452,5 +503,177 @@ async fn a_text_as_upload_shows_what_is_wrong() {
             "the browser complained: {complaint}"
         );
     }
+    tab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_marked_in_one_window_is_seen_in_another() {
+    let scenes = samples::scenes();
+    let object = scenes[0].clearest();
+    let served = Served::start().await;
+    let first = Tab::open(&served.url("/")).await;
+    first.click(CARD).await;
+    View::of(&first).await;
+    let path: String = first.evaluate("location.pathname").await;
+    // A browser with a profile of its own: what it shows can only come from the server.
+    let second = Tab::open(&served.url(&path)).await;
+    View::of(&second).await;
+
+    draw_box(&first, object).await;
+    let one = saved_chat(&served, &first, 1).await;
+    come_back(&second, 1).await;
+
+    // What is marked there is added to it and does not take its place.
+    draw_box(&second, object).await;
+    let both = saved_chat(&served, &second, 2).await;
+    assert_eq!(both.regions[0], one.regions[0]);
+    come_back(&first, 2).await;
+    for tab in [first, second] {
+        assert_eq!(tab.complaints(), [] as [&str; 0], "the browser complained");
+        tab.close().await;
+    }
+}
+
+/// Draws a short line on the picture with the tool in hand.
+async fn draw_line(tab: &Tab) {
+    let view = View::of(tab).await;
+    let path: Vec<Point> = (0..=6u8)
+        .map(|step| view.window(40.0 + 10.0 * f32::from(step), 60.0))
+        .collect();
+    tab.drag(&path).await;
+}
+
+async fn wait_for_hint(tab: &Tab, words: &str) {
+    tab.wait_until(
+        &format!("the hint does not say {words:?}"),
+        &format!(
+            "document.querySelector('[data-testid=stage-hint]').textContent.includes('{words}')"
+        ),
+    )
+    .await;
+}
+
+async fn wait_for_regions(tab: &Tab, count: usize) {
+    tab.wait_until(
+        &format!("there are not {count} regions"),
+        &format!("document.querySelectorAll('[data-testid=region-item]').length === {count}"),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stroke_goes_where_the_hint_says() {
+    let scene = samples::scenes().remove(0);
+    let served = Served::start().await;
+    let tab = Tab::open(&served.url("/")).await;
+    tab.click(CARD).await;
+    draw_box(&tab, scene.clearest()).await;
+
+    tab.click("[data-testid=tool-brush]").await;
+    wait_for_hint(&tab, "add to @1").await;
+    draw_line(&tab).await;
+    tab.wait_until(
+        "the stroke is not added to the box's region",
+        "document.querySelector('[data-testid=region-note]')?.innerText === 'brush'",
+    )
+    .await;
+    wait_for_regions(&tab, 1).await;
+
+    tab.hold('n').await;
+    tab.let_go('n').await;
+    wait_for_hint(&tab, "a new region").await;
+    draw_line(&tab).await;
+    wait_for_regions(&tab, 2).await;
+    wait_for_hint(&tab, "add to @2").await;
+    assert_eq!(tab.complaints(), [] as [&str; 0], "the browser complained");
+    tab.close().await;
+}
+
+async fn wait_for_save_state(tab: &Tab, state: &str) {
+    tab.wait_until(
+        &format!("the page does not say {state:?}"),
+        &format!(
+            "document.querySelector('[data-testid=save-state]').textContent.trim() === '{state}'"
+        ),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chat_that_is_deleted_elsewhere_is_missing_and_forgotten() {
+    let scene = samples::scenes().remove(0);
+    let served = Served::start().await;
+    let tab = Tab::open(&served.url("/")).await;
+    tab.click(CARD).await;
+    View::of(&tab).await;
+    let id = chat(&served, &tab).await.id;
+    let kept = format!("Object.keys(localStorage).filter(key => key.includes('{id}')).length");
+
+    let _: bool = tab
+        .evaluate(
+            "(() => { window.connected = window.fetch;
+             window.fetch = () => Promise.reject(new TypeError('no connection'));
+             return true; })()",
+        )
+        .await;
+    draw_box(&tab, scene.clearest()).await;
+    wait_for_save_state(&tab, "Kept in this browser").await;
+    let parts: usize = tab.evaluate(&kept).await;
+    assert!(parts > 0, "nothing is kept while there is no connection");
+    let _: bool = tab
+        .evaluate("(window.fetch = window.connected, true)")
+        .await;
+    wait_for_save_state(&tab, "Saved").await;
+
+    served.delete(&format!("/api/v1/chats/{id}")).await;
+    tab.click("[data-testid=tool-brush]").await;
+    draw_line(&tab).await;
+    tab.wait_until(
+        "the page does not say that the chat is gone",
+        "[...document.querySelectorAll('[data-testid=error-message]')]
+             .some(e => e.innerText.includes('This chat is not here'))",
+    )
+    .await;
+    let parts: usize = tab.evaluate(&kept).await;
+    assert_eq!(parts, 0, "something is kept of a chat that is gone");
+    let is_hidden: bool = tab
+        .evaluate("document.querySelector('[data-testid=save-state]').offsetParent === null")
+        .await;
+    assert!(is_hidden, "something is said to be saved or kept");
+    for complaint in tab.complaints() {
+        assert!(
+            complaint.contains(&id),
+            "the browser complained: {complaint}"
+        );
+    }
+    tab.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_picture_among_dropped_files_is_opened() {
+    let served = Served::start().await;
+    let tab = Tab::open(&served.url("/")).await;
+    let bytes = Value::from(png(5));
+    let is_taken: bool = tab
+        .evaluate(&format!(
+            "(() => {{ const dataTransfer = new DataTransfer();
+             const add = (content, name, type) =>
+                 dataTransfer.items.add(new File([content], name, {{type}}));
+             add('words', 'notes.txt', 'text/plain');
+             add(new Uint8Array({bytes}), 'mug.png', 'image/png');
+             const drop = new DragEvent('drop', {{dataTransfer, bubbles: true, cancelable: true}});
+             return !document.body.dispatchEvent(drop); }})()"
+        ))
+        .await;
+    assert!(is_taken, "the page leaves dropped files to the browser");
+    tab.wait_until(
+        "nothing is said of the other file",
+        "[...document.querySelectorAll('[data-testid=notice]')]
+             .some(e => e.innerText.includes('mug.png is opened; the other file is left out.'))",
+    )
+    .await;
+    View::of(&tab).await;
+    assert_eq!(chat(&served, &tab).await.title, "mug.png");
+    assert_eq!(tab.complaints(), [] as [&str; 0], "the browser complained");
     tab.close().await;
 }

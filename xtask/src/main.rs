@@ -25,8 +25,13 @@ Usage: cargo xtask VERB [ARGUMENTS]
   serve [ARGUMENTS]  build everything and run `fclm serve ARGUMENTS`
   build              build everything
   test  [ARGUMENTS]  build everything and run `cargo test --release --workspace ARGUMENTS`
-  check              formatter, lints for the host and for wasm32, documentation
+  check              formatter, lints for the host, for GPUs and for wasm32, documentation
   bench [ARGUMENTS]  build everything, weigh the page and run `fclm bench ARGUMENTS`";
+
+/// Features that no package of the workspace asks another one for.
+const HOST_FEATURES: &str = "fclm-app/hydrate";
+/// The same with the backend for GPUs, as far as there is code of ours for it, and the dashboard.
+const GPU_FEATURES: &str = "fclm-app/hydrate,fclm-server/cuda,fclm-server/dashboard";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -109,19 +114,17 @@ fn check(workspace: &Workspace) -> Result<()> {
         &mut workspace.cargo(["fmt", "--all", "--check"]),
         "checking the format (`cargo fmt --all` mends it)",
     )?;
-    process::run(
-        &mut workspace.cargo([
-            "clippy",
-            "--release",
-            "--workspace",
-            "--all-targets",
-            "--all-features",
-            "--",
-            "-D",
-            "warnings",
-        ]),
-        "the lints on the host",
-    )?;
+    // The whole workspace both times and in one target directory: our own crates and what depends
+    // on the backend are checked once for each, everything else once. Without the backend for GPUs
+    // its dependencies are those of the documentation below.
+    for (features, what) in [
+        (HOST_FEATURES, "the lints on the host"),
+        (GPU_FEATURES, "the lints with the backend for GPUs"),
+    ] {
+        let mut cargo = workspace.cargo(["clippy", "--release", "--workspace", "--all-targets"]);
+        cargo.args(["--features", features, "--", "-D", "warnings"]);
+        process::run(&mut cargo, what)?;
+    }
     toolchain::ensure_wasm_target()?;
     for (package, features) in [
         ("fclm-core", None),

@@ -45,11 +45,14 @@ pub(crate) fn Stage() -> impl IntoView {
     listen_for_keys(workspace, view, gestures);
 
     let size = move || editor.image.get().map(|image| (image.width, image.height));
-    let hint = move || match editor.tool.get() {
-        Tool::Select => "Click a region to choose it. Drag to move the picture.",
-        Tool::Box => "Drag a box around something, or click it.",
-        Tool::Brush => "Paint over what you mean.",
-        Tool::Eraser => "Take paint away from the chosen region.",
+    let chosen = Memo::new(move |_| {
+        let id = editor.selected.get()?;
+        editor.document.with(|document| document.number(&id))
+    });
+    // Where a stroke goes is worth saying each time; what a box or a click does, only at first.
+    let hinted = move || {
+        let paints = editor.tool.get().paints();
+        paints || editor.document.with(|document| document.regions.is_empty())
     };
     let waiting = move || workspace.loading.get() == Loading::Pending || !view.ready.get();
     view! {
@@ -93,16 +96,34 @@ pub(crate) fn Stage() -> impl IntoView {
             {view! { <Toolbar view/> }.into_any()}
             <div class="stage-foot">
                 {view! { <BrushSize/> }.into_any()}
-                <p class="stage-hint" id="stage-hint" class:is-gone=move || {
-                    waiting() || editor.document.with(|document| !document.regions.is_empty())
-                }>
+                <p
+                    class="stage-hint"
+                    id="stage-hint"
+                    class:is-gone=move || waiting() || !hinted()
+                    data-testid="stage-hint"
+                >
                     <Icon name="sparkle"/>
-                    {hint}
+                    <span>{move || hint(editor.tool.get(), chosen.get())}</span>
                 </p>
                 {view! { <ZoomControls view/> }.into_any()}
             </div>
         </section>
     }
+}
+
+/// What the tool in hand does next, where the region of that number is chosen.
+fn hint(tool: Tool, chosen: Option<usize>) -> String {
+    let text = match (tool, chosen) {
+        (Tool::Select, _) => "Click a region to choose it. Drag to move the picture.",
+        (Tool::Box, _) => "Drag a box around something, or click it.",
+        (Tool::Brush, Some(number)) => {
+            return format!("Paint to add to @{number}. N starts a new region.");
+        }
+        (Tool::Brush, None) => "Paint over what you mean: a new region.",
+        (Tool::Eraser, Some(number)) => return format!("Take paint away from @{number}."),
+        (Tool::Eraser, None) => "Choose the region to erase from first.",
+    };
+    text.to_owned()
 }
 
 fn tool_name(tool: Tool) -> &'static str {
@@ -217,4 +238,19 @@ fn listen_for_keys(workspace: Workspace, view: CanvasView, gestures: Gestures) {
             away.remove();
         });
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_says_where_a_stroke_goes() {
+        let adds = hint(Tool::Brush, Some(2));
+        assert_eq!(adds, "Paint to add to @2. N starts a new region.");
+        assert!(hint(Tool::Brush, None).ends_with("a new region."));
+        assert_eq!(hint(Tool::Eraser, Some(1)), "Take paint away from @1.");
+        assert!(hint(Tool::Eraser, None).contains("first"));
+        assert_eq!(hint(Tool::Box, Some(1)), hint(Tool::Box, None));
+    }
 }

@@ -65,6 +65,12 @@ impl Failure {
         }
     }
 
+    /// Whether the server says that what was asked for is not there. Nobody else's word counts:
+    /// a page that stands in between may answer with the same status.
+    pub(crate) fn is_gone(&self) -> bool {
+        self.code() == Some(ErrorCode::NotFound)
+    }
+
     /// A few words above the sentence.
     pub(crate) fn heading(&self) -> &'static str {
         match self {
@@ -103,6 +109,7 @@ fn heading(code: ErrorCode) -> &'static str {
         ErrorCode::TooLarge => "Too large",
         ErrorCode::UnsupportedImage => "Not a picture we can read",
         ErrorCode::BadImage => "The picture is broken",
+        ErrorCode::TooNarrow => "The picture is too narrow",
         ErrorCode::BadRegion => "The region does not fit",
         ErrorCode::BadText => "The text does not fit",
         ErrorCode::Busy => "Too much is waiting already",
@@ -124,6 +131,24 @@ mod tests {
         assert_eq!(failure.to_string(), "Send a JPEG.");
         assert_eq!(failure.heading(), "Not a picture we can read");
         assert!(!failure.is_passing() && !failure.may_have_arrived());
+    }
+
+    #[test]
+    fn only_the_server_says_that_something_is_gone() {
+        let body = r#"{"error":{"code":"not_found","message":"There is no such chat."}}"#;
+        assert!(Failure::from_body(404, body).is_gone());
+        let body = r#"{"error":{"code":"unavailable","message":"Wait."}}"#;
+        assert!(!Failure::from_body(503, body).is_gone());
+        assert!(!Failure::from_body(404, "<html>").is_gone());
+        assert!(!Failure::Offline.is_gone());
+    }
+
+    #[test]
+    fn a_narrow_picture_is_not_called_broken() {
+        let body = r#"{"error":{"code":"too_narrow","message":"It has 2 x 300 pixels."}}"#;
+        let failure = Failure::from_body(422, body);
+        assert_eq!(failure.heading(), "The picture is too narrow");
+        assert_eq!(failure.to_string(), "It has 2 x 300 pixels.");
     }
 
     #[test]

@@ -9,8 +9,8 @@ mod upload;
 pub(crate) use api::{delete, get, post, post_empty, put};
 pub(crate) use events::{RunStream, StreamEvent};
 pub(crate) use failure::{Failure, code_name, sentence};
-pub(crate) use storage::{forget, recall, remember};
-pub(crate) use upload::{picture_in, upload};
+pub(crate) use storage::{ChatPart, chat_key, forget, forget_chat, recall, remember};
+pub(crate) use upload::{Picked, picture_in, upload};
 
 use std::time::Duration;
 

@@ -6,6 +6,9 @@ use web_sys::{DataTransfer, File, ProgressEvent, XmlHttpRequest};
 
 use super::Failure;
 
+/// Media types of pictures that the server takes.
+const PICTURES: [&str; 3] = ["image/jpeg", "image/png", "image/webp"];
+
 /// Sends a file as the body of an upload. `progress` hears the share that has gone out, 0 to 1.
 /// The bytes are not looked at here: the server says what is wrong with them.
 pub(crate) async fn upload(
@@ -63,7 +66,54 @@ async fn send(file: &File, progress: impl Fn(f64) + 'static) -> Result<(u16, Str
     Ok((request.status()?, body))
 }
 
-/// The first file of what was dropped or pasted.
-pub(crate) fn picture_in(data: &DataTransfer) -> Option<File> {
-    data.files()?.get(0)
+/// One file of those that were dropped or pasted together.
+#[derive(Debug, Clone)]
+pub(crate) struct Picked {
+    /// The file.
+    pub(crate) file: File,
+    /// How many others there were.
+    pub(crate) others: usize,
+}
+
+/// The first picture of what was dropped or pasted; the first file where none says that it is one,
+/// so that the server can tell what is wrong with it.
+pub(crate) fn picture_in(data: &DataTransfer) -> Option<Picked> {
+    let files = data.files()?;
+    let files: Vec<File> = (0..files.length())
+        .filter_map(|index| files.get(index))
+        .collect();
+    let kinds: Vec<String> = files.iter().map(|file| file.type_()).collect();
+    let chosen = first_picture(&kinds).unwrap_or(0);
+    Some(Picked {
+        others: files.len().saturating_sub(1),
+        file: files.into_iter().nth(chosen)?,
+    })
+}
+
+/// Which of the files with these media types is the first that the server may take.
+fn first_picture(kinds: &[String]) -> Option<usize> {
+    kinds
+        .iter()
+        .position(|kind| PICTURES.contains(&kind.as_str()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn first(kinds: &[&str]) -> Option<usize> {
+        let kinds: Vec<String> = kinds.iter().map(|&kind| kind.to_owned()).collect();
+        first_picture(&kinds)
+    }
+
+    #[test]
+    fn the_first_picture_is_taken_wherever_it_lies() {
+        assert_eq!(first(&["text/plain", "image/jpeg"]), Some(1));
+        assert_eq!(
+            first(&["", "image/gif", "image/png", "image/webp"]),
+            Some(2)
+        );
+        assert_eq!(first(&["text/plain", "image/svg+xml"]), None);
+        assert_eq!(first(&[]), None);
+    }
 }

@@ -26,7 +26,7 @@ fn Chat(id: String) -> impl IntoView {
     view! {
         <div class="page is-workspace">
             {view! { <Header/> }.into_any()}
-            <main class="workspace" class:is-gone=move || is_blank(loading.get())>
+            <main class="workspace" class:is-gone=move || loading.get().is_blank()>
                 {view! { <Stage/> }.into_any()}
                 <div class="side">
                     {view! { <Regions/> }.into_any()}
@@ -34,15 +34,11 @@ fn Chat(id: String) -> impl IntoView {
                     {view! { <Composer/> }.into_any()}
                 </div>
             </main>
-            <div class="blank" class:is-gone=move || !is_blank(loading.get())>
+            <div class="blank" class:is-gone=move || !loading.get().is_blank()>
                 {move || blank(workspace, loading.get())}
             </div>
         </div>
     }
-}
-
-fn is_blank(loading: Loading) -> bool {
-    matches!(loading, Loading::Missing | Loading::Failed)
 }
 
 fn blank(workspace: Workspace, loading: Loading) -> Option<impl IntoView> {

@@ -87,7 +87,7 @@ fn listen(application: Application, dragging: RwSignal<bool>) {
         if carries_files(&event) {
             event.prevent_default();
             match event.data_transfer().as_ref().and_then(picture_in) {
-                Some(file) => application.open_file(file),
+                Some(picked) => application.open_picked(picked),
                 None => application
                     .notices
                     .error("Nothing to open", "Drop one JPEG, PNG or WebP picture."),
@@ -102,9 +102,9 @@ fn listen(application: Application, dragging: RwSignal<bool>) {
         if is_field(&event) && carries(&data, "text/plain") {
             return;
         }
-        if let Some(file) = picture_in(&data) {
+        if let Some(picked) = picture_in(&data) {
             event.prevent_default();
-            application.open_file(file);
+            application.open_picked(picked);
         }
     });
     on_cleanup(move || {

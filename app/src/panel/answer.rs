@@ -297,7 +297,11 @@ fn cost(usage: &Usage) -> impl IntoView + use<> {
             "tokens"
         }
     );
-    view! { <p class="answer-cost muted">{sentence}</p> }
+    view! {
+        <p class="answer-cost muted" data-testid="answer-cost">
+            {sentence}
+        </p>
+    }
 }
 
 fn queue_sentence(ahead: u32, eta_ms: u32) -> String {

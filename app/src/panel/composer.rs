@@ -6,7 +6,7 @@ use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, HtmlTextAreaElement};
 
 use crate::icons::Icon;
-use crate::state::{Conversation, Loading, Workspace};
+use crate::state::{Application, Conversation, Loading, Workspace};
 
 /// The field of the next message, where the page shows it.
 pub(super) fn draft_field() -> Option<HtmlTextAreaElement> {
@@ -30,6 +30,7 @@ pub(super) fn is_by_key(event: &ev::MouseEvent) -> bool {
 #[component]
 pub(crate) fn Composer() -> impl IntoView {
     let workspace = expect_context::<Workspace>();
+    let application = expect_context::<Application>();
     let conversation = workspace.conversation;
     let (mode, draft) = (conversation.mode, conversation.draft);
     let field = NodeRef::<html::Textarea>::new();
@@ -46,6 +47,10 @@ pub(crate) fn Composer() -> impl IntoView {
     });
 
     let has_region = move || workspace.editor.selected.with(Option::is_some);
+    let example = Memo::new(move |_| {
+        let suggestions = application.suggestions(&workspace.title.get());
+        suggestions.into_iter().next()
+    });
     let on_key = move |event: ev::KeyboardEvent| {
         if event.key() == "Enter" && !event.shift_key() && !event.is_composing() {
             event.prevent_default();
@@ -76,7 +81,11 @@ pub(crate) fn Composer() -> impl IntoView {
                     autocomplete="off"
                     data-testid="ask-input"
                     disabled=move || workspace.loading.get() != Loading::Ready
-                    placeholder=move || placeholder(mode.get(), has_region())
+                    placeholder=move || {
+                        example.with(|example| {
+                            placeholder(mode.get(), has_region(), example.as_deref())
+                        })
+                    }
                     prop:value=move || draft.get()
                     on:input=move |event| draft.set(event_target_value(&event))
                     on:keydown=on_key
@@ -200,13 +209,18 @@ fn ModeButton(
     }
 }
 
-fn placeholder(mode: Mode, has_region: bool) -> &'static str {
-    match (mode, has_region) {
+/// What the empty field says; `example` is something that is in the picture, where that is known.
+fn placeholder(mode: Mode, has_region: bool, example: Option<&str>) -> String {
+    let text = match (mode, has_region) {
         (Mode::Ask, true) => "Ask, or press Enter to describe it",
         (Mode::Ask, false) => "Mark a region, or ask a question",
-        (Mode::Find, _) => "Find, e.g. the small red cylinder",
+        (Mode::Find, _) => match example {
+            Some(example) => return format!("Find, e.g. {example}"),
+            None => "Describe what is to be found",
+        },
         (Mode::Caption, _) => "Press Enter for a caption",
-    }
+    };
+    text.to_owned()
 }
 
 // The field grows with its text, up to the stylesheet's limit. The style object is no inline
@@ -215,4 +229,23 @@ fn fit_height(field: &HtmlTextAreaElement) {
     let style = HtmlElement::style(field);
     let _ = style.set_property("height", "auto");
     let _ = style.set_property("height", &format!("{}px", field.scroll_height()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_field_names_only_what_is_in_the_picture() {
+        assert_eq!(
+            placeholder(Mode::Find, true, Some("the striped cone")),
+            "Find, e.g. the striped cone"
+        );
+        assert_eq!(
+            placeholder(Mode::Find, false, None),
+            "Describe what is to be found"
+        );
+        let asking = placeholder(Mode::Ask, false, Some("the striped cone"));
+        assert_eq!(asking, "Mark a region, or ask a question");
+    }
 }

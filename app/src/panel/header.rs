@@ -38,6 +38,8 @@ pub(crate) fn Header() -> impl IntoView {
 #[component]
 fn Title(workspace: Workspace) -> impl IntoView {
     let saved = workspace.editor.saved;
+    // Of a chat that is not shown nothing is said to be saved or kept.
+    let blank = move || workspace.loading.get().is_blank();
     Effect::new(move |_| {
         let title = workspace.title.get();
         if !title.is_empty() {
@@ -55,7 +57,12 @@ fn Title(workspace: Workspace) -> impl IntoView {
             <span class="header-name" data-testid="chat-title">
                 {move || workspace.title.get()}
             </span>
-            <span class="save-state" role="status" data-testid="save-state">
+            <span
+                class="save-state"
+                class:is-gone=blank
+                role="status"
+                data-testid="save-state"
+            >
                 {move || match saved.get() {
                     SaveState::Saved => view! { <Icon name="check"/> "Saved" }.into_any(),
                     SaveState::Saving => view! { <span class="spinner"></span> "Saving" }.into_any(),

@@ -149,15 +149,8 @@ fn RegionChip(
 /// What to do first, and things to find where the picture is a sample.
 #[component]
 fn Welcome(workspace: Workspace) -> impl IntoView {
-    let samples = expect_context::<Application>().samples;
-    let suggestions = move || {
-        let title = workspace.title.get();
-        samples.with(|samples| {
-            let same = samples.iter().find(|sample| sample.title == title);
-            same.map(|sample| sample.suggestions.clone())
-                .unwrap_or_default()
-        })
-    };
+    let application = expect_context::<Application>();
+    let suggestions = move || application.suggestions(&workspace.title.get());
     view! {
         <div class="welcome">
             <h2>"What would you like to know?"</h2>

@@ -7,7 +7,7 @@ use leptos::task::spawn_local;
 use web_sys::File;
 
 use super::Notices;
-use crate::client::{self, Failure};
+use crate::client::{self, Failure, Picked};
 use crate::shell::Boot;
 
 const MODEL_POLL: Duration = Duration::from_secs(2);
@@ -86,6 +86,16 @@ impl Application {
         }
     }
 
+    /// What there is to find in the sample that a chat with this title is about; nothing where it
+    /// is about none.
+    pub(crate) fn suggestions(self, title: &str) -> Vec<String> {
+        self.samples.with(|samples| {
+            let same = samples.iter().find(|sample| sample.title == title);
+            same.map(|sample| sample.suggestions.clone())
+                .unwrap_or_default()
+        })
+    }
+
     /// Fetches the chats of before.
     pub(crate) fn fetch_chats(self) {
         spawn_local(async move {
@@ -140,9 +150,7 @@ impl Application {
                             chats.retain(|chat| chat.id != id);
                         }
                     });
-                    for part in ["regions", "view", "draft"] {
-                        client::forget(&format!("fclm.chat.{id}.{part}"));
-                    }
+                    client::forget_chat(&id);
                 }
                 Err(failure) => self.notices.fail(&failure),
             }
@@ -163,6 +171,15 @@ impl Application {
             self.enter(client::post("/api/v1/chats", &body).await);
             self.opening.set(None);
         });
+    }
+
+    /// Opens what was picked of the files that came together, and says that the others stay out.
+    pub(crate) fn open_picked(self, Picked { file, others }: Picked) {
+        if others > 0 && self.upload.with_untracked(Option::is_none) {
+            let text = left_out(&file.name(), others);
+            self.notices.info("One picture at a time", &text);
+        }
+        self.open_file(file);
     }
 
     /// Uploads a picture and opens a chat about it.
@@ -208,6 +225,13 @@ impl Application {
     }
 }
 
+fn left_out(name: &str, others: usize) -> String {
+    match others {
+        1 => format!("{name} is opened; the other file is left out."),
+        more => format!("{name} is opened; the other {more} files are left out."),
+    }
+}
+
 /// A file's name as the server takes it for a title; the server makes one where this is none.
 fn title(name: &str) -> Option<String> {
     let plain = name.chars().filter(|c| !c.is_control());
@@ -218,6 +242,18 @@ fn title(name: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_left_out_is_counted() {
+        assert_eq!(
+            left_out("mug.jpg", 1),
+            "mug.jpg is opened; the other file is left out."
+        );
+        assert_eq!(
+            left_out("mug.jpg", 3),
+            "mug.jpg is opened; the other 3 files are left out."
+        );
+    }
 
     #[test]
     fn titles_are_one_line_and_not_too_long() {

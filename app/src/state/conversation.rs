@@ -6,8 +6,8 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::message::is_question;
-use super::{AnswerStatus, Editor, Found, Highlight, MessageState, Notices, Tasks};
-use crate::client::{self, Failure, RunStream, StreamEvent};
+use super::{AnswerStatus, Editor, Found, Highlight, MessageState, Notices, OpenChat, Tasks};
+use crate::client::{self, ChatPart, Failure, RunStream, StreamEvent};
 use crate::editor::Document;
 use crate::text;
 
@@ -35,7 +35,7 @@ pub(crate) struct Conversation {
     streams: StoredValue<HashMap<String, RunStream>, LocalStorage>,
     // Whether the server may hold messages that this page has not heard of.
     unsure: StoredValue<bool>,
-    chat_id: StoredValue<String>,
+    chat: OpenChat,
     editor: Editor,
     tasks: Tasks,
     notices: Notices,
@@ -43,12 +43,7 @@ pub(crate) struct Conversation {
 
 impl Conversation {
     /// Without messages yet.
-    pub(crate) fn new(
-        chat_id: StoredValue<String>,
-        editor: Editor,
-        tasks: Tasks,
-        notices: Notices,
-    ) -> Self {
+    pub(super) fn new(chat: OpenChat, editor: Editor, tasks: Tasks, notices: Notices) -> Self {
         Self {
             messages: RwSignal::new(Vec::new()),
             mode: RwSignal::new(Mode::Ask),
@@ -58,7 +53,7 @@ impl Conversation {
             shown: RwSignal::new(None),
             streams: StoredValue::new_local(HashMap::new()),
             unsure: StoredValue::new(false),
-            chat_id,
+            chat,
             editor,
             tasks,
             notices,
@@ -68,7 +63,7 @@ impl Conversation {
     /// Shows a chat's messages and the draft of the last visit, and follows what is still being
     /// written.
     pub(crate) fn open(self, messages: Vec<Message>) {
-        if let Some(draft) = client::recall::<Draft>(&self.draft_key()) {
+        if let Some(draft) = client::recall::<Draft>(&self.chat.key(ChatPart::Draft)) {
             self.mode.set(draft.mode);
             self.draft.set(draft.text);
         }
@@ -110,19 +105,12 @@ impl Conversation {
             mode: self.mode.get_untracked(),
             text: self.draft.get_untracked(),
         };
+        let key = self.chat.key(ChatPart::Draft);
         if draft == Draft::default() {
-            client::forget(&self.draft_key());
+            client::forget(&key);
         } else {
-            client::remember(&self.draft_key(), &draft);
+            client::remember(&key, &draft);
         }
-    }
-
-    fn draft_key(self) -> String {
-        format!("fclm.chat.{}.draft", self.chat_id.get_value())
-    }
-
-    fn path(self) -> String {
-        format!("/api/v1/chats/{}", self.chat_id.get_value())
     }
 
     /// The answer that is being written, if one is.
@@ -226,6 +214,7 @@ impl Conversation {
                         self.draft.set(String::new());
                     }
                 }
+                Err(failure) if self.chat.leave_if_gone(&failure) => {}
                 Err(failure) => self.notices.fail(&failure),
             }
             self.sending.set(false);
@@ -237,7 +226,7 @@ impl Conversation {
         if self.unsure.get_value() && self.catch_up(question).await? {
             return Ok(());
         }
-        let path = format!("{}/messages", self.path());
+        let path = format!("{}/messages", self.chat.path());
         let failure = match client::post::<_, PostedMessage>(&path, question).await {
             Ok(posted) => {
                 self.show_posted(posted);
@@ -266,7 +255,7 @@ impl Conversation {
 
     /// Shows what the server has and this page had missed; true where the question is among it.
     async fn catch_up(self, question: &PostMessage) -> Result<bool, Failure> {
-        let chat: Chat = client::get(&self.path()).await?;
+        let chat: Chat = client::get(&self.chat.path()).await?;
         self.unsure.set_value(false);
         let known = self.messages.get_untracked();
         let mut missed = Vec::new();
@@ -363,13 +352,15 @@ impl Conversation {
     // Its stream is lost for good, so what is stored has to say how far it came.
     fn reload(self, answer: MessageState) {
         self.tasks.spawn(async move {
-            let stored = match client::get::<Chat>(&self.path()).await {
+            let stored = match client::get::<Chat>(&self.chat.path()).await {
                 Ok(chat) => chat
                     .messages
                     .into_iter()
                     .find(|message| message.id == answer.id),
                 Err(failure) => {
-                    self.notices.fail(&failure);
+                    if !self.chat.leave_if_gone(&failure) {
+                        self.notices.fail(&failure);
+                    }
                     None
                 }
             };
@@ -377,6 +368,7 @@ impl Conversation {
                 Some(stored) => {
                     answer.text.set(stored.text.get_untracked());
                     answer.found.set(stored.found.get_untracked());
+                    answer.usage.set(stored.usage.get_untracked());
                     stored.status.get_untracked()
                 }
                 None => AnswerStatus::Failed(None),

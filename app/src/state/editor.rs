@@ -9,8 +9,8 @@ use fclm_core::wire::{
 };
 use leptos::prelude::*;
 
-use super::{Found, Notices, Tasks};
-use crate::client::{self, Failure};
+use super::{Found, Notices, OpenChat, Tasks};
+use crate::client::{self, ChatPart, Failure};
 use crate::editor::{
     Document, History, KeptView, PointXy, RegionState, clean_name, dragged_box, region_id_from,
 };
@@ -81,14 +81,14 @@ pub(crate) struct Editor {
     in_flight: StoredValue<bool>,
     /// Whether the browser keeps what the server does not have yet.
     kept: StoredValue<bool>,
-    chat_id: StoredValue<String>,
+    chat: OpenChat,
     tasks: Tasks,
     notices: Notices,
 }
 
 impl Editor {
     /// Without a picture yet.
-    pub(crate) fn new(chat_id: StoredValue<String>, tasks: Tasks, notices: Notices) -> Self {
+    pub(super) fn new(chat: OpenChat, tasks: Tasks, notices: Notices) -> Self {
         Self {
             image: RwSignal::new(None),
             document: RwSignal::new(Document::default()),
@@ -104,7 +104,7 @@ impl Editor {
             generation: StoredValue::new(0),
             in_flight: StoredValue::new(false),
             kept: StoredValue::new(false),
-            chat_id,
+            chat,
             tasks,
             notices,
         }
@@ -113,7 +113,7 @@ impl Editor {
     /// Shows a chat's picture and regions, as the last visit left them. Regions that it could not
     /// save come from the browser instead, and are saved now.
     pub(crate) fn open(self, image: ImageInfo, regions: Vec<Region>) {
-        let kept: Option<Vec<Region>> = client::recall(&self.kept_key());
+        let kept: Option<Vec<Region>> = client::recall(&self.chat.key(ChatPart::Regions));
         let unsaved = kept.is_some();
         let document = Document::from_wire(kept.unwrap_or(regions));
         self.brush.set(
@@ -121,7 +121,7 @@ impl Editor {
                 .round()
                 .max(4.0),
         );
-        let view = client::recall::<KeptView>(&self.view_key())
+        let view = client::recall::<KeptView>(&self.chat.key(ChatPart::View))
             .map_or_else(|| KeptView::first(&document), |view| view.within(&document));
         self.selected.set(view.selected);
         self.hidden.set(view.hidden);
@@ -140,10 +140,11 @@ impl Editor {
             selected: self.selected.get(),
             hidden: self.hidden.get(),
         };
+        let key = self.chat.key(ChatPart::View);
         if self.document.with(|document| document.regions.is_empty()) {
-            client::forget(&self.view_key());
+            client::forget(&key);
         } else {
-            client::remember(&self.view_key(), &view);
+            client::remember(&key, &view);
         }
     }
 
@@ -311,6 +312,8 @@ impl Editor {
                         self.save_later();
                     }
                 }
+                // A picture goes with its last chat, as saving the region finds out.
+                Err(failure) if failure.is_gone() => {}
                 Err(failure) => self.notices.fail(&failure),
             }
         });
@@ -457,21 +460,20 @@ impl Editor {
         Ok(())
     }
 
-    fn kept_key(self) -> String {
-        format!("fclm.chat.{}.regions", self.chat_id.get_value())
-    }
-
-    fn view_key(self) -> String {
-        format!("fclm.chat.{}.view", self.chat_id.get_value())
-    }
-
     fn save_later(self) {
+        // Of a chat that is gone nothing is kept; keys still reach the regions behind the page
+        // that says so.
+        if self.chat.is_missing() {
+            return;
+        }
         let generation = self.generation.get_value() + 1;
         self.generation.set_value(generation);
         self.saved.set(SaveState::Saving);
         let regions = self.document.with_untracked(Document::to_wire);
-        self.kept
-            .set_value(client::remember(&self.kept_key(), &regions));
+        self.kept.set_value(client::remember(
+            &self.chat.key(ChatPart::Regions),
+            &regions,
+        ));
         self.tasks.spawn(async move {
             client::pause(SAVE_DELAY).await;
             while self.generation.get_value() == generation
@@ -479,6 +481,7 @@ impl Editor {
             {
                 match self.save().await {
                     Ok(()) => {}
+                    Err(_) if self.chat.is_missing() => return,
                     Err(failure) if failure.is_passing() => client::pause(SAVE_RETRY).await,
                     Err(failure) => return self.notices.fail(&failure),
                 }
@@ -496,15 +499,18 @@ impl Editor {
         let body = PutRegions {
             regions: self.document.with_untracked(Document::to_wire),
         };
-        let path = format!("/api/v1/chats/{}/regions", self.chat_id.get_value());
+        let path = format!("{}/regions", self.chat.path());
         let result = client::put(&path, &body).await;
         self.in_flight.set_value(false);
-        if self.generation.get_value() != generation {
+        let gone = result
+            .as_ref()
+            .is_err_and(|failure| self.chat.leave_if_gone(failure));
+        if gone || self.generation.get_value() != generation {
             return result;
         }
         match &result {
             Ok(()) => {
-                client::forget(&self.kept_key());
+                client::forget(&self.chat.key(ChatPart::Regions));
                 self.saved.set(SaveState::Saved);
             }
             Err(_) if self.kept.get_value() => self.saved.set(SaveState::Kept),

@@ -82,7 +82,7 @@ pub(crate) struct MessageState {
     pub(crate) status: ArcRwSignal<AnswerStatus>,
     /// Whether its stream is connected.
     pub(crate) connected: ArcRwSignal<bool>,
-    /// What it cost, where that was heard.
+    /// What it cost, once it has ended.
     pub(crate) usage: ArcRwSignal<Option<Usage>>,
 }
 
@@ -105,7 +105,7 @@ impl From<Message> for MessageState {
             found: ArcRwSignal::new(message.found.into_iter().map(Found::from).collect()),
             status: ArcRwSignal::new(status),
             connected: ArcRwSignal::new(true),
-            usage: ArcRwSignal::new(None),
+            usage: ArcRwSignal::new(message.usage),
         }
     }
 }
@@ -142,6 +142,7 @@ mod tests {
             run_id: None,
             run_state: None,
             finish: None,
+            usage: None,
             created_at: String::new(),
         }
     }

@@ -1,31 +1,16 @@
-use fclm_core::wire::{Chat, ErrorCode};
+use fclm_core::wire::Chat;
 use leptos::ev;
 use leptos::prelude::*;
 
-use super::{Application, Conversation, Editor, Notices, Tasks};
+use super::{Application, Conversation, Editor, Loading, Notices, OpenChat, Tasks};
 use crate::client::{self, Failure};
 use crate::editor::Document;
 use crate::text::renumbered;
 
-/// How far a chat is loaded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Loading {
-    /// On its way.
-    Pending,
-    /// Shown.
-    Ready,
-    /// There is no such chat.
-    Missing,
-    /// It could not be fetched.
-    Failed,
-}
-
 /// One chat on the page.
 #[derive(Clone, Copy)]
 pub(crate) struct Workspace {
-    /// The chat's id.
-    pub(crate) chat_id: StoredValue<String>,
-    /// Its title.
+    /// The chat's title.
     pub(crate) title: RwSignal<String>,
     /// How far it is loaded.
     pub(crate) loading: RwSignal<Loading>,
@@ -33,6 +18,7 @@ pub(crate) struct Workspace {
     pub(crate) editor: Editor,
     /// Messages and the draft.
     pub(crate) conversation: Conversation,
+    chat: OpenChat,
     tasks: Tasks,
     notices: Notices,
 }
@@ -42,14 +28,14 @@ impl Workspace {
     pub(crate) fn new(chat_id: String, application: Application) -> Self {
         let tasks = Tasks::new();
         let notices = application.notices;
-        let chat_id = StoredValue::new(chat_id);
-        let editor = Editor::new(chat_id, tasks, notices);
+        let chat = OpenChat::new(chat_id);
+        let editor = Editor::new(chat, tasks, notices);
         let workspace = Self {
-            chat_id,
             title: RwSignal::new(String::new()),
-            loading: RwSignal::new(Loading::Pending),
+            loading: chat.loading,
             editor,
-            conversation: Conversation::new(chat_id, editor, tasks, notices),
+            conversation: Conversation::new(chat, editor, tasks, notices),
+            chat,
             tasks,
             notices,
         };
@@ -67,15 +53,19 @@ impl Workspace {
         workspace
     }
 
-    // Another tab may have changed the regions, and what is saved here would overwrite them.
+    // Another tab may have changed the regions, and what is saved here would overwrite them; or
+    // it has deleted the chat.
     fn catch_up(self) {
         if self.loading.get_untracked() != Loading::Ready {
             return;
         }
         self.tasks.spawn(async move {
-            // Whoever cannot be reached now is asked again with the next focus.
-            if let Ok(chat) = self.fetch().await {
-                self.editor.catch_up(chat.regions);
+            match self.fetch().await {
+                Ok(chat) => self.editor.catch_up(chat.regions),
+                // Whoever cannot be reached now is asked again with the next focus.
+                Err(failure) => {
+                    self.chat.leave_if_gone(&failure);
+                }
             }
         });
     }
@@ -86,9 +76,7 @@ impl Workspace {
         self.tasks.spawn(async move {
             match self.fetch().await {
                 Ok(chat) => self.show(chat),
-                Err(failure) if failure.code() == Some(ErrorCode::NotFound) => {
-                    self.loading.set(Loading::Missing);
-                }
+                Err(failure) if self.chat.leave_if_gone(&failure) => {}
                 Err(failure) => {
                     self.loading.set(Loading::Failed);
                     self.notices.fail(&failure);
@@ -98,7 +86,7 @@ impl Workspace {
     }
 
     async fn fetch(self) -> Result<Chat, Failure> {
-        client::get(&format!("/api/v1/chats/{}", self.chat_id.get_value())).await
+        client::get(&self.chat.path()).await
     }
 
     // Deleting, erasing, undoing and redoing all give regions other numbers; the draft goes on to

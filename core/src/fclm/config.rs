@@ -54,7 +54,7 @@ pub enum Stage2Tuning {
 
 /// The switches of consistency learning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(default, deny_unknown_fields)]
 pub struct ConsistencyConfig {
     /// Where the latent loss is taken.
     pub space: LatentSpace,

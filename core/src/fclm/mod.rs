@@ -16,6 +16,8 @@ mod model;
 mod names;
 pub mod prompt;
 #[cfg(feature = "model")]
+pub(crate) mod recompute;
+#[cfg(feature = "model")]
 mod render;
 #[cfg(feature = "model")]
 mod session;

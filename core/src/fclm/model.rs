@@ -5,6 +5,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData, activation};
 
 use super::config::FclmConfig;
 use super::error::FclmError;
+use crate::linear::in_type_of;
 use crate::mask::Mask;
 use crate::qwen::{self, Qwen};
 use crate::region::{RegionBatch, RegionExtractor, RegionTokens, prepare_region};
@@ -23,6 +24,7 @@ impl SegProjection {
     /// - `tokens`: `[tokens, hidden_size]`
     /// - output: `[tokens, embedding_dim]`
     pub fn forward(&self, tokens: Tensor<2>) -> Tensor<2> {
+        let tokens = in_type_of(tokens, self.fc1.weight.dtype());
         self.fc2.forward(activation::relu(self.fc1.forward(tokens)))
     }
 }
@@ -69,6 +71,23 @@ pub struct ScoredLogits {
 }
 
 impl Fclm {
+    /// The model as it is written and served: adapters and new tokens' rows folded into the weights
+    /// that they add to.
+    pub fn merged(mut self) -> Self {
+        self.qwen = self.qwen.merge_new_rows();
+        self.qwen.model = self.qwen.model.merge_lora();
+        self
+    }
+
+    /// The model with blocks of the language model, of the vision tower and of SAM's image encoder
+    /// whose insides are computed again in the backward pass, or kept.
+    pub fn recomputing(mut self, recomputes: bool) -> Self {
+        self.qwen.model = self.qwen.model.recomputing(recomputes);
+        self.qwen.visual = self.qwen.visual.recomputing(recomputes);
+        self.sam.image_encoder = self.sam.image_encoder.recomputing(recomputes);
+        self
+    }
+
     /// Encodes a picture for both the LLM and the mask decoder.
     ///
     /// # Errors
@@ -150,7 +169,11 @@ impl Fclm {
         let prepared =
             prepare_region(image, mask, &config.sam, &config.region).ok_or(FclmError::Region)?;
         let batch = RegionBatch::new(&[&prepared], config.sam.image_size, device);
-        let crop = self.sam.image_encoder.forward(batch.crop_pixels.clone());
+        let crop = match self.region.uses_crop() {
+            true => self.sam.image_encoder.forward(batch.crop_pixels.clone()),
+            // Without step 1 nobody looks at it.
+            false => features.sam.clone(),
+        };
         let vision = features.vision.clone().unsqueeze::<3>();
         Ok(self.extract_regions(crop, features.sam.clone(), vision, features.grid, batch))
     }
@@ -159,7 +182,7 @@ impl Fclm {
     ///
     /// # Shapes
     /// - `crops`, `images`: `[regions, channels, cells, cells]`, SAM's embeddings of each region's
-    ///   crop and of its whole picture
+    ///   crop, which is looked at only where step 1 is on, and of its whole picture
     /// - `vision`: `[regions, tokens, hidden_size]` of each region's picture
     pub fn extract_regions(
         &self,
@@ -174,12 +197,16 @@ impl Fclm {
             map.reshape([regions, channels, height * width])
                 .swap_dims(1, 2)
         };
-        let light = self.region.light(
-            cells(crops),
-            batch.crop_cells,
-            cells(images),
-            batch.image_background,
-        );
+        let (pooled, selected) = match self.region.uses_crop() {
+            true => (cells(crops), batch.crop_cells),
+            false => (
+                vision.clone(),
+                self.region.touched_tokens(batch.shape.clone(), grid),
+            ),
+        };
+        let light = self
+            .region
+            .light(pooled, selected, cells(images), batch.image_background);
         self.region
             .complete(light, vision, grid, batch.center, batch.shape)
     }
@@ -192,12 +219,38 @@ impl Fclm {
     /// - `embeddings`: `[prompts, embedding_dim, cells, cells]`
     pub fn decode_tokens(&self, tokens: Tensor<2>, embeddings: Tensor<4>) -> Decoded {
         let [prompts, dim] = tokens.dims();
+        let prompt_encoder = &self.sam.prompt_encoder;
+        let dtype = prompt_encoder.no_mask_embed.weight.dtype();
         self.sam.mask_decoder.forward(
-            embeddings,
-            self.sam.prompt_encoder.dense_pe(),
-            tokens.reshape([prompts, 1, dim]),
-            self.sam.prompt_encoder.dense_no_mask(prompts),
+            embeddings.cast(dtype),
+            prompt_encoder.dense_pe(),
+            tokens.cast(dtype).reshape([prompts, 1, dim]),
+            prompt_encoder.dense_no_mask(prompts),
         )
+    }
+
+    /// Where the mask decoder looks for `[SEG]` hidden states (or `<pos>` tokens) over one picture:
+    /// the attention of each one's token to the picture's cells, the mean of heads and layers.
+    ///
+    /// # Shapes
+    /// - `hidden`: `[prompts, hidden_size]`, after the LLM's final norm
+    /// - output: `[prompts, 1, cells, cells]` over SAM's square input; each prompt's adds up to one.
+    ///   [`ImageFeatures::upscale`] brings it to the picture's size
+    pub fn looks(&self, hidden: Tensor<2>, features: &ImageFeatures) -> Tensor<4> {
+        let [prompts, _] = hidden.dims();
+        let [_, _, height, width] = features.sam.dims();
+        let tokens = self.seg_projection.forward(hidden);
+        let [_, dim] = tokens.dims();
+        let prompt_encoder = &self.sam.prompt_encoder;
+        let dtype = prompt_encoder.no_mask_embed.weight.dtype();
+        let embeddings = features.sam.clone().repeat_dim(0, prompts);
+        let looks = self.sam.mask_decoder.looks(
+            embeddings.cast(dtype),
+            prompt_encoder.dense_pe(),
+            tokens.cast(dtype).reshape([prompts, 1, dim]),
+            prompt_encoder.dense_no_mask(prompts),
+        );
+        looks.mean_dim(1).reshape([prompts, 1, height, width])
     }
 
     /// Masks of `[SEG]` hidden states (or `<pos>` tokens) over one picture, at its size.
@@ -281,5 +334,121 @@ impl ImageFeatures {
             config.sam.image_size,
             [self.height as usize, self.width as usize],
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ::image::Rgb;
+    use burn::module::{ModuleMapper, Param};
+    use burn::tensor::{DType, Distribution};
+
+    use super::*;
+    use crate::fclm::{PromptPart, Session};
+    use crate::fixtures::test_device;
+    use crate::region::ExtractorSteps;
+
+    struct Halve;
+
+    impl ModuleMapper for Halve {
+        fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+            param.map(|value| value.set_require_grad(false).cast(DType::BF16))
+        }
+    }
+
+    fn assert_near<const D: usize>(what: &str, half: Tensor<D>, full: Tensor<D>) {
+        let norm = |x: Tensor<D>| x.square().sum().sqrt().into_scalar::<f32>();
+        let off = norm(half.cast(DType::F32) - full.clone()) / norm(full);
+        assert!(off < 5e-2, "{what}: off by {off}");
+    }
+
+    #[test]
+    fn a_half_precision_language_model_fits_full_precision_parts() {
+        let device = test_device();
+        device.seed(4);
+        let config = FclmConfig::tiny(64, 1);
+        let full = config.init(&device);
+        let half = Fclm {
+            qwen: full.qwen.clone().map(&mut Halve),
+            ..full.clone()
+        };
+        let image = RgbImage::from_fn(64, 48, |x, y| {
+            Rgb([(4 * x) as u8, (5 * y) as u8, (x * y) as u8])
+        });
+        let mask = Mask::rect(64, 48, [20.0, 10.0, 44.0, 30.0]);
+        let pass = |model: &Fclm| {
+            let features = model.encode_image(&image, &config, &device).unwrap();
+            let region = model
+                .encode_region(&features, &image, &mask, &config, &device)
+                .unwrap();
+            let parts = [
+                PromptPart::Text(vec![3, 4]),
+                PromptPart::Image {
+                    key: 1,
+                    tokens: features.vision.clone(),
+                    grid: features.grid,
+                },
+                PromptPart::Region {
+                    key: 1,
+                    mask: region.mask.clone(),
+                    pos: region.pos.clone(),
+                },
+                PromptPart::Text(vec![5]),
+            ];
+            let mut session = Session::new(&config.qwen.text, 64, &device);
+            let (state, _) = session.prefill(model, &parts).unwrap();
+            let drawn = model.ground(state.hidden.clone(), &features, &config);
+            (features.vision, region.mask, state, drawn.logits)
+        };
+        let (half, full) = (pass(&half), pass(&full));
+        assert_eq!(half.0.dtype(), DType::BF16);
+        assert_near("picture tokens", half.0, full.0);
+        assert_eq!(half.1.dtype(), DType::F32);
+        assert_near("<mask>", half.1, full.1);
+        assert_eq!(half.2.hidden.dtype(), DType::BF16);
+        assert_near("hidden state", half.2.hidden, full.2.hidden);
+        assert_near("logits", half.2.logits, full.2.logits);
+        assert_eq!(half.3.dtype(), DType::F32);
+        assert_near("drawn mask", half.3, full.3);
+    }
+
+    #[test]
+    fn every_row_of_the_extractor_s_ablation_gives_tokens() {
+        let device = test_device();
+        device.seed(4);
+        let image = RgbImage::from_fn(64, 64, |x, y| Rgb([(4 * x) as u8, (4 * y) as u8, 90]));
+        let mask = Mask::rect(64, 64, [20.0, 10.0, 44.0, 30.0]);
+        for on in 0..=3 {
+            let mut config = FclmConfig::tiny(64, 1);
+            config.region.steps = ExtractorSteps {
+                local: on > 0,
+                pixel: on > 1,
+                semantic: on > 2,
+            };
+            let model = config.init(&device);
+            let features = model.encode_image(&image, &config, &device).unwrap();
+            let region = model
+                .encode_region(&features, &image, &mask, &config, &device)
+                .unwrap();
+            assert_eq!(region.mask.dims(), [1, 32], "{on} steps");
+            assert!(region.mask.is_finite().all().into_scalar::<bool>());
+        }
+    }
+
+    #[test]
+    fn a_token_s_looks_add_up_to_one() {
+        let device = test_device();
+        device.seed(4);
+        let config = FclmConfig::tiny(64, 1);
+        let model = config.init(&device);
+        let image = RgbImage::from_pixel(64, 48, Rgb([90, 160, 200]));
+        let features = model.encode_image(&image, &config, &device).unwrap();
+        let hidden = Tensor::random([3, 32], Distribution::Normal(0.0, 1.0), &device);
+        let looks = model.looks(hidden, &features);
+        let grid = config.sam.grid();
+        assert_eq!(looks.dims(), [3, 1, grid, grid]);
+        let sums = looks.reshape([3, grid * grid]).sum_dim(1);
+        let ones = Tensor::<2>::ones([3, 1], &device);
+        assert_near("sums", sums, ones);
     }
 }

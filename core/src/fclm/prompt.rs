@@ -35,6 +35,12 @@ pub const DEFAULT_QUESTIONS: [&str; 5] = [
     "Describe it.",
     "Tell me about it.",
 ];
+/// Ways to ask for a caption of the whole picture without masks.
+pub const PICTURE_QUESTIONS: [&str; 3] = [
+    "Describe the picture.",
+    "What does the picture show?",
+    "Describe this picture briefly.",
+];
 /// Question for a grounded caption of the whole picture.
 pub const CAPTION_QUESTION: &str = "Describe the picture with masks.";
 /// Answer where nothing fits the description.

@@ -223,7 +223,8 @@ impl Layout {
     }
 }
 
-/// Embeddings of a prompt, `[1, tokens, hidden_size]`.
+/// Embeddings of a prompt, `[1, tokens, hidden_size]`, in the type in which the language model
+/// computes: pictures and regions may come from parts that compute in another.
 fn embed(model: &Fclm, parts: &[PromptPart], device: &Device) -> Tensor<3> {
     let rows: Vec<Tensor<3>> = parts
         .iter()
@@ -241,5 +242,6 @@ fn embed(model: &Fclm, parts: &[PromptPart], device: &Device) -> Tensor<3> {
             }
         })
         .collect();
-    Tensor::cat(rows, 1)
+    let dtype = model.qwen.model.dtype();
+    Tensor::cat(rows.into_iter().map(|row| row.cast(dtype)).collect(), 1)
 }

@@ -20,20 +20,19 @@ const COUNT_EPSILON: f64 = 1e-8;
 /// - `logits`, `target`: `[masks, height, width]`, targets in `[0, 1]`
 /// - output: `[1]`
 pub fn dice_loss(logits: Tensor<3>, target: Tensor<3>) -> Tensor<1> {
-    averaged(dice_by_mask(logits, target))
+    averaged(dice_by_row(rows(logits), rows(target), None))
 }
 
-fn dice_by_mask(logits: Tensor<3>, target: Tensor<3>) -> Tensor<2> {
-    let [masks, height, width] = logits.dims();
-    let flat = [masks, height * width];
-    let probability = activation::sigmoid(logits)
-        .reshape(flat)
-        .div_scalar(DICE_SCALE);
-    let target = target.reshape(flat);
+fn dice_by_row(logits: Tensor<2>, target: Tensor<2>, weights: Option<&Tensor<2>>) -> Tensor<2> {
+    let weighed = |x: Tensor<2>| match weights {
+        Some(weights) => x * weights.clone(),
+        None => x,
+    };
+    let probability = weighed(activation::sigmoid(logits).div_scalar(DICE_SCALE));
     let overlap = (probability.clone() * target.clone())
         .sum_dim(1)
         .mul_scalar(2.0);
-    let total = probability.sum_dim(1) + target.div_scalar(DICE_SCALE).sum_dim(1);
+    let total = probability.sum_dim(1) + weighed(target.div_scalar(DICE_SCALE)).sum_dim(1);
     let ratio = overlap.add_scalar(DICE_EPSILON) / total.add_scalar(DICE_EPSILON);
     ratio.neg().add_scalar(1.0)
 }
@@ -45,18 +44,26 @@ fn dice_by_mask(logits: Tensor<3>, target: Tensor<3>) -> Tensor<2> {
 /// - `logits`, `target`: `[masks, height, width]`, targets in `[0, 1]`
 /// - output: `[1]`
 pub fn bce_loss(logits: Tensor<3>, target: Tensor<3>) -> Tensor<1> {
-    averaged(bce_by_mask(logits, target))
+    averaged(bce_by_row(rows(logits), rows(target), None))
 }
 
-fn bce_by_mask(logits: Tensor<3>, target: Tensor<3>) -> Tensor<2> {
-    let [masks, height, width] = logits.dims();
+fn bce_by_row(logits: Tensor<2>, target: Tensor<2>, weights: Option<Tensor<2>>) -> Tensor<2> {
     // max(x, 0) - x t + log(1 + exp(-|x|)): no exponent of a large number.
     let magnitude = logits.clone().abs().neg().exp().log1p();
     let loss = activation::relu(logits.clone()) - logits * target + magnitude;
-    loss.reshape([masks, height * width]).mean_dim(1)
+    match weights {
+        Some(weights) => (loss * weights.clone()).sum_dim(1) / weights.sum_dim(1),
+        None => loss.mean_dim(1),
+    }
 }
 
-fn averaged(by_mask: Tensor<2>) -> Tensor<1> {
+/// `[masks, height, width]` to `[masks, height * width]`.
+fn rows(maps: Tensor<3>) -> Tensor<2> {
+    let [masks, height, width] = maps.dims();
+    maps.reshape([masks, height * width])
+}
+
+pub(super) fn averaged(by_mask: Tensor<2>) -> Tensor<1> {
     let [masks, _] = by_mask.dims();
     by_mask.sum().div_scalar(masks as f64 + COUNT_EPSILON)
 }
@@ -76,6 +83,19 @@ pub fn segmentation_loss(logits: Tensor<3>, target: Tensor<3>) -> Tensor<1> {
 /// - `logits`, `target`: `[masks, height, width]`, targets in `[0, 1]`
 /// - output: `[masks, 1]`
 pub fn segmentation_by_mask(logits: Tensor<3>, target: Tensor<3>) -> Tensor<2> {
-    dice_by_mask(logits.clone(), target.clone()).mul_scalar(DICE_WEIGHT)
-        + bce_by_mask(logits, target).mul_scalar(BCE_WEIGHT)
+    segmentation_by_row(rows(logits), rows(target), None)
+}
+
+/// `L_seg` of each row of samples, where a weight says how often a sample counts.
+///
+/// # Shapes
+/// - `logits`, `target`, `weights`: `[masks, samples]`
+/// - output: `[masks, 1]`
+pub(super) fn segmentation_by_row(
+    logits: Tensor<2>,
+    target: Tensor<2>,
+    weights: Option<Tensor<2>>,
+) -> Tensor<2> {
+    dice_by_row(logits.clone(), target.clone(), weights.as_ref()).mul_scalar(DICE_WEIGHT)
+        + bce_by_row(logits, target, weights).mul_scalar(BCE_WEIGHT)
 }

@@ -35,7 +35,7 @@ pub(super) fn rms_norm(norm: &RmsNorm, x: Tensor<3>) -> Tensor<3> {
     let wide = x.cast(DType::F32);
     let mean = (wide.clone() * wide.clone()).mean_dim(2);
     let scale = mean.add_scalar(norm.epsilon).sqrt().recip();
-    (wide * scale).cast(dtype) * gamma(&norm.gamma)
+    (wide * scale).cast(dtype) * gamma(&norm.gamma).cast(dtype)
 }
 
 /// `silu(gate) * up`.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 use super::*;
-use crate::fixtures::{self, assert_all_known, folder, tensors};
+use crate::fixtures::{self, assert_all_known, folder, tensors, test_device};
 use crate::weights::{NameMap, WeightFile, Weights, load, tensor_specs};
 
 /// Bound on `|out - reference| / |reference|`: f32 sums in another order.
@@ -26,7 +26,7 @@ struct Fixture {
 
 impl Fixture {
     fn read() -> Self {
-        Self::read_on(Device::flex())
+        Self::read_on(test_device())
     }
 
     fn read_on(device: Device) -> Self {
@@ -422,7 +422,7 @@ fn fixture_prompts_have_the_published_forced_logits() {
 
 #[test]
 fn recorded_passes_over_fixture_prompts_agree_and_reach_every_weight() {
-    let fixture = Fixture::read_on(Device::flex().autodiff());
+    let fixture = Fixture::read_on(fixtures::device());
     for picture in fixture.pictures() {
         let positions = fixture.positions_tensor(&fixture.positions(&picture).0);
         let hidden = fixture

@@ -1,9 +1,8 @@
 //! Rotary embeddings that rotate the first half of a head against the second.
 
-use burn::nn::Linear;
 use burn::tensor::{DType, Device, FloatDType, Int, Tensor, TensorData};
 
-use super::{GridThw, TextRope};
+use super::{GridThw, LoraLinear, TextRope};
 use crate::linear::over_rows;
 
 /// Cosines and sines of every position, computed once and shared by all layers.
@@ -115,7 +114,7 @@ impl Rotation {
     }
 
     /// Splits the projected last axis into `heads` and rotates: `[B, L, H * D]` to `[B, L, H, D]`.
-    pub(super) fn project(&self, projection: &Linear, x: Tensor<3>, heads: usize) -> Tensor<4> {
+    pub(super) fn project(&self, projection: &LoraLinear, x: Tensor<3>, heads: usize) -> Tensor<4> {
         let [batch, len, _] = x.dims();
         let head_dim = self.half_turn.dims()[0];
         let projected = over_rows(x, |rows| projection.forward(rows));

@@ -1,15 +1,16 @@
 //! The language model.
 
 use burn::module::Module;
-use burn::nn::{Embedding, Initializer, Linear, RmsNorm};
-use burn::tensor::{Bool, Device, Int, Tensor};
+use burn::nn::{Embedding, Initializer, RmsNorm};
+use burn::tensor::{Bool, DType, Device, Int, Tensor};
 
 use super::cache::KvCache;
 use super::layers::{linear, rms_norm, rms_norm_layer};
 use super::rope::Rotation;
 use super::vision::GatedMlp;
-use super::{TextConfig, TextRope};
+use super::{LoraConfig, LoraLinear, LoraTarget, TextConfig, TextRope};
 use crate::attention::{Branches, SharedMask};
+use crate::fclm::recompute::recomputed;
 use crate::linear::over_rows;
 
 /// Embeddings, decoder layers and the final norm.
@@ -25,6 +26,7 @@ pub struct TextModel {
     /// The final norm.
     pub norm: RmsNorm,
     head_dim: usize,
+    recomputes: bool,
     #[module(skip)]
     rope: TextRope,
 }
@@ -46,13 +48,13 @@ pub struct DecoderLayer {
 #[derive(Module, Debug)]
 pub struct SelfAttention {
     /// Queries.
-    pub q_proj: Linear,
+    pub q_proj: LoraLinear,
     /// Keys.
-    pub k_proj: Linear,
+    pub k_proj: LoraLinear,
     /// Values.
-    pub v_proj: Linear,
+    pub v_proj: LoraLinear,
     /// The output projection.
-    pub o_proj: Linear,
+    pub o_proj: LoraLinear,
     heads: usize,
     kv_heads: usize,
 }
@@ -66,10 +68,10 @@ impl TextConfig {
         let norm = || rms_norm_layer(width, self.rms_norm_eps, device);
         let layer = |_| DecoderLayer {
             self_attn: SelfAttention {
-                q_proj: linear([width, width], true, range, device),
-                k_proj: linear([width, kv_width], true, range, device),
-                v_proj: linear([width, kv_width], true, range, device),
-                o_proj: linear([width, width], false, range, device),
+                q_proj: linear([width, width], true, range, device).into(),
+                k_proj: linear([width, kv_width], true, range, device).into(),
+                v_proj: linear([width, kv_width], true, range, device).into(),
+                o_proj: linear([width, width], false, range, device).into(),
                 heads: self.num_attention_heads,
                 kv_heads: self.num_key_value_heads,
             },
@@ -88,20 +90,57 @@ impl TextConfig {
             layers: (0..self.num_hidden_layers).map(layer).collect(),
             norm: norm(),
             head_dim: self.head_dim(),
+            recomputes: false,
             rope: self.rope_parameters.clone(),
         }
     }
 }
 
 impl TextModel {
+    /// The float type in which the layers compute: that of the norms, because matrices may be
+    /// quantised.
+    pub fn dtype(&self) -> DType {
+        self.norm.gamma.dtype()
+    }
+
+    /// The same with blocks whose insides are computed again in the backward pass, or kept.
+    pub fn recomputing(mut self, recomputes: bool) -> Self {
+        self.recomputes = recomputes;
+        self
+    }
+
+    /// The same with fresh adapters on the layers that `config` names, in every block, and with
+    /// everything else frozen. Adapters that it had are folded in first.
+    pub fn with_lora(self, config: &LoraConfig) -> Self {
+        let mut model = self.merge_lora().no_grad();
+        for layer in &mut model.layers {
+            for (target, linear) in layer.linears() {
+                if config.targets.contains(&target) {
+                    linear.adapt(config.rank, config.scale());
+                }
+            }
+        }
+        model
+    }
+
+    /// The same with its adapters folded into the weights that they adapt, as it is served.
+    pub fn merge_lora(mut self) -> Self {
+        for layer in &mut self.layers {
+            for (_, linear) in layer.linears() {
+                linear.merge();
+            }
+        }
+        self
+    }
+
     /// Hidden states after the final norm.
     ///
     /// # Shapes
     ///
-    /// - `embeds`: `[B, L, hidden]`
+    /// - `embeds`: `[B, L, hidden]`, in any float type
     /// - `positions`: `[3, B, L]`
     /// - `mask` (`true` = hidden): `[B, 1, L, held + L]`; without it attention is causal
-    /// - output: `[B, L, hidden]`
+    /// - output: `[B, L, hidden]`, in the type of [`Self::dtype`]
     ///
     /// # Panics
     ///
@@ -115,7 +154,7 @@ impl TextModel {
     ) -> Tensor<3> {
         let [_, len, _] = embeds.dims();
         let held = cache.as_ref().map_or(0, |cache| cache.len());
-        let mask = SharedMask::new(mask, len, held + len, embeds.dtype(), &embeds.device());
+        let mask = SharedMask::new(mask, len, held + len, self.dtype(), &embeds.device());
         self.run(embeds, positions, &mask, cache, |_, _| ())
     }
 
@@ -138,7 +177,7 @@ impl TextModel {
         branches: Branches,
         probed: usize,
     ) -> [Tensor<3>; 2] {
-        let mask = SharedMask::branching(branches, embeds.dtype(), &embeds.device());
+        let mask = SharedMask::branching(branches, self.dtype(), &embeds.device());
         let mut read = None;
         let hidden = self.run(embeds, positions, &mask, None, |layer, x| {
             if layer == probed {
@@ -181,13 +220,21 @@ impl TextModel {
         mut watch: impl FnMut(usize, &Tensor<3>),
     ) -> Tensor<3> {
         let [_, len, _] = embeds.dims();
-        let dtype = embeds.dtype();
+        let dtype = self.dtype();
         let rotation = Rotation::text(positions, &self.rope, self.head_dim, dtype);
-        let mut x = embeds;
+        let mut x = embeds.cast(dtype);
         for (index, layer) in self.layers.iter().enumerate() {
             watch(index, &x);
             let cache = cache.as_deref_mut().map(|cache| (cache, index));
-            x = layer.forward(x, &rotation, mask, cache);
+            x = match cache {
+                None if self.recomputes => {
+                    let (rotation, mask) = (rotation.clone(), mask.clone());
+                    recomputed(layer, x, move |layer: &DecoderLayer, x: Tensor<3>| {
+                        layer.forward(x, &rotation, &mask, None)
+                    })
+                }
+                cache => layer.forward(x, &rotation, mask, cache),
+            };
         }
         if let Some(cache) = cache {
             cache.advance(len);
@@ -197,6 +244,20 @@ impl TextModel {
 }
 
 impl DecoderLayer {
+    /// What can carry an adapter.
+    fn linears(&mut self) -> [(LoraTarget, &mut LoraLinear); 7] {
+        let (attention, mlp) = (&mut self.self_attn, &mut self.mlp);
+        [
+            (LoraTarget::QProj, &mut attention.q_proj),
+            (LoraTarget::KProj, &mut attention.k_proj),
+            (LoraTarget::VProj, &mut attention.v_proj),
+            (LoraTarget::OProj, &mut attention.o_proj),
+            (LoraTarget::GateProj, &mut mlp.gate_proj),
+            (LoraTarget::UpProj, &mut mlp.up_proj),
+            (LoraTarget::DownProj, &mut mlp.down_proj),
+        ]
+    }
+
     fn forward(
         &self,
         x: Tensor<3>,

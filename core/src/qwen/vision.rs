@@ -8,8 +8,9 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::layers::{gated, linear, rms_norm, rms_norm_layer};
 use super::rope::Rotation;
-use super::{GridThw, VisionConfig};
+use super::{GridThw, LoraLinear, VisionConfig};
 use crate::attention::{Attend, attend};
+use crate::fclm::recompute::recomputed;
 use crate::linear::over_rows;
 
 /// The tower's norms all use this epsilon; no configuration names it.
@@ -27,6 +28,7 @@ pub struct VisionTower {
     pub blocks: Vec<VisionBlock>,
     /// What makes one token of a square of patches.
     pub merger: PatchMerger,
+    recomputes: bool,
     #[module(skip)]
     config: VisionConfig,
 }
@@ -72,11 +74,11 @@ pub struct VisionAttention {
 #[derive(Module, Debug)]
 pub struct GatedMlp {
     /// The gate.
-    pub gate_proj: Linear,
+    pub gate_proj: LoraLinear,
     /// What the gate lets through.
-    pub up_proj: Linear,
+    pub up_proj: LoraLinear,
     /// Back to the residual width.
-    pub down_proj: Linear,
+    pub down_proj: LoraLinear,
 }
 
 /// A norm and a two-layer MLP over the patches of a token, side by side.
@@ -130,12 +132,19 @@ impl VisionConfig {
                 expand: linear([merged, merged], true, range, device),
                 project: linear([merged, self.out_hidden_size], true, range, device),
             },
+            recomputes: false,
             config: self.clone(),
         }
     }
 }
 
 impl VisionTower {
+    /// The same with blocks whose insides are computed again in the backward pass, or kept.
+    pub fn recomputing(mut self, recomputes: bool) -> Self {
+        self.recomputes = recomputes;
+        self
+    }
+
     /// Encodes images that share one grid; tokens come back in raster order.
     ///
     /// # Shapes
@@ -194,7 +203,16 @@ impl VisionTower {
             .collect();
         for (index, block) in self.blocks.iter().enumerate() {
             let everything = config.fullatt_block_indexes.contains(&index);
-            x = block.forward(x, &rotation, if everything { &whole } else { &windows });
+            let windows = if everything { &whole[..] } else { &windows[..] };
+            x = match self.recomputes {
+                true => {
+                    let (rotation, windows) = (rotation.clone(), windows.to_vec());
+                    recomputed(block, x, move |block: &VisionBlock, x: Tensor<3>| {
+                        block.forward(x, &rotation, &windows)
+                    })
+                }
+                false => block.forward(x, &rotation, windows),
+            };
         }
         let x = self.merger.forward(x, square);
         let x = match plan.inverse(&device) {
@@ -279,10 +297,11 @@ impl VisionAttention {
 impl GatedMlp {
     /// An MLP with fresh weights.
     pub(super) fn new(width: usize, inner: usize, bias: bool, range: f64, device: &Device) -> Self {
+        let linear = |shape| LoraLinear::from(linear(shape, bias, range, device));
         Self {
-            gate_proj: linear([width, inner], bias, range, device),
-            up_proj: linear([width, inner], bias, range, device),
-            down_proj: linear([inner, width], bias, range, device),
+            gate_proj: linear([width, inner]),
+            up_proj: linear([width, inner]),
+            down_proj: linear([inner, width]),
         }
     }
 

@@ -12,6 +12,7 @@ pub fn pool_selected(features: Tensor<3>, selected: Tensor<2>) -> Tensor<2> {
     let [regions, cells, dim] = features.dims();
     let weights = selected.clone() / selected.sum_dim(1).add_scalar(1e-8);
     weights
+        .cast(features.dtype())
         .reshape([regions, 1, cells])
         .matmul(features)
         .reshape([regions, dim])

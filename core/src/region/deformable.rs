@@ -1,4 +1,4 @@
-use burn::tensor::{Int, Tensor};
+use burn::tensor::{DType, Int, Tensor};
 
 /// Multi-scale deformable attention on one level (Deformable DETR, `ms_deform_attn_core_pytorch`).
 ///
@@ -20,7 +20,6 @@ pub fn deformable_attention(
     let rows = batch * heads;
     let samples = queries * points;
 
-    // [rows, cells, head_dim]: one gather along the cells fetches whole vectors.
     let value = value
         .reshape([rows, head_dim, height * width])
         .swap_dims(1, 2);
@@ -28,7 +27,35 @@ pub fn deformable_attention(
         .permute([0, 2, 1, 3, 4])
         .reshape([rows, samples, 2]);
     let weights = weights.permute([0, 2, 1, 3]).reshape([rows, samples, 1]);
+    let sampled = sample_bilinear(&value, [height, width], locations);
+    (sampled * weights)
+        .reshape([rows, queries, points, head_dim])
+        .sum_dim(2)
+        .reshape([batch, heads, queries, head_dim])
+        .swap_dims(1, 2)
+        .reshape([batch, queries, heads * head_dim])
+}
 
+/// Samples maps bilinearly, with zeros outside and pixel centres at half-integers, as PyTorch's
+/// `grid_sample` does with `align_corners = false`; differentiable in `value` and `locations`.
+///
+/// Whatever the type of `value`, places are computed in f32: half precision cannot count the cells
+/// of a map.
+///
+/// # Shapes
+/// - `value`: `[rows, height * width, dim]`, so that one gather along the cells fetches whole
+///   vectors
+/// - `locations`: `[rows, samples, 2]`, x then y in `[0, 1]` over the map
+/// - output: `[rows, samples, dim]`
+pub(crate) fn sample_bilinear(
+    value: &Tensor<3>,
+    [height, width]: [usize; 2],
+    locations: Tensor<3>,
+) -> Tensor<3> {
+    let [rows, _, dim] = value.dims();
+    let [_, samples, _] = locations.dims();
+    let dtype = value.dtype();
+    let locations = locations.cast(DType::F32);
     let x = locations
         .clone()
         .narrow(2, 0, 1)
@@ -60,25 +87,19 @@ pub fn deformable_attention(
                 .greater_equal_scalar(0.0)
                 .bool_and(c.clone().lower_scalar(size as f64))
         };
-        let inside = inside(&cx, width).bool_and(inside(&cy, height)).float();
+        let inside = inside(&cx, width)
+            .bool_and(inside(&cy, height))
+            .float()
+            .cast(DType::F32);
         let index: Tensor<3, Int> = (cy.clamp(0.0, (height - 1) as f64).mul_scalar(width as f64)
             + cx.clamp(0.0, (width - 1) as f64))
         .int();
-        let corner = value
-            .clone()
-            .gather(1, index.expand([rows, samples, head_dim]));
-        let corner = corner * (wx * wy * inside);
+        let corner = value.clone().gather(1, index.expand([rows, samples, dim]));
+        let corner = corner * (wx * wy * inside).cast(dtype);
         sampled = Some(match sampled {
             Some(sum) => sum + corner,
             None => corner,
         });
     }
-    let sampled = sampled.unwrap_or_else(|| unreachable!("four corners were sampled"));
-
-    (sampled * weights)
-        .reshape([rows, queries, points, head_dim])
-        .sum_dim(2)
-        .reshape([batch, heads, queries, head_dim])
-        .swap_dims(1, 2)
-        .reshape([batch, queries, heads * head_dim])
+    sampled.unwrap_or_else(|| unreachable!("four corners were sampled"))
 }

@@ -4,6 +4,7 @@ use burn::tensor::{Device, Tensor};
 
 use super::cells::pool_selected;
 use super::config::RegionConfig;
+use crate::linear::in_type_of;
 
 /// Step 1, local aggregation: `t = MP(Proj(Select(F_sam(X_crop))))`.
 ///
@@ -28,6 +29,8 @@ impl LocalAggregation {
     /// - `selected`: `[regions, cells]`, 1 where a cell belongs to the region
     /// - output: `[regions, width]`
     pub fn forward(&self, features: Tensor<3>, selected: Tensor<2>) -> Tensor<2> {
-        self.proj.forward(pool_selected(features, selected))
+        let pooled = pool_selected(features, selected);
+        self.proj
+            .forward(in_type_of(pooled, self.proj.weight.dtype()))
     }
 }

@@ -15,14 +15,17 @@ mod position;
 mod prepare;
 mod semantic;
 mod shape;
+mod surroundings;
 
 pub use cells::{foreground_cells, pool_selected, select_cells};
 pub use config::{ExtractorSteps, RegionConfig};
 pub use deformable::deformable_attention;
+pub(crate) use deformable::sample_bilinear;
 pub use extractor::{RegionExtractor, RegionTokens};
 pub use local::LocalAggregation;
 pub use pixel::PixelEnhancement;
 pub use position::PositionBranch;
-pub use prepare::{PreparedRegion, RegionBatch, SURROUNDINGS, prepare_region};
+pub use prepare::{PreparedRegion, RegionBatch, prepare_region};
 pub use semantic::SemanticGuidance;
 pub use shape::mask_shape;
+pub use surroundings::{dimmed, surroundings};

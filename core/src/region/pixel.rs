@@ -49,6 +49,7 @@ impl PixelEnhancement {
     ) -> Tensor<2> {
         let [regions, cells, _] = features.dims();
         let [_, width] = region.dims();
+        let features = features.cast(region.dtype());
         let head_dim = width / self.num_heads;
         let heads = |x: Tensor<3>| {
             let [n, len, _] = x.dims();

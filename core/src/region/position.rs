@@ -4,6 +4,7 @@ use burn::tensor::{Device, Distribution, Tensor, activation};
 
 use super::config::RegionConfig;
 use super::shape::BOX_NUMBERS;
+use crate::linear::in_type_of;
 
 /// Bound of the fresh weights of centre and size. The default, by the thousands of inputs of which
 /// few are ever set at once, would leave these four without a voice.
@@ -41,6 +42,7 @@ impl PositionBranch {
     /// - `shape`: `[regions, shape_len]` of [`super::mask_shape`]
     /// - output: `[regions, hidden_size]`
     pub fn forward(&self, shape: Tensor<2>) -> Tensor<2> {
+        let shape = in_type_of(shape, self.fc1.weight.dtype());
         let hidden = activation::relu(self.fc1.forward(shape));
         let hidden = activation::relu(self.fc2.forward(hidden));
         self.fc3.forward(hidden)

@@ -4,12 +4,10 @@ use burn::tensor::{Bool, Device, Tensor, TensorData};
 use super::cells::foreground_cells;
 use super::config::RegionConfig;
 use super::shape::mask_shape;
+use super::surroundings::{dimmed, surroundings};
 use crate::image::geometry;
 use crate::mask::Mask;
 use crate::sam::{self, SamConfig};
-
-/// The contrast that is left to the surroundings of a region in its crop.
-pub const SURROUNDINGS: f32 = 0.2;
 
 /// What the host works out for one region before anything reaches the device.
 #[derive(Debug, Clone)]
@@ -74,22 +72,13 @@ pub fn prepare_region(
     })
 }
 
-/// Moves the pixels of a prepared window that the mask does not hold towards the mean pixel, which
-/// SAM's normalisation makes zero.
+/// Dims the pixels of a prepared window that the mask does not hold. SAM's normalisation makes the
+/// mean pixel zero.
 fn dim_surroundings(crop: &mut sam::Prepared, side: usize, mask: &Mask, window: [u32; 4]) {
-    let [x0, y0, x1, y1] = window;
-    let source = |place: usize, input: usize, length: u32| {
-        ((place as f32 + 0.5) / input as f32 * length as f32) as u32
-    };
-    for row in 0..crop.input_h {
-        let y = y0 + source(row, crop.input_h, y1 - y0);
-        for column in 0..crop.input_w {
-            if mask.get(x0 + source(column, crop.input_w, x1 - x0), y) {
-                continue;
-            }
-            for channel in 0..3 {
-                crop.pixels[(channel * side + row) * side + column] *= SURROUNDINGS;
-            }
+    for [row, column] in surroundings(mask, window, [crop.input_h, crop.input_w]) {
+        for channel in 0..3 {
+            let value = &mut crop.pixels[(channel * side + row) * side + column];
+            *value = dimmed(*value, 0.0);
         }
     }
 }
@@ -201,7 +190,7 @@ mod tests {
             };
             let is_inside = y < 53 && mask.get(38 + source(x, 64.0, 144.0), source(y, 53.0, 120.0));
             inside += usize::from(is_inside);
-            let share = if is_inside { 1.0 } else { SURROUNDINGS };
+            let share = if is_inside { 1.0 } else { 0.2 };
             assert_eq!(dimmed, plain * share, "pixel {x}, {y}");
         }
         // 20 by 60 pixels of 144 by 120, in three colours.

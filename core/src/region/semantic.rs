@@ -2,7 +2,7 @@ use burn::module::Module;
 use burn::nn::{
     Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, RmsNorm, RmsNormConfig,
 };
-use burn::tensor::{Device, Tensor, TensorData, activation};
+use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 
 use super::config::RegionConfig;
 use super::deformable::deformable_attention;
@@ -110,17 +110,22 @@ impl SemanticGuidance {
         let head_dim = dim / heads;
         let query = self.norm.forward(region.clone());
 
+        let vision = vision.cast(region.dtype());
         let value = over_rows(vision, |rows| self.value_proj.forward(rows))
             .swap_dims(1, 2)
             .reshape([regions, heads, head_dim, height, width]);
-        let scale =
-            Tensor::<1>::from_floats([1.0 / width as f32, 1.0 / height as f32], &region.device());
+        // Half precision cannot tell places of a map apart.
+        let scale = Tensor::<1>::from_data(
+            [1.0 / width as f32, 1.0 / height as f32],
+            (&region.device(), DType::F32),
+        );
         let offsets = self
             .sampling_offsets
             .forward(query.clone())
+            .cast(DType::F32)
             .reshape([regions, 1, heads, points, 2])
             * scale.reshape([1, 1, 1, 1, 2]);
-        let locations = offsets + center.reshape([regions, 1, 1, 1, 2]);
+        let locations = offsets + center.cast(DType::F32).reshape([regions, 1, 1, 1, 2]);
         let weights = activation::softmax(
             self.attention_weights
                 .forward(query)

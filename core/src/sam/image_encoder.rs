@@ -19,6 +19,15 @@ pub enum ImageEncoder {
 }
 
 impl ImageEncoder {
+    /// The same with blocks whose insides are computed again in the backward pass, or kept; TinyViT
+    /// is so small that it always keeps them.
+    pub fn recomputing(self, recomputes: bool) -> Self {
+        match self {
+            Self::Vit(encoder) => Self::Vit(encoder.recomputing(recomputes)),
+            tiny @ Self::TinyVit(_) => tiny,
+        }
+    }
+
     /// Encodes a batch of images as [`preprocess`](super::preprocess) makes them.
     ///
     /// # Shapes

@@ -94,19 +94,7 @@ impl MaskDecoder {
         dense: Tensor<4>,
     ) -> Decoded {
         let [prompts, channels, height, width] = image_embedding.dims();
-        let own = Tensor::cat(
-            vec![self.iou_token.weight.val(), self.mask_tokens.weight.val()],
-            0,
-        );
-        let [n_own, _] = own.dims();
-        let own = own.unsqueeze::<3>().expand([prompts, n_own, channels]);
-        let tokens = Tensor::cat(vec![own, sparse], 1);
-
-        let cells = height * width;
-        let image = (image_embedding + dense)
-            .reshape([prompts, channels, cells])
-            .swap_dims(1, 2);
-        let image_pe = dense_pe.reshape([1, channels, cells]).swap_dims(1, 2);
+        let [image, image_pe, tokens] = self.inputs(image_embedding, dense_pe, sparse, dense);
         let (tokens, image) = self.transformer.forward(image, image_pe, tokens);
 
         let weights = self
@@ -136,6 +124,62 @@ impl MaskDecoder {
             .forward(iou_token)
             .reshape([prompts, n_masks]);
         Decoded { low_res, iou }
+    }
+
+    /// Where the prompts' own tokens look while masks are decoded: their attention to the image in
+    /// each layer, the mean of the heads. For pictures; no mask is made of it.
+    ///
+    /// # Shapes
+    /// - as in [`Self::forward`]
+    /// - output: `[prompts, layers, n, cells]`, every row adds up to one; cells in raster order
+    pub fn looks(
+        &self,
+        image_embedding: Tensor<4>,
+        dense_pe: Tensor<4>,
+        sparse: Tensor<3>,
+        dense: Tensor<4>,
+    ) -> Tensor<4> {
+        let [prompts, n, _] = sparse.dims();
+        let [image, image_pe, tokens] = self.inputs(image_embedding, dense_pe, sparse, dense);
+        let [_, cells, _] = image.dims();
+        let [_, n_all, _] = tokens.dims();
+        let looks = self.transformer.looks(image, &image_pe, tokens);
+        let looks = looks
+            .into_iter()
+            .map(|look| look.narrow(1, n_all - n, n).reshape([prompts, 1, n, cells]))
+            .collect();
+        Tensor::cat(looks, 1)
+    }
+
+    /// What the transformer takes: the image's cells, their positions, and the decoder's own tokens
+    /// before those of the prompts.
+    ///
+    /// # Shapes
+    /// - as in [`Self::forward`]
+    /// - output: `[prompts, cells, channels]`, `[1, cells, channels]` and
+    ///   `[prompts, own + n, channels]`
+    fn inputs(
+        &self,
+        image_embedding: Tensor<4>,
+        dense_pe: Tensor<4>,
+        sparse: Tensor<3>,
+        dense: Tensor<4>,
+    ) -> [Tensor<3>; 3] {
+        let [prompts, channels, height, width] = image_embedding.dims();
+        let own = Tensor::cat(
+            vec![self.iou_token.weight.val(), self.mask_tokens.weight.val()],
+            0,
+        );
+        let [n_own, _] = own.dims();
+        let own = own.unsqueeze::<3>().expand([prompts, n_own, channels]);
+        let tokens = Tensor::cat(vec![own, sparse], 1);
+
+        let cells = height * width;
+        let image = (image_embedding + dense)
+            .reshape([prompts, channels, cells])
+            .swap_dims(1, 2);
+        let image_pe = dense_pe.reshape([1, channels, cells]).swap_dims(1, 2);
+        [image, image_pe, tokens]
     }
 }
 

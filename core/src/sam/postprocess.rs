@@ -58,10 +58,8 @@ fn bilinear_taps(index: usize, from: usize, to: usize) -> [(usize, f64); 2] {
 
 #[cfg(test)]
 mod tests {
-    use burn::tensor::Device;
-
     use super::*;
-    use crate::fixtures::{assert_close, tensors};
+    use crate::fixtures::{assert_close, tensors, test_device};
 
     #[test]
     fn equal_sizes_change_nothing() {
@@ -75,7 +73,7 @@ mod tests {
     /// rounds differently.
     #[test]
     fn fixture_bilinear_resizes() {
-        let device = Device::flex();
+        let device = test_device();
         let file = tensors("ops", "ops.safetensors");
         let read = |name: &str| file.tensor::<4>(name, &device).expect(name);
         let input = read("resize.input");

@@ -10,6 +10,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::{Conv, Neck, VitConfig};
 use crate::attention::{Attend, attend};
+use crate::fclm::recompute::recomputed;
 use crate::linear::over_rows;
 
 const NORM_EPSILON: f64 = 1e-6;
@@ -26,6 +27,7 @@ pub struct Vit {
     pub blocks: Vec<Block>,
     /// Tokens to the image embedding.
     pub neck: Neck,
+    recomputes: bool,
 }
 
 /// The patch embedding: one linear map per patch, stored as a convolution.
@@ -73,6 +75,7 @@ pub struct Mlp {
 }
 
 /// What attention over windows of one size needs beside weights, made once per forward pass.
+#[derive(Clone)]
 struct Window {
     side: usize,
     /// Row of the relative table per pair of query and key index, `[side * side]`.
@@ -106,7 +109,13 @@ impl Vit {
             pos_embed: positions.init([1, grid, grid, dim], device),
             blocks,
             neck: Neck::new(dim, config.out_chans, device),
+            recomputes: false,
         }
+    }
+
+    pub(super) fn recomputing(mut self, recomputes: bool) -> Self {
+        self.recomputes = recomputes;
+        self
     }
 
     /// # Shapes
@@ -126,7 +135,15 @@ impl Vit {
                     &windows[windows.len() - 1]
                 }
             };
-            x = block.forward(x, window);
+            x = match self.recomputes {
+                true => {
+                    let window = window.clone();
+                    recomputed(block, x, move |block: &Block, x: Tensor<4>| {
+                        block.forward(x, &window)
+                    })
+                }
+                false => block.forward(x, window),
+            };
         }
         self.neck
             .forward(x.reshape([batch, grid * grid, dim]), grid)

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{FinishReason, FoundRegion, ImageInfo, Region, RunState};
+use super::{FinishReason, FoundRegion, ImageInfo, Region, RunState, Usage};
 
 /// Longest text of a message, in characters.
 pub const MAX_TEXT: usize = 4000;
@@ -13,7 +13,8 @@ pub const CHATS_PER_PAGE: usize = 200;
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
-    /// A question about marked regions (or, without any, about the picture); text comes back.
+    /// A question about marked regions (or, without any, about the picture); text comes back, and
+    /// no masks.
     #[default]
     Ask,
     /// A description of something; its mask or masks come back.
@@ -60,6 +61,9 @@ pub struct Message {
     /// Why the answer ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finish: Option<FinishReason>,
+    /// What the answer cost, once it has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub usage: Option<Usage>,
     /// RFC 3339 time.
     pub created_at: String,
 }
@@ -128,8 +132,8 @@ pub struct PutRegions {
 pub struct PostMessage {
     /// What is wanted.
     pub mode: Mode,
-    /// Question, description, or empty for the mode's default. `@k` and `<region:ID>` name
-    /// regions.
+    /// Question or description; `@k` and `<region:ID>` name regions. It may be empty in mode
+    /// `caption`, and in mode `ask` about regions, which are then described in detail.
     pub text: String,
     /// Regions the question is about, by id; those named in the text count too.
     #[serde(default)]

@@ -23,6 +23,8 @@ pub enum ErrorCode {
     UnsupportedImage,
     /// 422: the image is broken or could not be decoded.
     BadImage,
+    /// 422: the image is so narrow that the model could not see it.
+    TooNarrow,
     /// 422: a mask, box or region does not fit.
     BadRegion,
     /// 422: the text is empty where it must not be, or names an unknown region.
@@ -49,7 +51,7 @@ impl ErrorCode {
             Self::Conflict => 409,
             Self::TooLarge => 413,
             Self::UnsupportedImage => 415,
-            Self::BadImage | Self::BadRegion | Self::BadText => 422,
+            Self::BadImage | Self::TooNarrow | Self::BadRegion | Self::BadText => 422,
             Self::Busy => 429,
             Self::Internal => 500,
             Self::Unavailable => 503,

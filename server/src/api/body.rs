@@ -38,7 +38,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
             .and_then(|value| value.to_str().ok())
             .and_then(|value| value.split(';').next())
             .is_some_and(|media| media.trim().eq_ignore_ascii_case("application/json"));
-        let bytes = read_body(&parts.headers, body, JSON_BYTES).await?;
+        let gathering = Gathering::new("body", JSON_BYTES);
+        let bytes = read_body(&parts.headers, body, gathering).await?;
         if !is_json {
             let message = "The body must be JSON, with the content type application/json.";
             return Err(AppError::BadRequest(message.to_owned()));
@@ -63,13 +64,12 @@ impl<S: Send + Sync> FromRequestParts<S> for Id {
     }
 }
 
-/// Reads a whole body of at most `limit` bytes.
+/// Reads a whole body.
 pub(super) async fn read_body(
     headers: &HeaderMap,
     body: HttpBody,
-    limit: usize,
+    mut gathering: Gathering,
 ) -> Result<Bytes, AppError> {
-    let mut gathering = Gathering::new(limit);
     let declared = headers
         .get(header::CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok())
@@ -77,7 +77,7 @@ pub(super) async fn read_body(
         .unwrap_or(0);
     // A client that asks before it sends need not send in vain.
     let asks = headers.contains_key(header::EXPECT);
-    if declared > limit && (asks || declared > DISCARDED_BYTES) {
+    if declared > gathering.limit && (asks || declared > DISCARDED_BYTES) {
         return Err(gathering.too_large());
     }
     let mut stream = body.into_data_stream();
@@ -98,7 +98,7 @@ pub(super) async fn read_body(
 /// losing its connection.
 pub(super) async fn discard(headers: &HeaderMap, body: HttpBody) {
     // The client is refused anyway, whatever becomes of its body.
-    let _ = read_body(headers, body, 0).await;
+    let _ = read_body(headers, body, Gathering::new("body", 0)).await;
 }
 
 /// Waits for what is to arrive, but not for ever.
@@ -122,7 +122,7 @@ async fn within<F: Future>(
 }
 
 /// A number of bytes as people read it.
-pub(super) fn readable_size(bytes: usize) -> String {
+fn readable_size(bytes: usize) -> String {
     match bytes >> 20 {
         0 => format!("{bytes} bytes"),
         mebibytes => format!("{mebibytes} MiB"),
@@ -131,14 +131,17 @@ pub(super) fn readable_size(bytes: usize) -> String {
 
 /// Gathers chunks up to a limit; what comes after it is thrown away.
 pub(super) struct Gathering {
+    what: &'static str,
     bytes: BytesMut,
     limit: usize,
     seen: usize,
 }
 
 impl Gathering {
-    pub(super) fn new(limit: usize) -> Self {
+    /// `what` is what people call it.
+    pub(super) fn new(what: &'static str, limit: usize) -> Self {
         Self {
+            what,
             bytes: BytesMut::new(),
             limit,
             seen: 0,
@@ -167,9 +170,9 @@ impl Gathering {
     }
 
     fn too_large(&self) -> AppError {
-        let limit = readable_size(self.limit);
+        let (what, limit) = (self.what, readable_size(self.limit));
         AppError::TooLarge {
-            message: format!("The body is over the limit of {limit}."),
+            message: format!("The {what} is larger than {limit}; send a smaller one."),
             param: None,
         }
     }
@@ -183,9 +186,17 @@ mod tests {
     async fn a_body_over_the_limit_is_read_but_not_kept() {
         let chunks = (0..100).map(|_| Ok::<_, std::io::Error>(Bytes::from(vec![0; 1024])));
         let body = HttpBody::from_stream(futures::stream::iter(chunks));
-        let read = read_body(&HeaderMap::new(), body, 10 << 10).await;
-        assert!(matches!(read, Err(AppError::TooLarge { .. })));
-        let read = read_body(&HeaderMap::new(), HttpBody::from("abc"), 3).await;
+        let small = Gathering::new("list", 700);
+        let read = read_body(&HeaderMap::new(), body, small).await;
+        let Err(AppError::TooLarge { message, .. }) = read else {
+            panic!("{read:?} is taken");
+        };
+        assert_eq!(
+            message,
+            "The list is larger than 700 bytes; send a smaller one."
+        );
+        let fits = Gathering::new("word", 3);
+        let read = read_body(&HeaderMap::new(), HttpBody::from("abc"), fits).await;
         assert_eq!(read.expect("it fits"), "abc");
     }
 

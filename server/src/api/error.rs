@@ -61,6 +61,19 @@ pub enum AppError {
     /// The picture is broken.
     #[error("{0}")]
     BadImage(String),
+    /// One side of the picture is so much longer than the other that the model could not see it.
+    #[error(
+        "The picture has {width} x {height} pixels; its longer side may be up to {most} times the \
+         shorter one."
+    )]
+    TooNarrow {
+        /// Its width in pixels.
+        width: u32,
+        /// Its height in pixels.
+        height: u32,
+        /// The longer side over the shorter one at most.
+        most: u32,
+    },
     /// A mask, box or region does not fit.
     #[error("{message}")]
     BadRegion {
@@ -78,7 +91,7 @@ pub enum AppError {
         param: &'static str,
     },
     /// As much waits as may.
-    #[error("The queue is full; try again in {} seconds.", seconds(*retry_after))]
+    #[error("The queue is full; try again in {}.", in_words(*retry_after))]
     Busy {
         /// When it is worth trying again.
         retry_after: Duration,
@@ -107,6 +120,7 @@ impl AppError {
             Self::TooLarge { param, .. } => (ErrorCode::TooLarge, *param),
             Self::UnsupportedImage => (ErrorCode::UnsupportedImage, None),
             Self::BadImage(_) => (ErrorCode::BadImage, None),
+            Self::TooNarrow { .. } => (ErrorCode::TooNarrow, None),
             Self::BadRegion { param, .. } => (ErrorCode::BadRegion, Some(param)),
             Self::BadText { param, .. } => (ErrorCode::BadText, Some(param)),
             Self::Busy { .. } => (ErrorCode::Busy, None),
@@ -164,6 +178,13 @@ fn seconds(duration: Duration) -> u64 {
     duration.as_secs().clamp(1, 60)
 }
 
+fn in_words(duration: Duration) -> String {
+    match seconds(duration) {
+        1 => "a second".to_owned(),
+        more => format!("{more} seconds"),
+    }
+}
+
 impl From<StoreError> for AppError {
     fn from(error: StoreError) -> Self {
         match error {
@@ -192,5 +213,23 @@ impl From<EngineError> for AppError {
             EngineError::Backend(BackendError::Refused { message, .. }) => Self::BadImage(message),
             EngineError::Backend(BackendError::Failed(why)) => Self::Internal(why),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_tells_the_time_in_words() {
+        let told = [0, 1, 2, 90].map(|seconds| {
+            let retry_after = Duration::from_secs(seconds);
+            AppError::Busy { retry_after }.to_string()
+        });
+        assert_eq!(
+            told,
+            ["a second", "a second", "2 seconds", "60 seconds"]
+                .map(|time| format!("The queue is full; try again in {time}."))
+        );
     }
 }

@@ -11,7 +11,7 @@ use fclm_core::wire::{ImageInfo, SegmentRequest, SegmentResponse};
 
 use super::{
     AppError, AppState, ErrorBody,
-    body::{Gathering, Id, JsonBody, discard, in_time, next_part, read_body, readable_size},
+    body::{Gathering, Id, JsonBody, discard, in_time, next_part, read_body},
     regions::check_prompts,
 };
 use crate::{engine::ImageSource, store::StoredImage};
@@ -38,7 +38,7 @@ const RETRY_UPLOAD: Duration = Duration::from_secs(2);
         (status = 408, body = ErrorBody, description = "the body took too long"),
         (status = 413, body = ErrorBody, description = "over a limit"),
         (status = 415, body = ErrorBody, description = "no picture that is taken"),
-        (status = 422, body = ErrorBody, description = "broken"),
+        (status = 422, body = ErrorBody, description = "broken, or too narrow"),
         (status = 429, body = ErrorBody, description = "too many uploads at a time"),
         (status = 507, body = ErrorBody, description = "the disk is full"),
     ),
@@ -57,7 +57,7 @@ pub(super) async fn upload(
             retry_after: RETRY_UPLOAD,
         });
     };
-    let limit = state.decoder.limits.bytes;
+    let gathering = Gathering::new("picture", state.decoder.limits.bytes);
     let is_form = request
         .headers()
         .get(header::CONTENT_TYPE)
@@ -67,29 +67,19 @@ pub(super) async fn upload(
                 .to_ascii_lowercase()
                 .starts_with("multipart/form-data")
         });
-    let arrived = match is_form {
-        true => in_time(read_form(request, limit)).await,
+    let bytes = match is_form {
+        true => in_time(read_form(request, gathering)).await?,
         false => {
             let (parts, body) = request.into_parts();
-            read_body(&parts.headers, body, limit).await
+            read_body(&parts.headers, body, gathering).await?
         }
     };
-    let bytes = arrived.map_err(|error| match error {
-        AppError::TooLarge { param, .. } => AppError::TooLarge {
-            message: format!(
-                "The picture is larger than {}; send a smaller one.",
-                readable_size(limit)
-            ),
-            param,
-        },
-        other => other,
-    })?;
     let picture = state.decoder.decode(bytes).await?;
     let image = state.store.put_image(picture).await?;
     Ok((StatusCode::CREATED, Json(image.info())))
 }
 
-async fn read_form(request: Request, limit: usize) -> Result<Bytes, AppError> {
+async fn read_form(request: Request, mut gathering: Gathering) -> Result<Bytes, AppError> {
     let bad = |error: &dyn std::fmt::Display| {
         AppError::BadRequest(format!("The form cannot be read: {error}."))
     };
@@ -103,7 +93,6 @@ async fn read_form(request: Request, limit: usize) -> Result<Bytes, AppError> {
         if field.file_name().is_none() && field.name() != Some("file") {
             continue;
         }
-        let mut gathering = Gathering::new(limit);
         while let Some(chunk) = next_part(field.chunk())
             .await?
             .map_err(|error| bad(&error.body_text()))?

@@ -93,6 +93,7 @@ async fn ask(
         run_id: None,
         run_state: None,
         finish: None,
+        usage: None,
         created_at: now(),
     };
     let answer = Message {
@@ -206,8 +207,8 @@ fn regions_asked_about(
     for number in mention::mentions(text) {
         if number > regions.len() {
             return Err(bad_text(&format!(
-                "The text names @{number}, but this chat has {} regions.",
-                regions.len(),
+                "The text names @{number}, but this chat has {}.",
+                how_many(regions.len()),
             )));
         }
         if !numbers.contains(&number) {
@@ -215,6 +216,14 @@ fn regions_asked_about(
         }
     }
     Ok(numbers)
+}
+
+fn how_many(regions: usize) -> String {
+    match regions {
+        0 => "no regions".to_owned(),
+        1 => "one region".to_owned(),
+        more => format!("{more} regions"),
+    }
 }
 
 fn check_text(text: &str, mode: Mode, has_regions: bool) -> Result<(), AppError> {
@@ -272,7 +281,16 @@ mod tests {
         let ids = ["c".to_owned()];
         let about = regions_asked_about("@2 or @3?", &ids, &regions).expect("known");
         assert_eq!(about, [3, 2]);
-        assert!(regions_asked_about("@4", &[], &regions).is_err());
+        let sentence = |number: &str, held: &[Region]| {
+            let wrong = regions_asked_about(number, &[], held);
+            wrong.expect_err("there is no such region").to_string()
+        };
+        assert_eq!(
+            sentence("@4", &regions),
+            "The text names @4, but this chat has 3 regions."
+        );
+        assert!(sentence("@2", &regions[..1]).ends_with("has one region."));
+        assert!(sentence("@1", &[]).ends_with("has no regions."));
         for plain in ["a@b", "me@5.org", "@0", "@99999999999999999999999"] {
             let about = regions_asked_about(plain, &[], &regions).expect("plain text");
             assert!(about.is_empty(), "{plain}");

@@ -14,25 +14,27 @@ mod live;
 mod messages;
 mod model;
 mod page;
+mod picture_decoder;
 mod regions;
 mod router;
 mod runs;
 mod samples;
 mod security;
 mod site;
+mod sniff;
 mod trace;
 
 use std::{pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
-use self::{decode::PictureDecoder, live::LiveRuns, trace::request_id};
 pub use self::{
     decode::{ImageLimits, decode_picture},
     error::{AppError, ErrorBody},
     router::{openapi, router},
     site::{Site, SiteError},
 };
+use self::{live::LiveRuns, picture_decoder::PictureDecoder, trace::request_id};
 use crate::{engine::Engine, store::Store};
 
 /// How long the ends of answers may take to be stored and sent when the server goes down.

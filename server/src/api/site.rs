@@ -1,4 +1,5 @@
 use std::{
+    cmp::Reverse,
     fs, io,
     path::{Component, Path, PathBuf},
 };
@@ -6,6 +7,7 @@ use std::{
 use fclm_app::PageAssets;
 use fclm_core::wire::SampleInfo;
 use serde::Deserialize;
+use serde_json::Value;
 use tower_http::services::ServeDir;
 
 /// Why the built page cannot be served.
@@ -45,13 +47,13 @@ pub(super) struct Sample {
     pub(super) media_type: &'static str,
 }
 
-/// Things to type in Find that a sample offers.
+/// Things to type in Find that a sample offers: the first half of them short, the rest detailed.
 const SUGGESTIONS: usize = 4;
 
 /// What the page needs of a line of `samples/scenes.jsonl`, the layout of rendered scenes.
 #[derive(Deserialize)]
 struct Scene {
-    id: serde_json::Value,
+    id: Value,
     /// Path of the picture in the same folder.
     image: String,
     width: u32,
@@ -65,7 +67,9 @@ struct Scene {
 #[derive(Deserialize)]
 struct Reference {
     text: String,
-    targets: Vec<serde_json::Value>,
+    #[serde(default)]
+    kind: String,
+    targets: Vec<Value>,
 }
 
 impl Site {
@@ -139,16 +143,9 @@ fn sample(list: &Path, number: usize, scene: Scene) -> Result<Sample, SiteError>
         _ => return Err(invalid(format!("{image:?} is no PNG, JPEG or WebP"))),
     };
     let id = match id {
-        serde_json::Value::String(id) => id,
+        Value::String(id) => id,
         other => other.to_string(),
     };
-    let mut suggestions = Vec::new();
-    for reference in refs {
-        let is_there = !reference.targets.is_empty();
-        if is_there && suggestions.len() < SUGGESTIONS && !suggestions.contains(&reference.text) {
-            suggestions.push(reference.text);
-        }
-    }
     let title = title.unwrap_or_else(|| format!("Scene {number}"));
     let url = format!("/api/v1/samples/{id}/image");
     let path = list.with_file_name("").join(relative);
@@ -158,13 +155,49 @@ fn sample(list: &Path, number: usize, scene: Scene) -> Result<Sample, SiteError>
         width,
         height,
         url,
-        suggestions,
+        suggestions: suggestions(&refs),
     };
     Ok(Sample {
         info,
         path,
         media_type,
     })
+}
+
+/// What a sample offers to type in Find: first short expressions, then detailed ones.
+///
+/// The more an expression says, the less a small model takes one thing for another. So of each kind
+/// those come first that say the most, about things that nothing offered so far means; those that
+/// mean several things come last.
+fn suggestions(refs: &[Reference]) -> Vec<String> {
+    let mut rest: Vec<&Reference> = refs
+        .iter()
+        .filter(|reference| !reference.targets.is_empty())
+        .collect();
+    let mut offered: Vec<&Reference> = Vec::new();
+    while offered.len() < SUGGESTIONS {
+        let wanted = match offered.len() < SUGGESTIONS / 2 {
+            true => "short",
+            false => "detailed",
+        };
+        let best = rest.iter().enumerate().min_by_key(|(_, reference)| {
+            let means_the_same = |other: &&Reference| other.targets == reference.targets;
+            (
+                reference.kind != wanted,
+                reference.targets.len(),
+                offered.iter().any(means_the_same),
+                Reverse(reference.text.split_whitespace().count()),
+            )
+        });
+        let Some((index, _)) = best else { break };
+        let next = rest.remove(index);
+        rest.retain(|other| other.text != next.text);
+        offered.push(next);
+    }
+    offered
+        .into_iter()
+        .map(|reference| reference.text.clone())
+        .collect()
 }
 
 /// The file's text; none where there is no such file.
@@ -219,5 +252,77 @@ mod tests {
             site.samples[0].path,
             dir.path().join("samples/images/s.png")
         );
+    }
+
+    /// The suggestions for expressions, each with its kind and targets.
+    fn suggested(refs: &[(&str, &str, &[u8])]) -> Vec<String> {
+        let refs: Vec<Reference> = refs
+            .iter()
+            .map(|(kind, text, targets)| Reference {
+                text: (*text).to_owned(),
+                kind: (*kind).to_owned(),
+                targets: targets.iter().map(|&id| Value::from(id)).collect(),
+            })
+            .collect();
+        suggestions(&refs)
+    }
+
+    #[test]
+    fn suggestions_say_much_and_are_short_and_detailed() {
+        let found = suggested(&[
+            ("short", "the yellow thing", &[0]),
+            ("short", "the pyramid behind the glass pyramid", &[0]),
+            ("short", "the rightmost thing", &[1]),
+            ("short", "the rightmost orange thing", &[1]),
+            ("detailed", "the large orange glass pyramid", &[1]),
+            (
+                "detailed",
+                "A large plain yellow rubber pyramid at the left.",
+                &[0],
+            ),
+            (
+                "several",
+                "both of the large pyramids in the picture",
+                &[0, 1],
+            ),
+            ("none", "the green pyramid", &[]),
+        ]);
+        assert_eq!(
+            found,
+            [
+                "the pyramid behind the glass pyramid",
+                "the rightmost orange thing",
+                "A large plain yellow rubber pyramid at the left.",
+                "the large orange glass pyramid",
+            ]
+        );
+    }
+
+    #[test]
+    fn other_kinds_fill_up_and_what_means_nothing_is_not_suggested() {
+        let found = suggested(&[
+            ("several", "the large pyramids", &[0, 1]),
+            ("none", "the green pyramid", &[]),
+            ("short", "the orange pyramid", &[1]),
+        ]);
+        assert_eq!(found, ["the orange pyramid", "the large pyramids"]);
+        assert!(suggested(&[("none", "the green pyramid", &[])]).is_empty());
+    }
+
+    #[test]
+    fn each_sample_offers_short_and_detailed_expressions() {
+        let public = Path::new(env!("CARGO_MANIFEST_DIR")).join("../public");
+        let samples = Site::open(&public).expect("valid").sample_infos();
+        assert!(!samples.is_empty());
+        for sample in samples {
+            let [short, other, detailed, more] = &sample.suggestions[..] else {
+                panic!("{}: {:?}", sample.title, sample.suggestions);
+            };
+            let longest = short.len().max(other.len());
+            assert!(
+                detailed.len() > longest && more.len() > longest,
+                "{sample:?}"
+            );
+        }
     }
 }

@@ -7,6 +7,7 @@ pub use report::{BenchReport, Timing};
 
 use std::time::{Duration, Instant};
 
+use burn::tensor::Device;
 use fclm_core::mask::Mask;
 use fclm_core::wire::{Mode, RunEvent, SegmentRequest};
 
@@ -26,6 +27,12 @@ const MAX_STEPS: usize = 512;
 /// Where the model or its device fails.
 pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
     let mut report = BenchReport::new(backend.info());
+    let LoadedModel {
+        model,
+        config,
+        device,
+        ..
+    } = backend.loaded();
     for index in 0..SCENES {
         let AnnotatedScene { drawn, annotations } = sample(Seeds::public(SEED), index);
         let Some(description) = annotations.descriptions.first() else {
@@ -34,22 +41,20 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
         let mask: &Mask = &drawn.masks[description.object];
         let counts = index > 0;
 
-        let (features, image_time) = timed(|| backend.encode_image(&drawn.image))?;
-        let LoadedModel {
-            model,
-            config,
-            device,
-            ..
-        } = backend.loaded();
-        let (_, time) = timed(|| {
+        let (features, image_time) = timed(device, || backend.encode_image(&drawn.image))?;
+        let (_, time) = timed(device, || {
             let seen = model.encode_for_llm(&drawn.image, config, device);
             seen.map_err(|error| BackendError::Failed(Box::new(error)))
         })?;
         report.push(counts, "encode image: vision tower", time);
-        let (_, time) = timed(|| Ok(model.encode_for_decoder(&drawn.image, config, device)))?;
+        let (_, time) = timed(device, || {
+            Ok(model.encode_for_decoder(&drawn.image, config, device))
+        })?;
         report.push(counts, "encode image: SAM", time);
         report.push(counts, "encode image: both", image_time);
-        let (region, region_time) = timed(|| backend.encode_region(&features, &drawn.image, mask))?;
+        let (region, region_time) = timed(device, || {
+            backend.encode_region(&features, &drawn.image, mask)
+        })?;
         report.push(counts, "encode region (crop and extractor)", region_time);
 
         let ask = |text| Prompt {
@@ -120,9 +125,17 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
     Ok(report)
 }
 
-fn timed<T>(work: impl FnOnce() -> Result<T, BackendError>) -> Result<(T, Duration), BackendError> {
+/// Times work to its end: a GPU may have only been told what to do when a call returns.
+fn timed<T>(
+    device: &Device,
+    work: impl FnOnce() -> Result<T, BackendError>,
+) -> Result<(T, Duration), BackendError> {
     let started = Instant::now();
-    work().map(|value| (value, started.elapsed()))
+    let value = work()?;
+    device
+        .sync()
+        .map_err(|error| BackendError::Failed(error.to_string().into()))?;
+    Ok((value, started.elapsed()))
 }
 
 fn run(

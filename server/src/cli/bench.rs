@@ -17,7 +17,8 @@ pub(crate) struct Bench {
 
 impl Bench {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let backend = FclmBackend::load(&ModelDir::open(&self.model.path()?)?)?;
+        let device = self.model.device()?;
+        let backend = FclmBackend::load(&ModelDir::open(&self.model.path()?)?, &device)?;
         let report = bench(&backend)?;
         match self.json {
             true => print(serde_json::to_string_pretty(&report)?)?,

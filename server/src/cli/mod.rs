@@ -2,12 +2,18 @@
 //!
 //! Whatever goes wrong is one sentence on standard error and exit code 2.
 
+mod ablate;
 mod bench;
+mod caption;
 mod data;
 mod describe;
+mod device;
 mod eval;
+mod eval_options;
+mod heatmaps;
 mod init;
 mod inspect;
+mod mask;
 mod model;
 mod segment;
 mod serve;
@@ -17,6 +23,7 @@ use std::{
     fmt::Display,
     io::{self, ErrorKind, IsTerminal, Write},
     process::ExitCode,
+    str::FromStr,
 };
 
 use clap::{Parser, Subcommand, error::ErrorKind as UsageError};
@@ -44,15 +51,19 @@ enum Command {
     Describe(describe::Describe),
     /// Find what a text describes in a picture, and write its mask.
     Segment(segment::Segment),
+    /// Describe a whole picture, with a mask for each phrase.
+    Caption(caption::Caption),
     /// Show what is in a model directory.
     Inspect(inspect::Inspect),
     /// Join a published Qwen2.5-VL folder and a SAM checkpoint into a model directory.
     Init(init::Init),
     /// Train a model.
     Train(train::Train),
-    /// Measure a model on a folder of scenes.
+    /// Measure a model on a folder of scenes or pictures.
     Eval(eval::Eval),
-    /// Make data sets.
+    /// Train and compare small models that each leave one of the paper's choices.
+    Ablate(ablate::Ablate),
+    /// Make, convert and look at data sets.
     Data(data::Data),
     /// Time what a person waits for.
     Bench(bench::Bench),
@@ -65,10 +76,12 @@ impl Cli {
             Command::Serve(command) => command.run(),
             Command::Describe(command) => command.run(),
             Command::Segment(command) => command.run(),
+            Command::Caption(command) => command.run(),
             Command::Inspect(command) => command.run(),
             Command::Init(command) => command.run(),
             Command::Train(command) => command.run(),
             Command::Eval(command) => command.run(),
+            Command::Ablate(command) => command.run(),
             Command::Data(command) => command.run(),
             Command::Bench(command) => command.run(),
         }
@@ -147,6 +160,14 @@ fn sentence(reason: &str) -> String {
         Some((end, _)) => format!("{}...", &line[..end]),
         None => line,
     }
+}
+
+/// Reads a number of which less than one makes no sense.
+fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    let number = text.parse::<T>().ok();
+    number
+        .filter(|number| *number >= T::from(1))
+        .ok_or_else(|| "it must be a whole number from 1 on".to_owned())
 }
 
 /// Writes a line to standard output.
@@ -228,6 +249,50 @@ mod tests {
             &["fclm", "eval", "--task", "rec", "--data", "d"],
             &["fclm", "train"],
             &["fclm", "train", "--recipe", "nano", "--minutes", "-1"],
+            &["fclm", "train", "--recipe", "nano", "--minutes", "0"],
+            &["fclm", "train", "--recipe", "nano", "--device", "gpu"],
+            &["fclm", "bench", "--device", "cuda:first"],
+            &[
+                "fclm", "eval", "--task", "res", "--data", "d", "--limit", "0",
+            ],
+            &["fclm", "data", "scenes", "--count", "0", "--out", "d"],
+            &[
+                "fclm", "data", "scenes", "--count", "3", "--out", "d", "--world", "soft",
+            ],
+            &["fclm", "data", "dl-res", "--data", "d", "--out", "o"],
+            &["fclm", "caption"],
+            &["fclm", "data", "convert", "--from", "coco", "--out", "d"],
+            &[
+                "fclm", "data", "convert", "--from", "voc", "--out", "d", "a.json",
+            ],
+            &["fclm", "data", "look"],
+            &["fclm", "data", "look", "d", "--count", "0"],
+            &["fclm", "eval", "--data", "d"],
+            &[
+                "fclm",
+                "eval",
+                "--task",
+                "res",
+                "--heatmaps",
+                "o",
+                "--data",
+                "d",
+            ],
+            &["fclm", "eval", "--task", "res"],
+            &["fclm", "eval", "--report", "d", "--task", "res"],
+            &["fclm", "eval", "--task", "res", "--data", "d", "--resume"],
+            &[
+                "fclm",
+                "eval",
+                "--task",
+                "dlc",
+                "--data",
+                "d",
+                "--judge-url",
+                "http://127.0.0.1:8000/v1",
+            ],
+            &["fclm", "ablate", "--seeds", "0"],
+            &["fclm", "ablate", "--scenes", "few"],
         ] {
             assert!(Cli::try_parse_from(wrong).is_err(), "{wrong:?}");
         }
@@ -263,6 +328,13 @@ mod tests {
                 "fclm", "data", "scenes", "--count", "3", "--out", "d", "--size", "320x240",
             ],
             &[
+                "fclm", "data", "scenes", "--count", "3", "--out", "d", "--world", "hard",
+            ],
+            &[
+                "fclm", "data", "dl-res", "--data", "d", "--out", "o", "--model", "m",
+            ],
+            &["fclm", "caption", "a.png", "--json", "--out", "masks"],
+            &[
                 "fclm",
                 "train",
                 "--recipe",
@@ -282,7 +354,89 @@ mod tests {
                 "9",
                 "--json",
             ],
+            &[
+                "fclm",
+                "data",
+                "convert",
+                "--from",
+                "lvis",
+                "--out",
+                "d",
+                "--images",
+                "train2017",
+                "--images",
+                "val2017",
+                "--copy",
+                "--limit-broken",
+                "0",
+                "a.json",
+                "b.json",
+            ],
+            &[
+                "fclm", "data", "convert", "--from", "refcoco+", "--out", "d", "--images", "i",
+                "--split", "testA", "refcoco+",
+            ],
+            &[
+                "fclm",
+                "data",
+                "look",
+                "d",
+                "--count",
+                "3",
+                "--out",
+                "page.html",
+            ],
             &["fclm", "serve", "--listen", "127.0.0.1:3000"],
+            &["fclm", "serve", "--device", "cuda:1", "--model", "dir"],
+            &["fclm", "train", "--recipe", "nano", "--device", "cpu"],
+            &["fclm", "train", "--recipe", "micro", "--plain"],
+            &[
+                "fclm",
+                "ablate",
+                "--only",
+                "latent",
+                "--only",
+                "steps-0",
+                "--seeds",
+                "3",
+                "--minutes",
+                "60",
+            ],
+            &["fclm", "ablate", "--run", "dir", "--report", "--json"],
+            &["fclm", "eval", "--report", "out", "--bert", "bert"],
+            &[
+                "fclm",
+                "eval",
+                "--task",
+                "gcg",
+                "--data",
+                "d",
+                "--out",
+                "out",
+                "--resume",
+                "--sentence-encoder",
+                "minilm",
+                "--bert",
+                "bert",
+                "--meteor-jar",
+                "meteor-1.5.jar",
+                "--judge-url",
+                "http://127.0.0.1:8000/v1",
+                "--judge-model",
+                "judge",
+                "--judge-key-variable",
+                "KEY",
+            ],
+            &[
+                "fclm",
+                "eval",
+                "--heatmaps",
+                "out",
+                "--data",
+                "d",
+                "--limit",
+                "9",
+            ],
         ] {
             if let Err(error) = Cli::try_parse_from(right) {
                 panic!("{right:?}: {error}");

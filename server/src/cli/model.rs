@@ -1,16 +1,21 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
+use burn::tensor::Device;
 use clap::Args;
 use fclm_core::wire::Stage;
 use fclm_server::{predict::Predictor, serve::find_model};
 
-/// Which model is used.
+use super::device::DeviceArg;
+
+/// Which model is used, and on what.
 #[derive(Debug, Args)]
 pub(super) struct ModelArg {
     /// The model directory; nano where it is not given.
     #[arg(long, value_name = "DIR")]
     model: Option<PathBuf>,
+    #[command(flatten)]
+    device: DeviceArg,
 }
 
 impl ModelArg {
@@ -21,9 +26,15 @@ impl ModelArg {
         )
     }
 
+    /// What it runs on.
+    pub(super) fn device(&self) -> anyhow::Result<Device> {
+        self.device.open()
+    }
+
     /// The model, loaded. Says so where its region parts have never been trained.
     pub(super) fn open(self) -> anyhow::Result<Predictor> {
-        let predictor = Predictor::open(&self.path()?)?;
+        let device = self.device()?;
+        let predictor = Predictor::open_on(&self.path()?, &device)?;
         let info = predictor.info();
         if info.stage == Stage::Untrained {
             eprintln!(

@@ -1,19 +1,13 @@
 use std::{
-    io::Cursor,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use clap::Args;
-use fclm_core::mask::Mask;
-use fclm_server::{
-    disk,
-    predict::{check_text, read_picture},
-};
-use image::{GrayImage, ImageFormat};
+use fclm_server::predict::{check_text, read_picture};
 
-use super::{model::ModelArg, print};
+use super::{mask::write_mask, model::ModelArg, print};
 
 /// Exit code where nothing was found.
 const NOTHING_FOUND: u8 = 3;
@@ -73,42 +67,9 @@ fn check_place(out: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn write_mask(mask: &Mask, out: &Path) -> anyhow::Result<()> {
-    let grey = mask.data().iter().map(|&inside| inside * u8::MAX).collect();
-    let mut bytes = Vec::new();
-    GrayImage::from_raw(mask.width(), mask.height(), grey)
-        .context("a mask has one value for each pixel")?
-        .write_to(&mut Cursor::new(&mut bytes), ImageFormat::Png)?;
-    disk::write_to(out, &bytes).with_context(|| format!("cannot write {}", out.display()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn masks_are_written_in_black_and_white_whatever_the_name() {
-        let folder = tempfile::tempdir().unwrap();
-        let out = folder.path().join("mask");
-        check_place(&out).unwrap();
-        let mask = Mask::rect(5, 4, [1.0, 1.0, 3.0, 4.0]);
-        write_mask(&mask, &out).unwrap();
-        let bytes = std::fs::read(&out).unwrap();
-        let image::DynamicImage::ImageLuma8(read) = image::load_from_memory(&bytes).unwrap() else {
-            panic!("not an 8-bit grey picture");
-        };
-        assert_eq!(read.dimensions(), (5, 4));
-        assert_eq!(read.iter().filter(|&&value| value == 255).count(), 6);
-        assert_eq!(read.iter().filter(|&&value| value == 0).count(), 14);
-    }
-
-    #[cfg(target_os = "linux")]
-    #[test]
-    fn a_mask_that_finds_no_room_is_an_error() {
-        let mask = Mask::rect(5, 4, [1.0, 1.0, 3.0, 4.0]);
-        let error = write_mask(&mask, Path::new("/dev/full")).unwrap_err();
-        assert!(error.to_string().contains("/dev/full"), "{error}");
-    }
 
     #[test]
     fn places_that_cannot_be_written_are_told_early() {

@@ -48,6 +48,7 @@ enum LogFormat {
 
 impl Serve {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
+        let device = self.model.device()?;
         let model = self.model.path()?;
         let data_dir = self
             .data_dir
@@ -61,7 +62,7 @@ impl Serve {
         // Opened before anything is logged, so that a wrong path is answered by one sentence.
         let model = ModelDir::open(&model)?;
         start_log(self.log);
-        let load = move || FclmBackend::load(&model).map_err(|error| error.to_string());
+        let load = move || FclmBackend::load(&model, &device).map_err(|error| error.to_string());
         let engine = Engine::start(EngineOptions::default(), load)
             .context("the system gives no thread for the model")?;
         let runtime = tokio::runtime::Runtime::new().context("the system gives no threads")?;

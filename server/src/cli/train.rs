@@ -5,17 +5,23 @@ use std::{
     time::Duration,
 };
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
-use fclm_server::train::{Recipe, TrainOptions, train};
+use fclm_server::{
+    device::DeviceChoice,
+    train::{
+        AnyRecipe, Display, LargeOptions, Recipe, TrainError, TrainOptions, train, train_large,
+    },
+};
 
-use super::print;
+use super::{at_least_one, print};
 
 /// Options of `fclm train`.
 #[derive(Debug, Args)]
 pub(crate) struct Train {
-    /// A built-in recipe (nano), or a file.
-    #[arg(long, value_name = "nano|FILE.toml")]
+    /// A built-in recipe, or a file: nano and micro make a small model from scratch, 3b and 7b tune
+    /// the model of --from.
+    #[arg(long, value_name = "nano|micro|3b|7b|FILE.toml")]
     recipe: String,
     /// Folder of checkpoints and log; in the user's cache where it is not given.
     #[arg(long, value_name = "DIR")]
@@ -29,57 +35,137 @@ pub(crate) struct Train {
     /// Go on although the recipe is not the one that the checkpoint was made by.
     #[arg(long, requires = "resume")]
     changed_recipe: bool,
-    /// Start from this model's weights instead of random ones.
+    /// Start from this model's weights instead of random ones; a recipe that tunes a model needs it.
     #[arg(long, value_name = "DIR")]
     from: Option<PathBuf>,
+    /// Where a data set of the recipe is; may be repeated.
+    #[arg(long, value_name = "NAME=DIR", value_parser = named_folder)]
+    data: Vec<(String, PathBuf)>,
     /// Stop, with a checkpoint, after this long.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
     minutes: Option<u32>,
+    /// Print lines also where a dashboard could be shown.
+    #[arg(long)]
+    plain: bool,
+    /// What to run on: cpu, cuda:N for the NVIDIA GPU of that number, or auto, as where it is not
+    /// given: the first of them that there is, else the CPU. A recipe that tunes a model takes
+    /// several, with commas between, and puts a copy of the model on each.
+    #[arg(long, value_name = "NAME[,NAME..]", value_delimiter = ',')]
+    device: Vec<DeviceChoice>,
 }
 
 impl Train {
     pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let (name, recipe) = read_recipe(&self.recipe)?;
+        let (name, recipe) = read_any(&self.recipe)?;
         let run = match self.run {
             Some(run) => run,
-            None => cache_dir(|variable| env::var_os(variable).map(PathBuf::from))
-                .context("there is no cache folder for checkpoints: give one by --run")?
-                .join("fclm/train")
-                .join(name),
+            None => default_run("train", &name)?,
         };
         let out = self.out.unwrap_or_else(|| run.join("model"));
-        train(&TrainOptions {
-            recipe,
-            run,
-            out: out.clone(),
-            resume: self.resume,
-            accept_changes: self.changed_recipe,
-            from: self.from,
-            limit: self
-                .minutes
-                .map(|minutes| Duration::from_secs(60 * u64::from(minutes))),
-        })?;
+        let limit = self
+            .minutes
+            .map(|minutes| Duration::from_secs(60 * u64::from(minutes)));
+        let choices: &[DeviceChoice] = match self.device.as_slice() {
+            [] => &[DeviceChoice::Auto],
+            named => named,
+        };
+        let mut devices = choices
+            .iter()
+            .map(|choice| choice.open())
+            .collect::<Result<Vec<_>, _>>()?;
+        let display = Display::for_terminal(self.plain);
+        match recipe {
+            AnyRecipe::FromScratch(recipe) => {
+                ensure!(
+                    self.data.is_empty(),
+                    "the recipe renders its own scenes; --data is for recipes that tune a model"
+                );
+                ensure!(
+                    devices.len() == 1,
+                    "the recipe makes a small model, for which one device is enough; several are \
+                     for recipes that tune a model"
+                );
+                train(&TrainOptions {
+                    recipe: *recipe,
+                    run,
+                    out: out.clone(),
+                    resume: self.resume,
+                    accept_changes: self.changed_recipe,
+                    from: self.from,
+                    limit,
+                    device: devices.swap_remove(0),
+                    display,
+                })?;
+            }
+            AnyRecipe::Large(recipe) => {
+                let mut recipe = *recipe;
+                for (name, dir) in &self.data {
+                    recipe = recipe.with_data(name, dir)?;
+                }
+                train_large(&LargeOptions {
+                    recipe,
+                    run,
+                    out: out.clone(),
+                    from: self.from,
+                    resume: self.resume,
+                    accept_changes: self.changed_recipe,
+                    limit,
+                    devices,
+                    display,
+                })?;
+            }
+        }
         print(out.display())?;
         Ok(ExitCode::SUCCESS)
     }
 }
 
-/// A recipe with its name: a file where the argument names one, else a built-in one.
-fn read_recipe(argument: &str) -> anyhow::Result<(String, Recipe)> {
+/// Where the runs of a command are kept that no folder was named for.
+pub(super) fn default_run(command: &str, name: &str) -> anyhow::Result<PathBuf> {
+    let cache = cache_dir(|variable| env::var_os(variable).map(PathBuf::from))
+        .context("there is no cache folder for checkpoints: give one by --run")?;
+    Ok(cache.join("fclm").join(command).join(name))
+}
+
+/// A recipe that makes a model from scratch, with its name: a file where the argument names one, else
+/// a built-in one.
+pub(super) fn read_recipe(argument: &str) -> anyhow::Result<(String, Recipe)> {
+    read(argument, Recipe::named, Recipe::from_toml)
+}
+
+/// A recipe of any kind, likewise.
+fn read_any(argument: &str) -> anyhow::Result<(String, AnyRecipe)> {
+    read(argument, AnyRecipe::named, AnyRecipe::from_toml)
+}
+
+fn read<R>(
+    argument: &str,
+    named: fn(&str) -> Result<R, TrainError>,
+    from_toml: fn(&str) -> Result<R, TrainError>,
+) -> anyhow::Result<(String, R)> {
     let path = Path::new(argument);
     let is_file = path
         .extension()
         .is_some_and(|extension| extension == "toml")
         || path.is_file();
     if !is_file {
-        return Ok((argument.to_owned(), Recipe::named(argument)?));
+        return Ok((argument.to_owned(), named(argument)?));
     }
     let text = fs::read_to_string(path)
         .with_context(|| format!("cannot read the recipe {}", path.display()))?;
-    let recipe =
-        Recipe::from_toml(&text).with_context(|| format!("{} is no recipe", path.display()))?;
+    let recipe = from_toml(&text).with_context(|| format!("{} is no recipe", path.display()))?;
     let name = path.file_stem().context("a file has a name")?;
     Ok((name.to_string_lossy().into_owned(), recipe))
+}
+
+/// Reads `NAME=DIR`.
+fn named_folder(text: &str) -> Result<(String, PathBuf), String> {
+    match text.split_once('=') {
+        Some((name, dir)) if !name.is_empty() && !dir.is_empty() => {
+            Ok((name.to_owned(), PathBuf::from(dir)))
+        }
+        _ => Err("write the data set's name, \"=\" and its folder".to_owned()),
+    }
 }
 
 fn cache_dir(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
@@ -112,5 +198,23 @@ mod tests {
         let path = folder.path().join("mine.toml");
         fs::write(&path, "seed = \"one\"").unwrap();
         assert!(read_recipe(path.to_str().unwrap()).is_err());
+        assert!(read_any(path.to_str().unwrap()).is_err());
+        let (name, recipe) = read_any("3b").unwrap();
+        assert_eq!(name, "3b");
+        assert!(matches!(recipe, AnyRecipe::Large(_)));
+        assert!(matches!(
+            read_any("nano").unwrap().1,
+            AnyRecipe::FromScratch(_)
+        ));
+        assert!(read_recipe("3b").is_err());
+    }
+
+    #[test]
+    fn folders_are_named() {
+        let read = named_folder("dl-res=/data/a=b").unwrap();
+        assert_eq!(read, ("dl-res".to_owned(), PathBuf::from("/data/a=b")));
+        for wrong in ["dl-res", "=dir", "dl-res="] {
+            assert!(named_folder(wrong).is_err(), "{wrong}");
+        }
     }
 }

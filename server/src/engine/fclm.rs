@@ -58,6 +58,9 @@ pub struct FclmBackend {
     loaded: LoadedModel,
     /// `[1, vocab]`: minus infinity for ids without a token.
     forbidden: Tensor<2>,
+    /// The same with `[SEG]`: a question is answered in words, and what a model draws that was
+    /// never taught to draw there means nothing.
+    forbidden_in_words: Tensor<2>,
     ends: Vec<u32>,
 }
 
@@ -87,16 +90,21 @@ impl FclmBackend {
     /// Makes a loaded model ready for questions.
     pub fn new(loaded: LoadedModel) -> Self {
         let vocabulary = loaded.config.qwen.text.vocab_size;
-        let row: Vec<f32> = (0..vocabulary as u32)
-            .map(|id| {
-                if loaded.tokenizer.has_token(id) {
-                    0.0
-                } else {
-                    f32::NEG_INFINITY
-                }
-            })
-            .collect();
-        let forbidden = Tensor::from_data(TensorData::new(row, [1, vocabulary]), &loaded.device);
+        let forbidding = |is_forbidden: &dyn Fn(u32) -> bool| {
+            let row: Vec<f32> = (0..vocabulary as u32)
+                .map(|id| {
+                    if is_forbidden(id) {
+                        f32::NEG_INFINITY
+                    } else {
+                        0.0
+                    }
+                })
+                .collect();
+            Tensor::<2>::from_data(TensorData::new(row, [1, vocabulary]), &loaded.device)
+        };
+        let seg = loaded.tokenizer.special().seg;
+        let forbidden = forbidding(&|id| !loaded.tokenizer.has_token(id));
+        let forbidden_in_words = forbidding(&|id| id == seg || !loaded.tokenizer.has_token(id));
         let mut ends = vec![loaded.tokenizer.special().im_end];
         ends.extend(loaded.config.qwen.text.eos_token_id);
         if let Ok(other) = loaded.tokenizer.encode(OTHER_END)
@@ -107,6 +115,7 @@ impl FclmBackend {
         Self {
             loaded,
             forbidden,
+            forbidden_in_words,
             ends,
         }
     }
@@ -127,9 +136,12 @@ impl FclmBackend {
             ..
         } = &self.loaded;
         let typed = tokenizer.sanitize(prompt.text);
+        let is_empty = typed.trim().is_empty();
         let text = match prompt.mode {
-            Mode::Ask if typed.trim().is_empty() => prompt::DEFAULT_QUESTION.to_owned(),
+            Mode::Ask if is_empty && prompt.regions.is_empty() => return Err(nothing_asked()),
+            Mode::Ask if is_empty => prompt::DEFAULT_QUESTION.to_owned(),
             Mode::Ask => typed,
+            Mode::Find if is_empty => return Err(nothing_wanted()),
             Mode::Find => prompt::find(&typed),
             Mode::Caption => prompt::CAPTION_QUESTION.to_owned(),
         };
@@ -187,12 +199,16 @@ impl FclmBackend {
         Ok(events)
     }
 
-    /// The likeliest id that has a token.
+    /// The likeliest id that has a token and may stand in an answer of that mode.
     ///
     /// # Shapes
     /// - `logits`: `[1, vocab]`
-    fn next_id(&self, logits: Tensor<2>) -> Result<u32, BackendError> {
-        let id = (logits + self.forbidden.clone())
+    fn next_id(&self, logits: Tensor<2>, mode: Mode) -> Result<u32, BackendError> {
+        let forbidden = match mode {
+            Mode::Ask => &self.forbidden_in_words,
+            Mode::Find | Mode::Caption => &self.forbidden,
+        };
+        let id = (logits + forbidden.clone())
             .argmax(1)
             .try_into_scalar::<i64>()
             .map_err(|error| BackendError::Failed(error.to_string().into()))?;
@@ -413,7 +429,7 @@ impl Backend for FclmBackend {
     }
 
     fn step(&self, answer: &mut FclmAnswer) -> Result<Step, BackendError> {
-        let id = self.next_id(answer.state.logits.clone())?;
+        let id = self.next_id(answer.state.logits.clone(), answer.mode)?;
         if self.ends.contains(&id) {
             let events = self.finish(answer)?;
             return Ok(Step {
@@ -458,6 +474,23 @@ fn masks_at_a_time(features: &ImageFeatures) -> usize {
     (GROUNDED_PIXELS / pixels.max(1)).max(1)
 }
 
+/// Of a question without a region, nothing but special tokens was typed.
+fn nothing_asked() -> BackendError {
+    no_text("Nothing of the question is left to read; mark a region, or ask in other words.")
+}
+
+/// Of a description, nothing but special tokens was typed.
+fn nothing_wanted() -> BackendError {
+    no_text("Nothing of the text is left to read; describe in other words what is to be found.")
+}
+
+fn no_text(message: &str) -> BackendError {
+    BackendError::Refused {
+        code: ErrorCode::BadText,
+        message: message.to_owned(),
+    }
+}
+
 /// What a request itself is to blame for.
 fn refused(error: FclmError) -> BackendError {
     let code = match &error {
@@ -482,25 +515,80 @@ mod tests {
     use super::*;
     use crate::train::train_tokenizer;
 
-    #[test]
-    fn ids_without_a_token_are_never_written() {
+    /// An untrained model with seven ids that have no token.
+    fn backend() -> FclmBackend {
         let texts = (0..50).map(|number| format!("a red cube left of cube {number}"));
         let json = train_tokenizer(texts, 300).unwrap();
         let tokenizer = FclmTokenizer::from_json(json.as_bytes()).unwrap();
-        let (ids, rows) = (tokenizer.ids(), tokenizer.ids() + 7);
+        let rows = tokenizer.ids() + 7;
         let config = FclmConfig::tiny(rows, tokenizer.special().image);
         let device = Device::flex();
         let model = config.init(&device);
-        let loaded = LoadedModel::of(model, tokenizer, config, device.clone());
-        let backend = FclmBackend::new(loaded);
-        for spare in ids..rows {
+        FclmBackend::new(LoadedModel::of(model, tokenizer, config, device))
+    }
+
+    /// What is written next in that mode where `first` is by far the likeliest and `second` comes
+    /// behind it.
+    fn written(backend: &FclmBackend, mode: Mode, first: usize, second: usize) -> usize {
+        let rows = backend.loaded.config.qwen.text.vocab_size;
+        let mut logits = vec![0.0f32; rows];
+        logits[second] = 1.0;
+        logits[first] = 1e9;
+        let logits = TensorData::new(logits, [1, rows]);
+        let logits = Tensor::from_data(logits, &backend.loaded.device);
+        backend.next_id(logits, mode).unwrap() as usize
+    }
+
+    #[test]
+    fn ids_without_a_token_are_never_written() {
+        let backend = backend();
+        let ids = backend.loaded.tokenizer.ids();
+        for spare in ids..ids + 7 {
             for likeliest in [0, ids - 1] {
-                let mut logits = vec![0.0f32; rows];
-                logits[likeliest] = 1.0;
-                logits[spare] = 1e9;
-                let logits = Tensor::from_data(TensorData::new(logits, [1, rows]), &device);
-                assert_eq!(backend.next_id(logits).unwrap() as usize, likeliest);
+                for mode in [Mode::Ask, Mode::Find, Mode::Caption] {
+                    let id = written(&backend, mode, spare, likeliest);
+                    assert_eq!(id, likeliest, "{mode:?}");
+                }
             }
+        }
+    }
+
+    #[test]
+    fn a_question_is_answered_without_masks() {
+        let backend = backend();
+        let seg = backend.loaded.tokenizer.special().seg as usize;
+        assert_ne!(seg, 0);
+        assert_eq!(written(&backend, Mode::Ask, seg, 0), 0);
+        assert_eq!(written(&backend, Mode::Find, seg, 0), seg);
+        assert_eq!(written(&backend, Mode::Caption, seg, 0), seg);
+        assert_eq!(written(&backend, Mode::Ask, 0, seg), 0);
+    }
+
+    #[test]
+    fn a_text_of_special_tokens_alone_is_refused() {
+        let backend = backend();
+        let picture = RgbImage::new(32, 32);
+        let features = backend.encode_image(&picture).unwrap();
+        for (mode, text) in [
+            (Mode::Ask, "[SEG]"),
+            (Mode::Ask, "  "),
+            (Mode::Find, "<mask> <pos>"),
+        ] {
+            let prompt = Prompt {
+                image_key: 1,
+                features: &features,
+                mode,
+                text,
+                regions: Vec::new(),
+            };
+            let refused = matches!(
+                backend.begin(prompt, None),
+                Err(BackendError::Refused {
+                    code: ErrorCode::BadText,
+                    ..
+                })
+            );
+            assert!(refused, "{mode:?} {text:?}");
         }
     }
 }

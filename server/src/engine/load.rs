@@ -4,18 +4,15 @@ use fclm_core::fclm::{Fclm, FclmConfig, FclmTokenizer, prompt::CHAT_TEMPLATE};
 use fclm_core::wire::ModelInfo;
 
 use super::fclm::{FclmBackend, LoadedModel};
+use crate::device;
 use crate::model_dir::{ModelDir, ModelDirError};
 
-/// What models that are served from here run on.
-const DEVICE: &str = "CPU (flex)";
-
 impl LoadedModel {
-    /// Loads the model of a directory.
+    /// Loads the model of a directory onto a device.
     ///
     /// # Errors
     /// Where its tensors do not fit, or its tokenizer or chat template cannot be used.
-    pub fn load(dir: &ModelDir) -> Result<Self, ModelDirError> {
-        let device = Device::flex();
+    pub fn load(dir: &ModelDir, device: &Device) -> Result<Self, ModelDirError> {
         let config = dir.config().clone();
         let tokenizer = dir.tokenizer()?;
         dir.check_template(&tokenizer)?;
@@ -26,15 +23,15 @@ impl LoadedModel {
             knows: config.knows.clone(),
             parameters: parts.iter().map(|part| part.parameters).sum(),
             parts,
-            device: DEVICE.to_owned(),
+            device: device::name_of(device),
             sha256: dir.hashes()?.weights,
         };
         Ok(Self {
-            model: dir.load(&device)?,
+            model: dir.load(device)?,
             tokenizer,
             chat_template: dir.chat_template().to_owned(),
             config,
-            device,
+            device: device.clone(),
             info,
         })
     }
@@ -67,11 +64,11 @@ impl LoadedModel {
 }
 
 impl FclmBackend {
-    /// Loads the model of a directory for the engine.
+    /// Loads the model of a directory onto a device, for the engine.
     ///
     /// # Errors
     /// As [`LoadedModel::load`].
-    pub fn load(dir: &ModelDir) -> Result<Self, ModelDirError> {
-        LoadedModel::load(dir).map(Self::new)
+    pub fn load(dir: &ModelDir, device: &Device) -> Result<Self, ModelDirError> {
+        LoadedModel::load(dir, device).map(Self::new)
     }
 }

@@ -16,17 +16,23 @@ const THRESHOLDS: usize = 40;
 
 /// The category that most objects have; the first in order where several are as frequent.
 pub fn most_frequent_category(truths: &[Attributes]) -> Option<(Colour, Material, Shape)> {
-    let mut counts: BTreeMap<_, usize> = BTreeMap::new();
-    for truth in truths {
-        *counts
-            .entry((truth.colour, truth.material, truth.shape))
-            .or_default() += 1;
+    let categories = truths
+        .iter()
+        .map(|truth| (truth.colour, truth.material, truth.shape));
+    most_frequent(categories)
+}
+
+/// What occurs most often; the first in order where several do equally.
+pub fn most_frequent<T: Ord>(all: impl IntoIterator<Item = T>) -> Option<T> {
+    let mut counts: BTreeMap<T, usize> = BTreeMap::new();
+    for one in all {
+        *counts.entry(one).or_default() += 1;
     }
     let most = counts.values().copied().max()?;
     counts
         .into_iter()
         .find(|&(_, count)| count == most)
-        .map(|(category, _)| category)
+        .map(|(one, _)| one)
 }
 
 /// One mask for all pictures, stretched to each.
@@ -34,11 +40,12 @@ pub fn most_frequent_category(truths: &[Attributes]) -> Option<(Colour, Material
 pub struct ConstantMask(Mask);
 
 impl ConstantMask {
-    /// The mask, of those that a threshold cuts out of the truths' mean, with the best gIoU.
-    pub fn best(truths: &[&Mask]) -> Self {
+    /// The mask, of those that a threshold cuts out of the truths' mean, with the best gIoU. Each
+    /// truth is looked at once and let go.
+    pub fn best(truths: impl IntoIterator<Item = Mask>) -> Self {
         let cells = (GRID * GRID) as usize;
         let mut coverage = vec![0.0f64; cells];
-        let mut coarse = Vec::with_capacity(truths.len());
+        let mut coarse = Vec::new();
         for truth in truths {
             let averaged = truth.area_average(GRID, GRID);
             for (sum, &cell) in coverage.iter_mut().zip(&averaged) {
@@ -76,14 +83,6 @@ impl ConstantMask {
             self.0.get(cell(x, width), cell(y, height))
         })
     }
-
-    /// What the mask shares with each of the truths.
-    pub fn overlaps(&self, truths: &[&Mask]) -> Vec<Overlap> {
-        truths
-            .iter()
-            .map(|truth| Overlap::of(&self.at(truth.width(), truth.height()), truth))
-            .collect()
-    }
 }
 
 #[cfg(test)]
@@ -100,6 +99,23 @@ mod tests {
             shape,
             pattern: Pattern::Plain,
         }
+    }
+
+    fn giou_of(constant: &ConstantMask, truths: &[Mask]) -> f64 {
+        let overlaps: Vec<Overlap> = truths
+            .iter()
+            .map(|truth| Overlap::of(&constant.at(truth.width(), truth.height()), truth))
+            .collect();
+        giou(&overlaps, &Draws::each(truths.len(), 0))
+            .unwrap()
+            .value
+    }
+
+    #[test]
+    fn the_commonest_text_wins_and_of_equals_the_first_in_order() {
+        assert_eq!(most_frequent(["b", "a", "b"]), Some("b"));
+        assert_eq!(most_frequent(["b", "a"]), Some("a"));
+        assert_eq!(most_frequent([""; 0]), None);
     }
 
     #[test]
@@ -121,14 +137,8 @@ mod tests {
         let masks: Vec<Mask> = (0..8)
             .map(|i| Mask::rect(100, 80, [20.0 + i as f32, 20.0, 60.0, 60.0]))
             .collect();
-        let truths: Vec<&Mask> = masks.iter().collect();
-        let constant = ConstantMask::best(&truths);
-        assert!(
-            giou(&constant.overlaps(&truths), &Draws::each(truths.len(), 0))
-                .unwrap()
-                .value
-                > 0.85
-        );
+        let constant = ConstantMask::best(masks.clone());
+        assert!(giou_of(&constant, &masks) > 0.85);
         assert_eq!(constant.at(100, 80).width(), 100);
     }
 
@@ -136,16 +146,8 @@ mod tests {
     fn where_most_is_empty_the_empty_mask_is_best() {
         let mut masks = vec![Mask::new(50, 50); 9];
         masks.push(Mask::rect(50, 50, [0.0, 0.0, 5.0, 5.0]));
-        let truths: Vec<&Mask> = masks.iter().collect();
-        let constant = ConstantMask::best(&truths);
+        let constant = ConstantMask::best(masks.clone());
         assert!(constant.at(50, 50).is_empty());
-        assert!(
-            (giou(&constant.overlaps(&truths), &Draws::each(truths.len(), 0))
-                .unwrap()
-                .value
-                - 0.9)
-                .abs()
-                < 1e-9
-        );
+        assert!((giou_of(&constant, &masks) - 0.9).abs() < 1e-9);
     }
 }

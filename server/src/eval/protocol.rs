@@ -1,6 +1,6 @@
-//! What is asked of a data set's scenes: one region and one expression of each kind a scene,
-//! fixed by the seed and by each scene's own content, so that a part of a data set asks the same
-//! as the whole.
+//! What a model is measured at, and what a data set's scenes are asked for it: one region and one
+//! expression of each kind a scene, fixed by the seed and by each scene's own content, so that a
+//! part of a data set asks the same as the whole.
 
 use std::fmt;
 use std::str::FromStr;
@@ -9,18 +9,38 @@ use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 use serde::{Deserialize, Serialize};
 
-use crate::data::scenes::{ObjectRecord, RefRecord, ReferKind, RegionRecord, SceneRecord};
+use crate::data::scenes::{
+    Caption, ObjectRecord, RefRecord, ReferKind, RegionRecord, Relation, SceneRecord,
+};
+
+/// Stream that an expression with a relation is chosen from, behind those of the kinds.
+const RELATED_STREAM: u64 = 5;
+/// Stream that a caption is chosen from.
+const CAPTION_STREAM: u64 = 6;
 
 /// What a model is measured at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Task {
-    /// Region to category phrase.
-    Roc,
-    /// Short expression, of one object, of several or of none, to mask.
+    /// Short expression to mask.
     Res,
+    /// Short expression, of one object, of several or of none, to mask or to "not there".
+    Gres,
+    /// Question or sentence that has to be reasoned about, to mask.
+    #[serde(rename = "reasonseg")]
+    ReasonSeg,
+    /// Question for several things to a mask of each.
+    Muse,
     /// Detailed expression to mask.
     DlRes,
+    /// Region to category phrase.
+    Roc,
+    /// Region to detailed description, judged by what it says.
+    Dlc,
+    /// Region to brief and to detailed description, beside what people wrote.
+    RegionCaption,
+    /// Picture to caption with a mask for each phrase.
+    Gcg,
     /// Region to detailed description, and from that text alone back to the mask.
     CaptionFind,
     /// Box to mask.
@@ -30,11 +50,17 @@ pub enum Task {
 }
 
 impl Task {
-    /// Every task, in the order of the reports.
-    pub const ALL: [Self; 6] = [
-        Self::Roc,
+    /// Every task, in the order of the reports: those of the paper, then our own.
+    pub const ALL: [Self; 12] = [
         Self::Res,
+        Self::Gres,
+        Self::ReasonSeg,
+        Self::Muse,
         Self::DlRes,
+        Self::Roc,
+        Self::Dlc,
+        Self::RegionCaption,
+        Self::Gcg,
         Self::CaptionFind,
         Self::BoxMask,
         Self::Consistency,
@@ -43,21 +69,35 @@ impl Task {
     /// The name that the command line and the reports use.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Roc => "roc",
             Self::Res => "res",
+            Self::Gres => "gres",
+            Self::ReasonSeg => "reasonseg",
+            Self::Muse => "muse",
             Self::DlRes => "dl-res",
+            Self::Roc => "roc",
+            Self::Dlc => "dlc",
+            Self::RegionCaption => "region-caption",
+            Self::Gcg => "gcg",
             Self::CaptionFind => "caption-find",
             Self::BoxMask => "box-mask",
             Self::Consistency => "consistency",
         }
     }
 
-    /// The kinds of expression that the task asks; none for a task about regions.
+    /// The kinds of expression of scenes that the task asks; none for a task about regions.
     pub const fn kinds(self) -> &'static [ReferKind] {
         match self {
-            Self::Res => &[ReferKind::Short, ReferKind::Several, ReferKind::None],
+            Self::Res | Self::Gres => &[ReferKind::Short, ReferKind::Several, ReferKind::None],
+            Self::ReasonSeg => &[ReferKind::Short],
+            Self::Muse => &[ReferKind::Several],
             Self::DlRes => &[ReferKind::Detailed],
-            Self::Roc | Self::CaptionFind | Self::BoxMask | Self::Consistency => &[],
+            Self::Roc
+            | Self::Dlc
+            | Self::RegionCaption
+            | Self::Gcg
+            | Self::CaptionFind
+            | Self::BoxMask
+            | Self::Consistency => &[],
         }
     }
 }
@@ -81,7 +121,7 @@ impl FromStr for Task {
 
 /// A name that is no task's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no task; there are roc, res, dl-res, caption-find, box-mask and consistency")]
+#[error("{0:?} is no task; there are {known}", known = Task::ALL.map(Task::name).join(", "))]
 pub struct UnknownTask(String);
 
 /// A region that the model is asked about.
@@ -143,6 +183,31 @@ pub fn find_cases<'a>(
     cases
 }
 
+/// A short expression of a scene that means one object by its relation to another.
+///
+/// The grammar names a relation only where the rest would fit other objects too, so such an
+/// expression cannot be found without looking at both.
+pub fn related_case(scene: &SceneRecord, seed: u64) -> Option<&RefRecord> {
+    let names_relation = |text: &str| {
+        Relation::ALL
+            .into_iter()
+            .any(|relation| text.contains(relation.words()))
+    };
+    let related: Vec<&RefRecord> = scene
+        .refs
+        .iter()
+        .filter(|expression| {
+            expression.kind == ReferKind::Short && names_relation(&expression.text)
+        })
+        .collect();
+    choose(&related, scene, seed, RELATED_STREAM).copied()
+}
+
+/// One caption of a scene.
+pub fn caption_case(scene: &SceneRecord, seed: u64) -> Option<&Caption> {
+    choose(&scene.captions, scene, seed, CAPTION_STREAM)
+}
+
 fn choose<'a, T>(from: &'a [T], scene: &SceneRecord, seed: u64, stream: u64) -> Option<&'a T> {
     if from.is_empty() {
         return None;
@@ -170,7 +235,8 @@ mod tests {
             assert_eq!(task.name().parse(), Ok(task));
             assert_eq!(serde_json::to_value(task).unwrap(), task.name());
         }
-        assert!("rec".parse::<Task>().is_err());
+        let unknown = "rec".parse::<Task>().unwrap_err().to_string();
+        assert!(unknown.contains("res, gres, reasonseg, muse"), "{unknown}");
     }
 
     #[test]
@@ -209,5 +275,31 @@ mod tests {
                 .map(|case| &case.expression.text)
                 .eq(found.iter().map(|case| &case.expression.text))
         );
+    }
+
+    #[test]
+    fn expressions_that_need_a_relation_name_one() {
+        let scenes: Vec<SceneRecord> = (0..8)
+            .map(|index| SceneRecord::new(index, &sample_sized(Seeds::public(5), index, 128, 128)))
+            .collect();
+        let related: Vec<&RefRecord> = scenes
+            .iter()
+            .filter_map(|scene| related_case(scene, 1))
+            .collect();
+        assert!(!related.is_empty());
+        for expression in related {
+            let text = &expression.text;
+            assert_eq!(
+                (expression.kind, expression.targets.len()),
+                (ReferKind::Short, 1)
+            );
+            let words = ["left of", "right of", "behind", "in front of"];
+            assert!(words.iter().any(|word| text.contains(word)), "{text}");
+        }
+        let mut bare = scenes[0].clone();
+        bare.refs
+            .retain(|expression| expression.kind != ReferKind::Short);
+        assert_eq!(related_case(&bare, 1), None);
+        assert_eq!(caption_case(&scenes[0], 3), scenes[0].captions.first());
     }
 }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::metrics::Estimate;
 use super::protocol::Task;
+use crate::data::scenes::LeftOut;
 
 /// A figure and the same figure of answers given without the picture; each is none where it cannot
 /// be computed.
@@ -47,6 +48,12 @@ pub struct Report {
     pub metrics: BTreeMap<String, Metric>,
     /// SHA-256 over the model's weight files, hexadecimal.
     pub model_sha256: String,
+    /// What of the data set was not understood; no part of the JSON.
+    #[serde(skip)]
+    pub left_out: LeftOut,
+    /// What has to be known of the figures, in sentences; no part of the JSON.
+    #[serde(skip)]
+    pub notes: Vec<String>,
 }
 
 impl Report {
@@ -58,6 +65,8 @@ impl Report {
             seed,
             metrics: BTreeMap::new(),
             model_sha256: model_sha256.into(),
+            left_out: LeftOut::default(),
+            notes: Vec::new(),
         }
     }
 
@@ -128,6 +137,9 @@ impl fmt::Display for Report {
                 "{name:name_width$}  {value:>7}  {interval:^18}  {blind:>11}"
             )?;
         }
+        for note in &self.notes {
+            write!(f, "\n{note}\n")?;
+        }
         Ok(())
     }
 }
@@ -182,5 +194,12 @@ giou                 0.6200   0.5900 to  0.6400       0.1100
 score_iou_spearman        -          -                     -
 ";
         assert_eq!(report().to_string(), expected);
+        let mut noted = report();
+        noted.notes.push("Nothing is judged.".to_owned());
+        assert_eq!(
+            noted.to_string(),
+            format!("{expected}\nNothing is judged.\n")
+        );
+        assert_eq!(noted.to_json(), report().to_json());
     }
 }

@@ -5,9 +5,18 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use burn::tensor::Device;
 use serde_json::Value;
 
 use super::{InitOptions, init};
+use crate::device::DeviceChoice;
+
+/// The device that models of reference files run on: the one that `FCLM_DEVICE` names, else the
+/// CPU.
+pub(crate) fn test_device() -> Device {
+    let name = std::env::var("FCLM_DEVICE").unwrap_or_else(|_| DeviceChoice::Cpu.to_string());
+    name.parse::<DeviceChoice>().unwrap().open().unwrap()
+}
 
 pub(crate) fn fixture(path: &str) -> PathBuf {
     let root = std::env::var_os("FCLM_FIXTURES").map_or_else(

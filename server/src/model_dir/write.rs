@@ -2,7 +2,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, File},
     io::{BufWriter, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use burn::module::Module;
@@ -16,7 +16,7 @@ use fclm_core::{
 use serde_json::{Map, json};
 
 use super::{CHAT_TEMPLATE, CONFIG, INDEX, LIGHT, TOKENIZER, error::ModelDirError};
-use crate::disk;
+use crate::disk::{self, StagingFolder, is_vacant};
 
 /// Below this size a model is meant to live in a repository.
 const SMALL_MODEL: usize = 64 << 20;
@@ -120,7 +120,7 @@ pub fn write_model(
         let keep = |name: &str| shard.tensors.iter().any(|tensor| tensor == name);
         let bytes = export_where(model, &names, layout.precision, keep)
             .and_then(to_safetensors)
-            .map_err(ModelDirError::weights(&staging.path))?;
+            .map_err(ModelDirError::weights(staging.folder.path()))?;
         staging.write(&shard.file, |file| file.write_all(&bytes))?;
     }
     staging.commit(out)
@@ -159,7 +159,7 @@ pub(super) fn write_joined(
 
 /// Refuses a place that holds anything at all.
 pub(super) fn refuse_existing(out: &Path) -> Result<(), ModelDirError> {
-    match is_vacant(out)? {
+    match is_vacant(out).map_err(ModelDirError::io("read", out))? {
         true => Ok(()),
         false => Err(ModelDirError::Exists {
             path: out.to_owned(),
@@ -173,19 +173,12 @@ pub(super) fn refuse_existing(out: &Path) -> Result<(), ModelDirError> {
 ///
 /// If `out` holds something else, or cannot be read.
 pub(crate) fn refuse_foreign(out: &Path) -> Result<(), ModelDirError> {
-    match is_vacant(out)? || out.join(CONFIG).is_file() {
+    let vacant = is_vacant(out).map_err(ModelDirError::io("read", out))?;
+    match vacant || out.join(CONFIG).is_file() {
         true => Ok(()),
         false => Err(ModelDirError::Exists {
             path: out.to_owned(),
         }),
-    }
-}
-
-fn is_vacant(out: &Path) -> Result<bool, ModelDirError> {
-    match fs::read_dir(out) {
-        Ok(mut entries) => Ok(entries.next().is_none()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(true),
-        Err(error) => Err(ModelDirError::io("read", out)(error)),
     }
 }
 
@@ -242,25 +235,20 @@ fn write_safetensors(
 
 /// A directory that is being written beside its place; removed again unless it takes that place.
 struct Staging {
-    path: PathBuf,
+    folder: StagingFolder,
 }
 
 impl Staging {
     fn new(out: &Path) -> Result<Self, ModelDirError> {
-        let path = beside(out, "partial")?;
-        if let Some(parent) = path.parent() {
-            fs::create_dir_all(parent).map_err(ModelDirError::io("create", parent))?;
-        }
-        if path.exists() {
-            fs::remove_dir_all(&path).map_err(ModelDirError::io("remove", &path))?;
-        }
-        fs::create_dir(&path).map_err(ModelDirError::io("create", &path))?;
-        Ok(Self { path })
+        let folder = StagingFolder::new(out).map_err(beside_fails(out))?;
+        Ok(Self { folder })
     }
 
     fn write_texts(&self, files: ModelFiles<'_>, shards: &[Shard]) -> Result<(), ModelDirError> {
         let json = |value: Result<String, serde_json::Error>, file: &str| {
-            value.map_err(|error| ModelDirError::content(&self.path.join(file), error.to_string()))
+            value.map_err(|error| {
+                ModelDirError::content(&self.folder.path().join(file), error.to_string())
+            })
         };
         let config = json(serde_json::to_string_pretty(files.config), CONFIG)?;
         let index = json(serde_json::to_string_pretty(&shard_index(shards)), INDEX)?;
@@ -280,7 +268,7 @@ impl Staging {
         name: &str,
         content: impl FnOnce(&mut BufWriter<File>) -> std::io::Result<()>,
     ) -> Result<(), ModelDirError> {
-        let path = self.path.join(name);
+        let path = self.folder.path().join(name);
         disk::write_synced(&path, content).map_err(ModelDirError::io("write", &path))
     }
 
@@ -289,20 +277,17 @@ impl Staging {
         let rename = |from: &Path, to: &Path| {
             fs::rename(from, to).map_err(ModelDirError::io("rename", from))
         };
-        let old = beside(out, "old")?;
+        let old = disk::beside(out, "old").map_err(beside_fails(out))?;
         let replaces = out.exists();
         if replaces {
-            if old.exists() {
-                fs::remove_dir_all(&old).map_err(ModelDirError::io("remove", &old))?;
-            }
             self.keep_foreign_files(out)?;
         }
-        sync(&self.path)?;
+        sync(self.folder.path())?;
         if replaces {
             rename(out, &old)?;
         }
-        rename(&self.path, out)?;
-        if let Some(parent) = self.path.parent() {
+        rename(self.folder.path(), out)?;
+        if let Some(parent) = self.folder.path().parent() {
             sync(parent)?;
         }
         if replaces {
@@ -319,7 +304,7 @@ impl Staging {
             let is_weights = Path::new(&name)
                 .extension()
                 .is_some_and(|extension| extension == "safetensors");
-            let target = self.path.join(&name);
+            let target = self.folder.path().join(&name);
             if is_weights || target.exists() || !entry.path().is_file() {
                 continue;
             }
@@ -329,14 +314,6 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // After a commit there is nothing left; after a failure the error that led here matters
-        // more than what could not be cleaned up.
-        let _ = fs::remove_dir_all(&self.path);
-    }
-}
-
-fn beside(out: &Path, what: &str) -> Result<PathBuf, ModelDirError> {
-    disk::beside(out, what).ok_or_else(|| ModelDirError::content(out, "is no name for a directory"))
+fn beside_fails(out: &Path) -> impl FnOnce(std::io::Error) -> ModelDirError {
+    ModelDirError::io("create a directory beside", out)
 }

@@ -10,4 +10,4 @@ mod predictor;
 
 pub use error::PredictError;
 pub use input::{box_inside, check_text, read_mask, read_picture};
-pub use predictor::{Found, Latents, Picture, Predictor, ScoredMask};
+pub use predictor::{Found, Latents, Looks, Picture, Predictor, ScoredMask};

@@ -1,3 +1,5 @@
+mod looks;
+
 use std::{
     path::Path,
     sync::{
@@ -6,7 +8,7 @@ use std::{
     },
 };
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor};
 use fclm_core::{
     fclm::{FclmError, ImageFeatures, LatentSpace, Session},
     mask::Mask,
@@ -16,6 +18,7 @@ use fclm_core::{
 use image::RgbImage;
 use serde::Serialize;
 
+pub use self::looks::Looks;
 use super::error::PredictError;
 use crate::engine::{
     Backend, BackendError, FclmAnswer, FclmBackend, LoadedModel, Prompt, PromptRegion, Step,
@@ -107,7 +110,15 @@ impl Predictor {
     /// # Errors
     /// Where the directory holds no FCLM model, or its tensors do not fit.
     pub fn open(path: &Path) -> Result<Self, PredictError> {
-        let backend = FclmBackend::load(&ModelDir::open(path)?)?;
+        Self::open_on(path, &Device::flex())
+    }
+
+    /// Loads a model directory onto a device.
+    ///
+    /// # Errors
+    /// As [`Predictor::open`].
+    pub fn open_on(path: &Path, device: &Device) -> Result<Self, PredictError> {
+        let backend = FclmBackend::load(&ModelDir::open(path)?, device)?;
         Ok(Self { backend })
     }
 
@@ -160,6 +171,14 @@ impl Predictor {
     /// Where the text is too long for the model.
     pub fn find(&self, picture: &mut Picture, text: &str) -> Result<Found, PredictError> {
         self.ask(picture, Mode::Find, text, Vec::new())
+    }
+
+    /// Describes the whole picture, with a mask for each of its phrases.
+    ///
+    /// # Errors
+    /// Where the device fails.
+    pub fn caption(&self, picture: &mut Picture) -> Result<Found, PredictError> {
+        self.ask(picture, Mode::Caption, "", Vec::new())
     }
 
     /// SAM's own task: candidates for what a box holds, best first; none where nothing stands
@@ -343,7 +362,11 @@ impl Predictor {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model_dir::fixtures::{fixture, tiny_model};
+    use crate::model_dir::fixtures::{fixture, test_device, tiny_model};
+
+    fn open(folder: &Path) -> Predictor {
+        Predictor::open_on(&tiny_model(folder), &test_device()).unwrap()
+    }
 
     fn picture() -> RgbImage {
         RgbImage::from_fn(96, 64, |x, y| image::Rgb([x as u8 * 2, y as u8 * 3, 90]))
@@ -353,7 +376,7 @@ mod tests {
     fn fixture_model_answers_the_same_whatever_was_asked_before() {
         assert!(fixture("qwen").is_dir());
         let folder = tempfile::tempdir().unwrap();
-        let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+        let predictor = open(folder.path());
         let mask = Mask::rect(96, 64, [10.0, 8.0, 60.0, 50.0]);
         let mut first = predictor.see(picture()).unwrap();
         let alone = predictor.find(&mut first, "the red cube").unwrap();
@@ -373,7 +396,7 @@ mod tests {
     #[test]
     fn fixture_model_says_which_text_is_too_long() {
         let folder = tempfile::tempdir().unwrap();
-        let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+        let predictor = open(folder.path());
         let mut picture = predictor.see(picture()).unwrap();
         let config = &predictor.backend.loaded().config;
         let places = config.qwen.text.max_position_embeddings;
@@ -396,7 +419,7 @@ mod tests {
     #[test]
     fn fixture_model_takes_boxes_and_draws_regions_back() {
         let folder = tempfile::tempdir().unwrap();
-        let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+        let predictor = open(folder.path());
         let mut picture = predictor.see(picture()).unwrap();
         let candidates = predictor
             .box_masks(&picture, [10.0, 8.0, 60.0, 50.0])

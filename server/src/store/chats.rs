@@ -1,6 +1,4 @@
-use fclm_core::wire::{
-    CHATS_PER_PAGE, Chat, ChatSummary, FinishReason, Message, Mode, Region, Role, RunState,
-};
+use fclm_core::wire::{Chat, FinishReason, Message, Mode, Region, Role, RunState, Usage};
 use serde::{Serialize, de::DeserializeOwned};
 use sqlx::{FromRow, SqliteConnection};
 
@@ -20,7 +18,6 @@ struct ChatRow {
     id: String,
     title: String,
     created_at: String,
-    updated_at: String,
     image_id: String,
     width: u32,
     height: u32,
@@ -35,6 +32,7 @@ struct MessageRow {
     region_ids: String,
     found: String,
     finish: Option<String>,
+    usage: Option<String>,
     created_at: String,
     run_id: Option<String>,
     run_state: Option<String>,
@@ -61,7 +59,7 @@ impl Store {
         })
     }
 
-    async fn insert_chat(
+    pub(super) async fn insert_chat(
         &self,
         id: &str,
         title: &str,
@@ -89,43 +87,6 @@ impl Store {
         }
     }
 
-    /// At most [`CHATS_PER_PAGE`] chats, newest first: the newest, or those behind the chat `after`.
-    ///
-    /// # Errors
-    /// [`StoreError::Missing`] where there is no chat `after`.
-    pub async fn chats(&self, after: Option<&str>) -> Result<Vec<ChatSummary>, StoreError> {
-        let after: Option<(String, &str)> = match after {
-            Some(id) => {
-                let time: Option<String> =
-                    sqlx::query_scalar("SELECT updated_at FROM chats WHERE id = ?")
-                        .bind(id)
-                        .fetch_optional(&self.reader)
-                        .await?;
-                Some((time.ok_or(StoreError::Missing("chat"))?, id))
-            }
-            None => None,
-        };
-        let (time, id) = after.unzip();
-        let rows: Vec<ChatRow> = sqlx::query_as(
-            "SELECT c.id, c.title, c.created_at, c.updated_at, c.image_id, i.width, i.height
-             FROM chats c JOIN images i ON i.id = c.image_id
-             WHERE ?1 IS NULL OR c.updated_at < ?1 OR (c.updated_at = ?1 AND c.id > ?2)
-             ORDER BY c.updated_at DESC, c.id LIMIT ?3",
-        )
-        .bind(time)
-        .bind(id)
-        .bind(CHATS_PER_PAGE as i64)
-        .fetch_all(&self.reader)
-        .await?;
-        let summary = |row: ChatRow| ChatSummary {
-            id: row.id,
-            title: row.title,
-            image: image_info(row.image_id, row.width, row.height),
-            updated_at: row.updated_at,
-        };
-        Ok(rows.into_iter().map(summary).collect())
-    }
-
     /// A chat, whole, as of one moment.
     ///
     /// # Errors
@@ -133,7 +94,7 @@ impl Store {
     pub async fn chat(&self, id: &str) -> Result<Chat, StoreError> {
         let mut snapshot = self.reader.begin().await?;
         let row: Option<ChatRow> = sqlx::query_as(
-            "SELECT c.id, c.title, c.created_at, c.updated_at, c.image_id, i.width, i.height
+            "SELECT c.id, c.title, c.created_at, c.image_id, i.width, i.height
              FROM chats c JOIN images i ON i.id = c.image_id WHERE c.id = ?",
         )
         .bind(id)
@@ -142,8 +103,8 @@ impl Store {
         let row = row.ok_or(StoreError::Missing("chat"))?;
         let regions = read_regions(&mut snapshot, id).await?;
         let messages: Vec<MessageRow> = sqlx::query_as(
-            "SELECT m.id, m.role, m.mode, m.text, m.region_ids, m.found, m.finish, m.created_at,
-                    r.id AS run_id, r.state AS run_state
+            "SELECT m.id, m.role, m.mode, m.text, m.region_ids, m.found, m.finish, m.usage,
+                    m.created_at, r.id AS run_id, r.state AS run_state
              FROM messages m LEFT JOIN runs r ON r.message_id = m.id
              WHERE m.chat_id = ? ORDER BY m.position",
         )
@@ -322,6 +283,11 @@ fn message(row: MessageRow) -> Result<Message, StoreError> {
         .as_deref()
         .map(parse::<FinishReason>)
         .transpose()?;
+    let usage = row
+        .usage
+        .as_deref()
+        .map(|usage| serde_json::from_str::<Usage>(usage).map_err(StoreError::damaged("message")))
+        .transpose()?;
     Ok(Message {
         id: row.id,
         role: parse::<Role>(&row.role)?,
@@ -333,6 +299,7 @@ fn message(row: MessageRow) -> Result<Message, StoreError> {
         run_id: row.run_id,
         run_state,
         finish,
+        usage,
         created_at: row.created_at,
     })
 }

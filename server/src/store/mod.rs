@@ -5,6 +5,7 @@
 //! that a client was told about has been committed before, which is why a killed server loses no
 //! finished message.
 
+mod chat_pages;
 mod chats;
 mod error;
 mod files;
@@ -20,6 +21,7 @@ use std::{
 
 use sqlx::{
     Connection, SqlitePool,
+    migrate::Migrator,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
 
@@ -35,6 +37,8 @@ pub use self::{
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Chats are their owner's: nobody else on the machine may look into the directory.
 const PRIVATE: u32 = 0o700;
+/// Every change of the schema, in order.
+static MIGRATIONS: Migrator = sqlx::migrate!("./migrations");
 
 /// The database and the image files of one data directory.
 ///
@@ -81,7 +85,7 @@ impl Store {
             })
             .connect_with(options.clone())
             .await?;
-        sqlx::migrate!("./migrations").run(&writer).await?;
+        MIGRATIONS.run(&writer).await?;
         let reader = SqlitePoolOptions::new()
             .max_connections(4)
             .connect_with(options)
@@ -144,6 +148,8 @@ pub(crate) fn now() -> String {
 mod tests {
     use std::os::unix::fs::PermissionsExt;
 
+    use fclm_core::wire::Usage;
+
     use super::*;
 
     #[tokio::test]
@@ -170,6 +176,45 @@ mod tests {
             .permissions()
             .mode();
         assert_eq!(mode & 0o777, PRIVATE);
+    }
+
+    #[tokio::test]
+    async fn what_answers_of_before_cost_is_found_among_their_events() {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let options = SqliteConnectOptions::new()
+            .filename(dir.path().join("fclm.sqlite"))
+            .create_if_missing(true);
+        let old = SqlitePool::connect_with(options).await.expect("a database");
+        MIGRATIONS.run_to(1, &old).await.expect("the first schema");
+        let rows = r#"
+            INSERT INTO images VALUES ('i', 'hash', 'png', 1, 1, '2026-11-22T22:30:00.123Z');
+            INSERT INTO chats VALUES ('c', 'title', 'i', '2026-11-22T22:30:00.123Z', '2026-11-22T22:30:00.123Z');
+            INSERT INTO messages VALUES
+                ('m0', 'c', 0, 'user', 'ask', 'What is it?', '[]', '[]', NULL, '2026-11-22T22:30:00.123Z'),
+                ('m1', 'c', 1, 'assistant', 'ask', 'A cube.', '[]', '[]', 'stop', '2026-11-22T22:30:00.123Z'),
+                ('m2', 'c', 2, 'user', 'ask', 'Again?', '[]', '[]', NULL, '2026-11-22T22:30:00.123Z'),
+                ('m3', 'c', 3, 'assistant', 'ask', '', '[]', '[]', 'error', '2026-11-22T22:30:00.123Z');
+            INSERT INTO runs VALUES ('r1', 'c', 'm1', 'done', '2026-11-22T22:30:00.123Z');
+            INSERT INTO runs VALUES ('r3', 'c', 'm3', 'failed', '2026-11-22T22:30:00.123Z');
+            INSERT INTO run_events VALUES ('r1', 1, '{"event":"text","data":{"delta":"A cube."}}');
+            INSERT INTO run_events VALUES ('r1', 2, '{"event":"usage","data":{"prompt_tokens":151,"cached_tokens":144,"completion_tokens":1,"first_token_ms":90,"total_ms":320}}');
+            INSERT INTO run_events VALUES ('r1', 3, '{"event":"done","data":{"finish":"stop"}}');
+            INSERT INTO run_events VALUES ('r3', 1, '{"event":"error","data":{"code":"unavailable","message":"Ask again."}}');
+        "#;
+        sqlx::raw_sql(rows).execute(&old).await.expect("stored");
+        old.close().await;
+
+        let store = Store::open(dir.path()).await.expect("the store opens");
+        let messages = store.chat("c").await.expect("there").messages;
+        let costs = messages.iter().map(|message| message.usage);
+        let usage = Usage {
+            prompt_tokens: 151,
+            cached_tokens: 144,
+            completion_tokens: 1,
+            first_token_ms: 90,
+            total_ms: 320,
+        };
+        assert!(costs.eq([None, Some(usage), None, None]), "{messages:?}");
     }
 
     #[test]

@@ -1,5 +1,5 @@
 use fclm_core::wire::{
-    ApiError, ErrorCode, FinishReason, FoundRegion, Message, Region, RunEvent, RunState,
+    ApiError, ErrorCode, FinishReason, FoundRegion, Message, Region, RunEvent, RunState, Usage,
 };
 use sqlx::SqliteConnection;
 
@@ -226,6 +226,14 @@ async fn append(
             .execute(&mut *change)
             .await?;
     }
+    if let Some(usage) = effect.usage {
+        let body = serde_json::to_string(usage).map_err(StoreError::damaged("usage"))?;
+        sqlx::query("UPDATE messages SET usage = ? WHERE id = ?")
+            .bind(body)
+            .bind(&message_id)
+            .execute(&mut *change)
+            .await?;
+    }
     if let Some(finish) = effect.finish {
         sqlx::query("UPDATE messages SET finish = ? WHERE id = ?")
             .bind(name(&finish)?)
@@ -255,6 +263,7 @@ async fn append(
 struct Effect<'a> {
     text: String,
     found: Vec<&'a FoundRegion>,
+    usage: Option<&'a Usage>,
     finish: Option<FinishReason>,
     state: Option<RunState>,
 }
@@ -273,7 +282,10 @@ impl<'a> Effect<'a> {
                     effect.found.push(found);
                     effect.state = Some(RunState::Running);
                 }
-                RunEvent::Usage(_) => effect.state = Some(RunState::Running),
+                RunEvent::Usage(usage) => {
+                    effect.usage = Some(usage);
+                    effect.state = Some(RunState::Running);
+                }
                 RunEvent::Done { finish } => {
                     effect.finish = Some(*finish);
                     effect.state = Some(match finish {
@@ -314,9 +326,18 @@ mod tests {
             run_id: None,
             run_state: None,
             finish: None,
+            usage: None,
             created_at: now(),
         }
     }
+
+    const USAGE: Usage = Usage {
+        prompt_tokens: 151,
+        cached_tokens: 144,
+        completion_tokens: 1,
+        first_token_ms: 90,
+        total_ms: 320,
+    };
 
     async fn begin(store: &Arc<Store>) -> NewRun {
         let image = EncodedImage {
@@ -363,6 +384,7 @@ mod tests {
             .expect("stored");
         let last = [
             RunEvent::Region(found.clone()),
+            RunEvent::Usage(USAGE),
             RunEvent::Done {
                 finish: FinishReason::Stop,
             },
@@ -376,9 +398,10 @@ mod tests {
         let answer = &chat.messages[1];
         assert_eq!(answer.text, "a cube");
         assert_eq!(answer.found, [found]);
+        assert_eq!(answer.usage, Some(USAGE));
         assert_eq!(answer.run_state, Some(RunState::Done));
         assert_eq!(answer.finish, Some(FinishReason::Stop));
-        assert_eq!(store.events(&run.run_id).await.expect("there").len(), 4);
+        assert_eq!(store.events(&run.run_id).await.expect("there").len(), 5);
     }
 
     #[tokio::test]

@@ -107,18 +107,26 @@ pub(super) struct Batch {
     pub(super) target_ids: Tensor<1, Int>,
     /// What each target counts in the mean; they sum up to one.
     pub(super) target_weights: Tensor<1>,
-    /// The share of each target in the accuracy of categories.
-    pub(super) category_shares: Tensor<1>,
+    /// The share of each target in the accuracy of categories; none where none is a category.
+    pub(super) category_shares: Option<Tensor<1>>,
     pub(super) regions: RegionBatch,
     pub(super) region_scene: Tensor<1, Int>,
     /// Described regions, then the extra ones: what `<pos>` must draw.
     pub(super) reconstructions: DeviceMasks,
     /// What `[SEG]` must draw, and where that is; none where no turn asks for a mask.
     pub(super) grounds: Option<(DeviceMasks, DeviceGrounding)>,
+    pub(super) prompts: DevicePrompts,
+    pub(super) labels: BatchLabels,
+}
+
+/// Prompts of SAM's own task on the device.
+#[derive(Debug, Clone)]
+pub(super) struct DevicePrompts {
+    /// `[boxes, 4]`, and what each must give; none where there is no box.
     pub(super) boxes: Option<(Tensor<2>, DeviceMasks)>,
+    /// `[points, 1, 2]` with their labels, `[points, 1]`, likewise.
     pub(super) points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
     pub(super) refinements: Option<DeviceRefinements>,
-    pub(super) labels: BatchLabels,
 }
 
 /// Refining prompts on the device.
@@ -166,7 +174,9 @@ impl Batch {
             .for_each(|region| sam_pixels.extend_from_slice(&region.crop_pixels));
         let sam_count = count + regions.len();
 
-        let sequence = Sequence::new(scenes, merged, device);
+        let packed: Vec<&Packed> = scenes.iter().map(|scene| &scene.packed).collect();
+        let region_counts: Vec<usize> = scenes.iter().map(|scene| scene.regions.len()).collect();
+        let sequence = Sequence::new(&packed, &region_counts, merged, device);
         let region_scene = scenes
             .iter()
             .enumerate()
@@ -214,16 +224,20 @@ impl Batch {
             region_scene: indices(region_scene, device),
             reconstructions: DeviceMasks::new(&reconstructions, device),
             grounds,
-            boxes: boxes(scenes, device),
-            points: points(scenes, device),
-            refinements: refinements(scenes, device),
+            prompts: DevicePrompts::new(
+                &scenes
+                    .iter()
+                    .map(|scene| (scene.prompts.as_slice(), scene.refinements.as_slice()))
+                    .collect::<Vec<_>>(),
+                device,
+            ),
             labels: labels(scenes, config.sam.grid().pow(2), merged, device),
         }
     }
 }
 
 impl DeviceMasks {
-    fn new(masks: &[&MaskTarget], device: &Device) -> Self {
+    pub(super) fn new(masks: &[&MaskTarget], device: &Device) -> Self {
         let count = masks.len();
         let shape_len = masks.first().map_or(0, |mask| mask.shape.len());
         let shape: Vec<f32> = masks
@@ -238,29 +252,40 @@ impl DeviceMasks {
     }
 }
 
-struct Sequence {
-    ids: Tensor<2, Int>,
-    rows: Tensor<1, Int>,
-    positions: Tensor<3, Int>,
-    branches: Branches,
-    target_rows: Tensor<1, Int>,
-    target_ids: Tensor<1, Int>,
-    target_weights: Tensor<1>,
-    category_shares: Tensor<1>,
+/// Conversations on the device.
+#[derive(Debug, Clone)]
+pub(super) struct Sequence {
+    pub(super) ids: Tensor<2, Int>,
+    /// Row of the table [embedded ids; picture tokens; masks; poses] for each place.
+    pub(super) rows: Tensor<1, Int>,
+    pub(super) positions: Tensor<3, Int>,
+    pub(super) branches: Branches,
+    pub(super) target_rows: Tensor<1, Int>,
+    pub(super) target_ids: Tensor<1, Int>,
+    /// What each target counts in the mean; they sum up to one.
+    pub(super) target_weights: Tensor<1>,
+    /// The share of each target in the accuracy of categories; none where none is a category.
+    pub(super) category_shares: Option<Tensor<1>>,
     /// Rows of `[SEG]`.
-    ground_rows: Vec<i32>,
+    pub(super) ground_rows: Vec<i32>,
     /// Rows of the pictures' tokens.
-    image_rows: Vec<i32>,
+    pub(super) image_rows: Vec<i32>,
 }
 
 impl Sequence {
-    /// Lays the scenes' conversations out in rows of one width. Padding sees only itself.
-    fn new(scenes: &[HostScene], merged: [usize; 2], device: &Device) -> Self {
+    /// Lays the conversations of some scenes, which describe so many regions each, out in rows of
+    /// one width. Padding sees only itself.
+    pub(super) fn new(
+        scenes: &[&Packed],
+        regions: &[usize],
+        merged: [usize; 2],
+        device: &Device,
+    ) -> Self {
         let count = scenes.len();
-        let plan = RowPlan::new(&scenes.iter().map(|scene| &scene.packed).collect::<Vec<_>>());
+        let plan = RowPlan::new(scenes);
         let length = plan.length();
         let cells = merged[0] * merged[1];
-        let region_count: usize = scenes.iter().map(|scene| scene.regions.len()).sum();
+        let region_count: usize = regions.iter().sum();
         let image_base = count * length;
         let mask_base = image_base + count * cells;
         let pos_base = mask_base + region_count;
@@ -275,8 +300,7 @@ impl Sequence {
         let mut ground_rows = Vec::new();
         let mut image_rows = Vec::new();
         let mut first_region = 0;
-        for (scene, host) in scenes.iter().enumerate() {
-            let packed = &host.packed;
+        for (scene, packed) in scenes.iter().enumerate() {
             let base = scene * length;
             let places = &plan.places[scene];
             for (slot, &place) in packed.slots.iter().zip(places) {
@@ -317,15 +341,17 @@ impl Sequence {
                     .iter()
                     .map(|&(slot, _)| (base + places[slot]) as i32),
             );
-            first_region += host.regions.len();
+            first_region += regions[scene];
         }
         let sum: f32 = target_weights.iter().sum();
         target_weights.iter_mut().for_each(|weight| *weight /= sum);
-        let categories: f32 = category_shares.iter().sum::<f32>().max(1.0);
-        category_shares
-            .iter_mut()
-            .for_each(|share| *share /= categories);
         let targets = target_weights.len();
+        let categories: f32 = category_shares.iter().sum();
+        let category_shares = (categories > 0.0).then(|| {
+            let shares: Tensor<1> =
+                Tensor::from_data(TensorData::new(category_shares, [targets]), device);
+            shares.div_scalar(categories)
+        });
         Self {
             ids: Tensor::from_data(TensorData::new(ids, [count, length]), device),
             rows: indices(rows, device),
@@ -334,7 +360,7 @@ impl Sequence {
             target_rows: indices(target_rows, device),
             target_ids: indices(target_ids, device),
             target_weights: Tensor::from_data(TensorData::new(target_weights, [targets]), device),
-            category_shares: Tensor::from_data(TensorData::new(category_shares, [targets]), device),
+            category_shares,
             ground_rows,
             image_rows,
         }
@@ -342,7 +368,7 @@ impl Sequence {
 }
 
 /// What each row must not see: later places, and other conversations of the same row.
-fn branches(scenes: &[HostScene], plan: &RowPlan, device: &Device) -> Branches {
+fn branches(scenes: &[&Packed], plan: &RowPlan, device: &Device) -> Branches {
     let (prefix, width) = (plan.prefix, plan.width);
     let keys = prefix + width;
     let mut hidden = vec![true; scenes.len() * plan.rows * width * keys];
@@ -351,12 +377,12 @@ fn branches(scenes: &[HostScene], plan: &RowPlan, device: &Device) -> Branches {
         let start = ((scene * plan.rows + behind / width) * width + behind % width) * keys;
         (start, behind % width)
     };
-    for (scene, (host, places)) in scenes.iter().zip(&plan.places).enumerate() {
+    for (scene, (packed, places)) in scenes.iter().zip(&plan.places).enumerate() {
         for place in prefix..plan.length() {
             let (start, column) = row_of(scene, place);
             hidden[start + prefix + column] = false;
         }
-        for conversation in host.packed.conversations() {
+        for conversation in packed.conversations() {
             let (_, first) = row_of(scene, places[conversation.start]);
             for slot in conversation {
                 let (start, column) = row_of(scene, places[slot]);
@@ -409,10 +435,24 @@ fn labels(
     }
 }
 
-fn boxes(scenes: &[HostScene], device: &Device) -> Option<(Tensor<2>, DeviceMasks)> {
+/// The prompts of one scene, and the clicks that go on from some of them.
+type ScenePrompts<'a> = (&'a [PromptTarget], &'a [Refinement]);
+
+impl DevicePrompts {
+    /// Moves the prompts of some scenes to the device.
+    pub(super) fn new(scenes: &[ScenePrompts<'_>], device: &Device) -> Self {
+        Self {
+            boxes: boxes(scenes, device),
+            points: points(scenes, device),
+            refinements: refinements(scenes, device),
+        }
+    }
+}
+
+fn boxes(scenes: &[ScenePrompts<'_>], device: &Device) -> Option<(Tensor<2>, DeviceMasks)> {
     let mut corners = Vec::new();
     let mut targets = Vec::new();
-    for target in scenes.iter().flat_map(|scene| &scene.prompts) {
+    for target in scenes.iter().flat_map(|(prompts, _)| *prompts) {
         if let Prompt::Box(box_px) = target.prompt {
             corners.extend(box_px);
             targets.push(target);
@@ -428,12 +468,12 @@ fn boxes(scenes: &[HostScene], device: &Device) -> Option<(Tensor<2>, DeviceMask
 }
 
 fn points(
-    scenes: &[HostScene],
+    scenes: &[ScenePrompts<'_>],
     device: &Device,
 ) -> Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)> {
     let mut coordinates = Vec::new();
     let mut targets = Vec::new();
-    for target in scenes.iter().flat_map(|scene| &scene.prompts) {
+    for target in scenes.iter().flat_map(|(prompts, _)| *prompts) {
         if let Prompt::Point(point) = target.prompt {
             coordinates.extend(point);
             targets.push(target);
@@ -449,19 +489,19 @@ fn points(
     })
 }
 
-fn refinements(scenes: &[HostScene], device: &Device) -> Option<DeviceRefinements> {
+fn refinements(scenes: &[ScenePrompts<'_>], device: &Device) -> Option<DeviceRefinements> {
     let is_box = |prompt: &PromptTarget| matches!(prompt.prompt, Prompt::Box(_));
-    let all = || scenes.iter().flat_map(|scene| &scene.prompts);
+    let all = || scenes.iter().flat_map(|(prompts, _)| *prompts);
     let boxes = all().filter(|&prompt| is_box(prompt)).count();
     let mut first = Vec::new();
     let mut places = Vec::new();
     let mut labels = Vec::new();
     let mut from_mask = Vec::new();
     let (mut box_base, mut point_base) = (0, boxes);
-    for scene in scenes {
-        for refinement in &scene.refinements {
-            let prompt = &scene.prompts[refinement.first];
-            let before = scene.prompts[..refinement.first].iter();
+    for &(prompts, own_refinements) in scenes {
+        for refinement in own_refinements {
+            let prompt = &prompts[refinement.first];
+            let before = prompts[..refinement.first].iter();
             let of_kind = before
                 .filter(|&other| is_box(other) == is_box(prompt))
                 .count();
@@ -473,13 +513,9 @@ fn refinements(scenes: &[HostScene], device: &Device) -> Option<DeviceRefinement
             }
             from_mask.push(f32::from(u8::from(refinement.is_from_mask)));
         }
-        let own = scene
-            .prompts
-            .iter()
-            .filter(|&prompt| is_box(prompt))
-            .count();
+        let own = prompts.iter().filter(|&prompt| is_box(prompt)).count();
         box_base += own;
-        point_base += scene.prompts.len() - own;
+        point_base += prompts.len() - own;
     }
     let count = first.len();
     (count > 0).then(|| DeviceRefinements {
@@ -516,7 +552,7 @@ fn coverage<'a>(masks: impl Iterator<Item = &'a [f32]>, device: &Device) -> Tens
     Tensor::from_data(TensorData::new(values, [count, side, side]), device)
 }
 
-fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+pub(super) fn indices(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let count = values.len();
     Tensor::from_data(TensorData::new(values, [count]), device)
 }

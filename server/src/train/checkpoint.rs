@@ -1,5 +1,5 @@
-use std::fs;
-use std::io::Write;
+use std::fs::{self, File};
+use std::io::{self, Write};
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -11,6 +11,8 @@ use super::recipe::Recipe;
 use crate::disk;
 
 const STATE: &str = "state.json";
+/// What a run's folder holds beside its checkpoint, and what goes on where the checkpoint does.
+const BESIDE: [&str; 2] = ["tokenizer.json", "train.jsonl"];
 
 /// Where a run stands; beside it, the flat vectors of parameters and moments.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,22 +100,30 @@ impl Checkpoint {
         folder.join(STATE).exists()
     }
 
-    /// Reads the newest checkpoint; `None` where there is none yet.
+    /// Where the run in a folder stands; `None` where it has no checkpoint yet.
     ///
     /// # Errors
-    /// Where it cannot be read or belongs to another model.
-    pub fn load(folder: &Path, table: &ParameterTable) -> Result<Option<Saved>, TrainError> {
+    /// Where that cannot be read.
+    pub fn of(folder: &Path) -> Result<Option<Self>, TrainError> {
         if !Self::is_in(folder) {
             return Ok(None);
         }
         let path = folder.join(STATE);
         let text = fs::read(&path).map_err(TrainError::io(&path))?;
-        let broken = |path: &Path, reason: String| TrainError::Checkpoint {
-            path: path.to_owned(),
-            reason,
+        let read = serde_json::from_slice(&text);
+        read.map(Some)
+            .map_err(|error| broken(&path, error.to_string()))
+    }
+
+    /// Reads the newest checkpoint; `None` where there is none yet.
+    ///
+    /// # Errors
+    /// Where it cannot be read or belongs to another model.
+    pub fn load(folder: &Path, table: &ParameterTable) -> Result<Option<Saved>, TrainError> {
+        let path = folder.join(STATE);
+        let Some(checkpoint) = Self::of(folder)? else {
+            return Ok(None);
         };
-        let checkpoint: Self =
-            serde_json::from_slice(&text).map_err(|error| broken(&path, error.to_string()))?;
         if checkpoint.parameters != listing(table) {
             return Err(broken(
                 &path,
@@ -144,6 +154,46 @@ impl Checkpoint {
         }))
     }
 
+    /// Makes one run's checkpoint that of another folder, where a run may go on from it. It is there
+    /// when all of it is.
+    ///
+    /// # Errors
+    /// Where there is no checkpoint, or a file cannot be read or written.
+    pub fn copy(from: &Path, to: &Path) -> Result<(), TrainError> {
+        let Some(checkpoint) = Self::of(from)? else {
+            return Err(broken(
+                from,
+                "there is no checkpoint to go on from".to_owned(),
+            ));
+        };
+        fs::create_dir_all(to).map_err(TrainError::io(to))?;
+        let beside = BESIDE.into_iter().filter(|name| from.join(name).exists());
+        for name in beside.chain([checkpoint.vectors.as_str(), STATE]) {
+            let source = from.join(name);
+            let mut source = File::open(&source).map_err(TrainError::io(source))?;
+            let path = to.join(name);
+            disk::write_whole(&path, |file| io::copy(&mut source, file).map(drop))
+                .map_err(TrainError::io(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Removes a folder's checkpoint, after which the run cannot go on; log and tokenizer stay.
+    ///
+    /// # Errors
+    /// Where a file cannot be removed.
+    pub fn remove(folder: &Path) -> Result<(), TrainError> {
+        let Some(checkpoint) = Self::of(folder)? else {
+            return Ok(());
+        };
+        // First what says that there is one.
+        for name in [STATE, checkpoint.vectors.as_str()] {
+            let path = folder.join(name);
+            fs::remove_file(&path).map_err(TrainError::io(path))?;
+        }
+        Ok(())
+    }
+
     fn remove_older(&self, folder: &Path) -> Result<(), TrainError> {
         disk::remove_unfinished(folder).map_err(TrainError::io(folder))?;
         for entry in fs::read_dir(folder).map_err(TrainError::io(folder))? {
@@ -154,6 +204,13 @@ impl Checkpoint {
             }
         }
         Ok(())
+    }
+}
+
+fn broken(path: &Path, reason: String) -> TrainError {
+    TrainError::Checkpoint {
+        path: path.to_owned(),
+        reason,
     }
 }
 
@@ -239,6 +296,30 @@ mod tests {
             names(folder),
             ["state.json", "step-00000020.f32", "train.jsonl"]
         );
+    }
+
+    #[test]
+    fn a_copy_goes_on_by_itself_and_what_is_removed_is_gone() {
+        let folder = tempfile::tempdir().unwrap();
+        let (first, second) = (folder.path().join("first"), folder.path().join("second"));
+        let missing = Checkpoint::copy(&first, &second).unwrap_err().to_string();
+        assert!(missing.contains("no checkpoint"), "{missing}");
+        assert!(Checkpoint::of(&second).unwrap().is_none());
+        save(&first, 10);
+        fs::write(first.join("tokenizer.json"), "{}").unwrap();
+        fs::write(first.join("notes.txt"), "mine").unwrap();
+        Checkpoint::copy(&first, &second).unwrap();
+        assert_loads(&second, 10);
+        assert_eq!(
+            names(&second),
+            ["state.json", "step-00000010.f32", "tokenizer.json"]
+        );
+        save(&second, 20);
+        assert_loads(&first, 10);
+        assert_eq!(Checkpoint::of(&second).unwrap().unwrap().step, 20);
+        Checkpoint::remove(&second).unwrap();
+        assert_eq!(names(&second), ["tokenizer.json"]);
+        Checkpoint::remove(&second).unwrap();
     }
 
     #[test]

@@ -57,11 +57,7 @@ fn ask(
     count: usize,
     rng: &mut ChaCha8Rng,
 ) -> Vec<Turn> {
-    let number = if rng.random_bool(0.7) {
-        1
-    } else {
-        rng.random_range(2..=6)
-    };
+    let number = some_number(rng);
     let mut texts: Vec<(String, String, bool)> = vec![
         (
             wording(&CATEGORY_QUESTIONS, rng),
@@ -109,8 +105,17 @@ fn ask(
         .collect()
 }
 
+/// The number by which a person may have come to know a region, mostly the first.
+pub(super) fn some_number(rng: &mut ChaCha8Rng) -> usize {
+    if rng.random_bool(0.7) {
+        1
+    } else {
+        rng.random_range(2..=6)
+    }
+}
+
 /// One way to ask; the first is the one that the product itself asks.
-fn wording(ways: &[&str], rng: &mut ChaCha8Rng) -> String {
+pub(super) fn wording(ways: &[&str], rng: &mut ChaCha8Rng) -> String {
     let way = if rng.random_bool(CANONICAL) {
         ways.first()
     } else {
@@ -120,7 +125,7 @@ fn wording(ways: &[&str], rng: &mut ChaCha8Rng) -> String {
 }
 
 /// The question with its region's place, in front or where it says "it" or "this".
-fn with_place(question: &str, number: usize, rng: &mut ChaCha8Rng) -> String {
+pub(super) fn with_place(question: &str, number: usize, rng: &mut ChaCha8Rng) -> String {
     let question = careless(question, rng);
     let place = format!("@{number} {REGION_PLACE}");
     let named = rng
@@ -141,7 +146,7 @@ fn naming(question: &str, place: &str) -> Option<String> {
 }
 
 /// The text as somebody in a hurry types it, now and then.
-fn careless(text: &str, rng: &mut ChaCha8Rng) -> String {
+pub(super) fn careless(text: &str, rng: &mut ChaCha8Rng) -> String {
     if !rng.random_bool(CARELESS) {
         return text.to_owned();
     }
@@ -247,7 +252,7 @@ pub(super) fn corpus(
     let seeds = Seeds::training(seed);
     (0..scenes).flat_map(move |index| {
         let seed = seeds.scene(index);
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed.value());
         let drawn = DrawnScene::new(seed, CORPUS_SIDE, CORPUS_SIDE);
         let described: Vec<Description> = drawn
             .askable
@@ -285,7 +290,7 @@ mod tests {
 
     fn turns(index: u64, mix: &MixRecipe) -> (DrawnScene, Vec<Turn>) {
         let seed = Seeds::training(3).scene(index);
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed.value());
         let drawn = DrawnScene::new(seed, 256, 256);
         let described: Vec<Description> = drawn
             .askable

@@ -3,6 +3,8 @@ use std::path::PathBuf;
 use fclm_core::fclm::FclmError;
 use fclm_core::weights::WeightError;
 
+use crate::data::folder::FolderError;
+use crate::data::published::ReadError;
 use crate::model_dir::ModelDirError;
 
 /// Why a training run ends early.
@@ -37,6 +39,51 @@ pub enum TrainError {
         /// One past the last scene index.
         end: u64,
     },
+    /// Loss or gradient is not a number, in a run on folders of pictures.
+    #[error(
+        "step {step}: the loss or its gradient is not finite; nothing was updated. To blame: \
+         {pictures}"
+    )]
+    NotFinitePictures {
+        /// Steps done before.
+        step: u64,
+        /// The pictures that are to blame, or all of the step.
+        pictures: String,
+    },
+    /// A data set could not be opened or read.
+    #[error("data set {name:?} cannot be read: {source}; --data NAME=DIR names another folder")]
+    Data {
+        /// Its name in the recipe.
+        name: String,
+        /// Why.
+        source: Box<FolderError>,
+    },
+    /// Too many records are broken.
+    #[error(transparent)]
+    Broken(#[from] ReadError),
+    /// No picture has texts for the tasks of the recipe.
+    #[error(
+        "step {step}: nothing can be asked of any picture that was tried for stage {stage}; its \
+         tasks need texts that the data sets do not have, or max_length is too small"
+    )]
+    NothingToAsk {
+        /// Stage 1 or 2.
+        stage: u8,
+        /// Steps done before.
+        step: u64,
+    },
+    /// The copies of the model on several devices are not the same any more.
+    #[error("step {step}: the copies of the model on the devices differ; go on with --resume")]
+    CopiesDiffer {
+        /// Steps done before.
+        step: u64,
+    },
+    /// A copy of the model cannot go on because another one has ended.
+    #[error("another copy of the model has ended")]
+    CopyEnded,
+    /// The devices cannot be used together.
+    #[error("{0}")]
+    Devices(String),
     /// A worker thread is gone.
     #[error("a training worker stopped: {0}")]
     Worker(String),

@@ -14,6 +14,7 @@ use super::attributes::{ATTRIBUTES, DeviceLabels, Labelled};
 use super::batch::Batch;
 use super::encoded::{Read, middle_layer};
 use super::heads::Learner;
+use super::terms::sum;
 
 /// Locations across the picture that the LLM is to tell apart.
 pub(super) const LOCATION_SIDE: usize = 16;
@@ -137,10 +138,11 @@ pub(super) struct GroundingLoss {
     pub(super) accuracy: Tensor<1>,
     /// How little `[SEG]` looks at its targets.
     pub(super) search: Tensor<1>,
-    /// Cross-entropy of attributes, of what is read at `[SEG]` and at the picture's tokens.
-    pub(super) read: Tensor<1>,
-    /// Share of the right colours at `[SEG]`.
-    pub(super) colours: Tensor<1>,
+    /// Cross-entropy of attributes, of what is read at `[SEG]` and at the picture's tokens; none
+    /// where neither shows a single object.
+    pub(super) read: Option<Tensor<1>>,
+    /// Share of the right colours at `[SEG]`; none where none means a single object.
+    pub(super) colours: Option<Tensor<1>>,
 }
 
 /// The loss of the LLM's lessons in grounding, on what it read of `batch`. `scene` is that of each
@@ -156,19 +158,19 @@ pub(super) fn grounding_loss(
     let heads = &learner.heads;
     let seg = heads.location_loss(of(&grounding.rows), grounding.locations.clone());
     let image = heads.location_loss(of(&grounding.image_rows), grounding.image_locations.clone());
-    let zero = || Tensor::<1>::zeros([1], &read.hidden.device());
     let middle = |rows: Tensor<1, Int>| read.middle.clone().flatten::<2>(0, 1).select(0, rows);
-    let [expression, colours] = grounding.classes.as_ref().map_or_else(
-        || [zero(), zero()],
-        |labels| heads.read_loss(middle(labels.rows.clone()), &labels.classes),
-    );
-    let seen = batch.labels.vision.as_ref().map_or_else(zero, |labels| {
+    let of_segs = grounding.classes.as_ref().map(|labels| {
+        let [loss, colours] = heads.read_loss(middle(labels.rows.clone()), &labels.classes);
+        (loss, colours)
+    });
+    let (expression, colours) = of_segs.unzip();
+    let seen = batch.labels.vision.as_ref().map(|labels| {
         let rows = grounding.image_rows.clone().select(0, labels.rows.clone());
         let [loss, _] = heads.read_loss(middle(rows), &labels.classes);
         loss
     });
     GroundingLoss {
-        read: expression + seen,
+        read: sum([expression, seen]),
         colours,
         location: seg.loss + image.loss,
         accuracy: seg.accuracy,

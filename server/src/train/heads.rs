@@ -15,6 +15,7 @@ use fclm_core::region::RegionTokens;
 
 use super::attributes::{ATTRIBUTES, BatchLabels, COLOUR, DeviceLabels, SHAPE, VALUES};
 use super::grounding::LOCATION_SIDE;
+use super::terms::sum;
 use super::tower::LOCAL_MASK_SIDE;
 
 /// What each attribute counts in the loss; shapes take longest to learn.
@@ -70,10 +71,12 @@ pub(super) struct TrainingHeads {
 /// How well attributes are labelled.
 #[derive(Debug)]
 pub(super) struct AttributeLoss {
-    /// Cross-entropy, the weighted mean of the attributes' and the sum of the heads'.
-    pub(super) loss: Tensor<1>,
-    /// Share of the right shapes of SAM's cells, of the tower's tokens, of `<mask>` and of `<pos>`.
-    pub(super) shapes: [Tensor<1>; 4],
+    /// Cross-entropy, the weighted mean of the attributes' and the sum of the heads'; none where
+    /// nothing is labelled.
+    pub(super) loss: Option<Tensor<1>>,
+    /// Share of the right shapes of SAM's cells, of the tower's tokens, of `<mask>` and of `<pos>`,
+    /// each none where none of them is labelled.
+    pub(super) shapes: [Option<Tensor<1>>; 4],
 }
 
 impl TrainingHeads {
@@ -90,7 +93,6 @@ impl TrainingHeads {
         vision: Tensor<3>,
         regions: &RegionTokens,
     ) -> AttributeLoss {
-        let zero = Tensor::<1>::zeros([1], &maps.device());
         let [count, channels, height, width] = maps.dims();
         let maps = maps
             .reshape([count, channels, height * width])
@@ -98,23 +100,25 @@ impl TrainingHeads {
             .reshape([count * height * width, channels]);
         let [scenes, tokens, dim] = vision.dims();
         let vision = vision.reshape([scenes * tokens, dim]);
-        let mut loss = zero.clone();
-        let shapes = [
+        let named = [
             (&self.sam, maps, &labels.sam),
             (&self.vision, vision, &labels.vision),
             (&self.region, regions.mask.clone(), &labels.regions),
             (&self.position, regions.pos.clone(), &labels.regions),
         ]
         .map(|(head, features, labels)| {
-            let Some(labels) = labels else {
-                return zero.clone();
-            };
+            let labels = labels.as_ref()?;
             let logits = head.forward(features.select(0, labels.rows.clone()));
-            let (of_head, shapes) = cross_entropy(&logits, &labels.classes, WEIGHTS, SHAPE);
-            loss = loss.clone() + of_head;
-            shapes
+            Some(cross_entropy(&logits, &labels.classes, WEIGHTS, SHAPE))
         });
-        AttributeLoss { loss, shapes }
+        let losses = named.iter().map(|named| {
+            let (loss, _) = named.as_ref()?;
+            Some(loss.clone())
+        });
+        AttributeLoss {
+            loss: sum(losses),
+            shapes: named.map(|named| named.map(|(_, shapes)| shapes)),
+        }
     }
 
     /// Where something is, read from the LLM's hidden states.

@@ -13,6 +13,12 @@ pub enum TurnKind {
         /// Whether the answer is the region's category and nothing else.
         is_category: bool,
     },
+    /// Text about several described regions or about none, by their numbers among the scene's
+    /// described regions, in the order of the question's places.
+    Ask {
+        /// One for each place of the question.
+        regions: Vec<usize>,
+    },
     /// Masks for an expression; one mask per `[SEG]` of the answer, by object index.
     Find {
         /// Objects to segment, in the order of the answer's `[SEG]`; several objects share one
@@ -173,16 +179,24 @@ impl Packer {
             packed.push(slot, [position; 3], segment);
             position += 1;
         };
+        let mut asked = match &turn.kind {
+            TurnKind::Ask { regions } => regions.iter(),
+            TurnKind::Describe { .. } | TurnKind::Find { .. } => [].iter(),
+        };
         for piece in prompt::pieces(&turn.question, &self.tokenizer)? {
-            match (piece, &turn.kind) {
-                (Piece::Text(ids), _) => {
-                    ids.iter().for_each(|&id| push(packed, Slot::Token(id)));
+            match piece {
+                Piece::Text(ids) => ids.iter().for_each(|&id| push(packed, Slot::Token(id))),
+                Piece::Region => {
+                    let region = match &turn.kind {
+                        TurnKind::Describe { region, .. } => Some(region),
+                        TurnKind::Ask { .. } | TurnKind::Find { .. } => asked.next(),
+                    };
+                    if let Some(&region) = region {
+                        push(packed, Slot::Mask(region));
+                        push(packed, Slot::Pos(region));
+                    }
                 }
-                (Piece::Region, TurnKind::Describe { region, .. }) => {
-                    push(packed, Slot::Mask(*region));
-                    push(packed, Slot::Pos(*region));
-                }
-                (Piece::Region | Piece::Image, _) => {}
+                Piece::Image => {}
             }
         }
         self.before_answer
@@ -192,7 +206,7 @@ impl Packer {
         let seg = self.tokenizer.special().seg;
         let mut masks = match &turn.kind {
             TurnKind::Find { targets } => targets.iter(),
-            TurnKind::Describe { .. } => [].iter(),
+            TurnKind::Describe { .. } | TurnKind::Ask { .. } => [].iter(),
         };
         let answer = self.tokenizer.encode(&turn.answer)?;
         let of_category = match turn.kind {

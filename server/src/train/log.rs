@@ -5,17 +5,29 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
+use super::dashboard::Dashboard;
 use super::error::TrainError;
+use super::plot;
 use super::terms::TERMS;
 use crate::disk;
 
 /// Steps over which a line of the log averages.
 const EVERY: u64 = 10;
 
-/// Progress: a line for people on stderr and one for programs in `train.jsonl`.
+/// Progress: a line for people on stderr or a dashboard that fills their terminal, a line for
+/// programs in `train.jsonl`, and charts of those lines.
 #[derive(Debug)]
 pub(super) struct TrainLog {
     path: PathBuf,
+    window: Window,
+    dashboard: Option<Dashboard>,
+    /// The newest line for people.
+    shown: Option<String>,
+}
+
+/// The steps since the last line.
+#[derive(Debug)]
+struct Window {
     sums: [f64; TERMS.len()],
     /// Steps that computed each term.
     counts: [u32; TERMS.len()],
@@ -30,14 +42,34 @@ impl TrainLog {
     pub(super) fn new(folder: &Path) -> Self {
         Self {
             path: folder.join("train.jsonl"),
-            sums: [0.0; TERMS.len()],
-            counts: [0; TERMS.len()],
-            norm: 0.0,
-            turns: 0,
-            scenes: 0,
-            steps: 0,
-            since: Instant::now(),
+            window: Window::new(),
+            dashboard: None,
+            shown: None,
         }
+    }
+
+    /// Fills the terminal with a dashboard from now on, in place of lines.
+    pub(super) fn open_dashboard(&mut self, label: &str, total_steps: u64) {
+        self.dashboard = Dashboard::open(label, total_steps);
+    }
+
+    /// Gives the terminal back, with the newest line on it.
+    pub(super) fn close_dashboard(&mut self) {
+        if self.dashboard.take().is_some()
+            && let Some(shown) = &self.shown
+        {
+            eprintln!("{shown}");
+        }
+    }
+
+    /// Whether somebody has asked the dashboard to stop the run.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.dashboard.as_ref().is_some_and(Dashboard::is_stopped)
+    }
+
+    /// Draws `train.svg` beside the log.
+    pub(super) fn write_plot(&self) -> Result<(), TrainError> {
+        plot::write(&self.path)
     }
 
     /// Drops the lines behind a step, which a run that was cut off wrote after its last checkpoint
@@ -67,23 +99,42 @@ impl TrainLog {
 
     /// Takes a step's numbers and writes a line where one is due: every few steps and at the last.
     pub(super) fn push(&mut self, record: &StepRecord) -> Result<(), TrainError> {
-        self.add(record);
+        self.window.add(record);
+        if let Some(dashboard) = &mut self.dashboard {
+            dashboard.show_step(record);
+        }
         if !record.step.is_multiple_of(EVERY) && record.step < record.total_steps {
             return Ok(());
         }
-        let (shown, logged) = self.lines(record, self.since.elapsed().as_secs_f64());
-        eprintln!("{shown}");
+        let seconds = self.window.since.elapsed().as_secs_f64();
+        let (shown, logged) = self.window.lines(record, seconds);
+        match &mut self.dashboard {
+            Some(dashboard) => dashboard.show_speeds(&logged),
+            None => eprintln!("{shown}"),
+        }
         let mut file = fs::OpenOptions::new()
             .create(true)
             .append(true)
             .open(&self.path)
             .map_err(TrainError::io(&self.path))?;
         writeln!(file, "{logged}").map_err(TrainError::io(&self.path))?;
-        *self = Self {
-            path: std::mem::take(&mut self.path),
-            ..Self::new(Path::new(""))
-        };
+        self.shown = Some(shown);
+        self.window = Window::new();
         Ok(())
+    }
+}
+
+impl Window {
+    fn new() -> Self {
+        Self {
+            sums: [0.0; TERMS.len()],
+            counts: [0; TERMS.len()],
+            norm: 0.0,
+            turns: 0,
+            scenes: 0,
+            steps: 0,
+            since: Instant::now(),
+        }
     }
 
     fn add(&mut self, record: &StepRecord) {
@@ -202,10 +253,10 @@ mod tests {
 
     #[test]
     fn a_line_tells_terms_speed_and_time_left() {
-        let mut log = TrainLog::new(Path::new(""));
-        log.add(&record(1, 100));
-        log.add(&record(2, 100));
-        let (shown, logged) = log.lines(&record(2, 100), 4.0);
+        let mut window = Window::new();
+        window.add(&record(1, 100));
+        window.add(&record(2, 100));
+        let (shown, logged) = window.lines(&record(2, 100), 4.0);
         assert_eq!(
             shown,
             "step 2/100 stage 1 | loss 1.500 seg 0.500 | 1.00 scenes/s, 2.0 turns/s | 0:03 h left"

@@ -7,6 +7,8 @@ use fclm_core::mask::Mask;
 const BOX_JITTER: f32 = 0.08;
 /// Clicks of a refining prompt; missing ones are no points.
 pub(super) const CLICKS: usize = 3;
+/// Chance that a refining prompt starts from the mask of the first one.
+pub(super) const PREVIOUS_MASK: f64 = 0.6;
 /// Label of a click that is no point.
 const NO_POINT: i32 = -1;
 /// Cells of a coarse mask along the longer side of its box.

@@ -1,22 +1,31 @@
 //! Training: recipes, the stream of samples, the vision tower's lessons, the step of both stages,
-//! workers and checkpoints.
+//! workers and checkpoints; beside it, tuning of large models on folders of pictures.
 
 mod adamw;
 mod attributes;
 mod batch;
 mod checkpoint;
 mod conversations;
+#[cfg(feature = "dashboard")]
+mod dashboard;
+#[cfg(not(feature = "dashboard"))]
+#[path = "no_dashboard.rs"]
+mod dashboard;
+mod display;
 mod encoded;
 mod error;
 mod grounding;
 mod heads;
+mod large;
 mod layout;
 mod log;
 mod marks;
 mod parameters;
 mod phase;
+mod plot;
 mod prompts;
 mod recipe;
+mod recipe_kind;
 mod rows;
 mod run;
 mod sample;
@@ -31,9 +40,14 @@ mod worker;
 
 pub use adamw::AdamW;
 pub use checkpoint::Checkpoint;
+pub use display::Display;
 pub use error::TrainError;
+pub use large::{
+    BasePrecision, DataRecipe, LargeOptions, LargeRecipe, LargeStage, TaskShares, train_large,
+};
 pub use layout::{Turn, TurnKind};
 pub use parameters::ParameterTable;
 pub use recipe::Recipe;
-pub use run::{TrainOptions, train};
+pub use recipe_kind::AnyRecipe;
+pub use run::{TrainOptions, Trained, train};
 pub use tokenizer::train_tokenizer;

@@ -6,50 +6,47 @@ use fclm_core::fclm::Fclm;
 use fclm_core::loss::{self, segmentation_by_mask, segmentation_loss};
 use fclm_core::sam::Decoded;
 
-use super::batch::{DeviceMasks, DeviceRefinements};
+use super::batch::DevicePrompts;
 use super::step::iou;
 
 /// SAM's own task: boxes and points as prompts, the best of the three masks is learned, and all
 /// three scores. Some prompts are refined by clicks, and by the mask that they gave. Returns the
-/// mask loss and the score loss.
+/// mask loss and the score loss; nothing where there are no prompts.
 pub(super) fn prompt_task(
     model: &Fclm,
     images: &Tensor<4>,
-    boxes: Option<(Tensor<2>, DeviceMasks)>,
-    points: Option<(Tensor<3>, Tensor<2, Int>, DeviceMasks)>,
-    refinements: Option<DeviceRefinements>,
-) -> (Tensor<1>, Tensor<1>) {
+    prompts: DevicePrompts,
+) -> Option<(Tensor<1>, Tensor<1>)> {
     let encoder = &model.sam.prompt_encoder;
     let mut sparse = Vec::new();
     let mut scene = Vec::new();
     let mut coverage = Vec::new();
-    if let Some((boxes, masks)) = boxes {
+    if let Some((boxes, masks)) = prompts.boxes {
         sparse.push(encoder.sparse(None, Some(boxes)));
         scene.push(masks.scene);
         coverage.push(masks.coverage);
     }
-    if let Some((points, labels, masks)) = points {
+    if let Some((points, labels, masks)) = prompts.points {
         sparse.push(encoder.sparse(Some((points, labels)), None));
         scene.push(masks.scene);
         coverage.push(masks.coverage);
     }
     if sparse.is_empty() {
-        let zero = Tensor::zeros([1], &images.device());
-        return (zero.clone(), zero);
+        return None;
     }
     let sparse: Tensor<3> = Tensor::cat(sparse, 0);
     let scene: Tensor<1, Int> = Tensor::cat(scene, 0);
     let coverage: Tensor<3> = Tensor::cat(coverage, 0);
-    let [prompts, _, _] = sparse.dims();
+    let [count, _, _] = sparse.dims();
     let first = ambiguous(
         model,
         images.clone().select(0, scene.clone()),
         sparse,
-        encoder.dense_no_mask(prompts),
+        encoder.dense_no_mask(count),
         coverage.clone(),
     );
-    let Some(refined) = refinements else {
-        return (first.loss, first.score);
+    let Some(refined) = prompts.refinements else {
+        return Some((first.loss, first.score));
     };
 
     let [count, _, _] = refined.clicks.dims();
@@ -67,10 +64,10 @@ pub(super) fn prompt_task(
         coverage.select(0, refined.first),
     );
     let half = |a: Tensor<1>, b: Tensor<1>| (a + b).mul_scalar(0.5);
-    (
+    Some((
         half(first.loss, second.loss),
         half(first.score, second.score),
-    )
+    ))
 }
 
 /// What came of prompts that may mean several things.

@@ -5,6 +5,7 @@ use fclm_core::fclm::{ConsistencyConfig, FclmConfig};
 use super::error::TrainError;
 
 const NANO: &str = include_str!("../../recipes/nano.toml");
+const MICRO: &str = include_str!("../../recipes/micro.toml");
 
 /// How long a stage is, and how fast it learns.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -25,7 +26,7 @@ pub struct Schedule {
 impl Schedule {
     /// # Errors
     /// Where a number makes no schedule.
-    fn validate(&self, name: &str) -> Result<(), TrainError> {
+    pub(super) fn validate(&self, name: &str) -> Result<(), TrainError> {
         let refuse = |field: &str, value: f64, right: &str| {
             Err(TrainError::Recipe(format!(
                 "{name}.schedule.{field} is {value} but must be {right}"
@@ -165,6 +166,9 @@ pub struct BatchRecipe {
     pub large_chance: f64,
     /// Chance that a region is marked carelessly: by a rectangle, a stroke or a coarse mask.
     pub careless_chance: f64,
+    /// Share of the scenes that are drawn from the hard world.
+    #[serde(default)]
+    pub hard_share: f64,
 }
 
 /// A whole training run.
@@ -206,9 +210,10 @@ impl Recipe {
     pub fn named(name: &str) -> Result<Self, TrainError> {
         match name {
             "nano" => Self::from_toml(NANO),
+            "micro" => Self::from_toml(MICRO),
             other => Err(TrainError::Recipe(format!(
-                "there is no recipe {other:?}; the built-in one is \"nano\", and a path to a .toml \
-                 file works too"
+                "there is no recipe {other:?}; the built-in ones are \"nano\" and \"micro\", and a \
+                 path to a .toml file works too"
             ))),
         }
     }
@@ -220,6 +225,16 @@ impl Recipe {
     pub fn from_toml(text: &str) -> Result<Self, TrainError> {
         let recipe: Self =
             toml::from_str(text).map_err(|error| TrainError::Recipe(error.to_string()))?;
+        recipe.validate()?;
+        Ok(recipe)
+    }
+
+    /// Checks that the recipe can be followed and its model be made.
+    ///
+    /// # Errors
+    /// Names the first value that makes no sense.
+    pub fn validate(&self) -> Result<(), TrainError> {
+        let recipe = self;
         let stages: Vec<MixRecipe> = [&recipe.stage_1, &recipe.stage_2]
             .into_iter()
             .flat_map(|stage| {
@@ -244,13 +259,17 @@ impl Recipe {
                 tower.scenes, tower.whole, tower.crops
             )));
         }
-        let chances = [recipe.batch.large_chance, recipe.batch.careless_chance]
-            .into_iter()
-            .chain(
-                stages
-                    .iter()
-                    .flat_map(|mix| [mix.reversed_share, mix.detailed_share, mix.caption_chance]),
-            );
+        let chances = [
+            recipe.batch.large_chance,
+            recipe.batch.careless_chance,
+            recipe.batch.hard_share,
+        ]
+        .into_iter()
+        .chain(
+            stages
+                .iter()
+                .flat_map(|mix| [mix.reversed_share, mix.detailed_share, mix.caption_chance]),
+        );
         for chance in chances {
             if !(0.0..=1.0).contains(&chance) {
                 return Err(TrainError::Recipe(format!(
@@ -293,8 +312,7 @@ impl Recipe {
         recipe
             .model
             .validate()
-            .map_err(|error| TrainError::Recipe(format!("model.{error}")))?;
-        Ok(recipe)
+            .map_err(|error| TrainError::Recipe(format!("model.{error}")))
     }
 
     /// Steps before stage 1.
@@ -310,7 +328,18 @@ impl Recipe {
 
 #[cfg(test)]
 mod tests {
+    use super::super::parameters::ParameterTable;
     use super::*;
+
+    #[test]
+    fn micro_is_small_and_leaves_the_latent_loss_to_stage_2() {
+        let recipe = Recipe::named("micro").unwrap();
+        let model = recipe.model.init(&burn::tensor::Device::flex());
+        let parameters = ParameterTable::of(&model).len();
+        assert!((1_000_000..2_500_000).contains(&parameters), "{parameters}");
+        assert_eq!(recipe.stage_1.latent_weight, 0.0);
+        assert!(recipe.stage_2.latent_weight > 0.0);
+    }
 
     #[test]
     fn an_opening_ends_with_its_last_step() {

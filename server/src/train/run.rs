@@ -14,6 +14,7 @@ use fclm_core::wire::Stage;
 use super::adamw::AdamW;
 use super::checkpoint::{Checkpoint, Saved};
 use super::conversations::corpus;
+use super::display::Display;
 use super::error::TrainError;
 use super::heads::Learner;
 use super::log::{StepRecord, TrainLog};
@@ -25,8 +26,8 @@ use super::schedule::learning_rate;
 use super::terms::{TERMS, Term};
 use super::tokenizer::train_tokenizer;
 use super::worker::{Task, Worker};
-use crate::disk;
 use crate::model_dir::{self, ModelDir};
+use crate::{device, disk};
 
 /// Texts that the tokenizer is trained on.
 const TOKENIZER_SCENES: u64 = 400;
@@ -48,24 +49,50 @@ pub struct TrainOptions {
     pub from: Option<PathBuf>,
     /// Stop, with a checkpoint, after this long.
     pub limit: Option<Duration>,
+    /// What gradients are computed on.
+    pub device: Device,
+    /// How a person hears of it.
+    pub display: Display,
 }
 
-/// Trains, or goes on training, until the recipe or the time limit ends; writes the model either
-/// way.
+/// How far a run has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Trained {
+    /// Steps done.
+    pub step: u64,
+    /// Steps of the whole recipe.
+    pub total_steps: u64,
+    /// Seconds of training, over all pieces.
+    pub seconds: f64,
+}
+
+impl Trained {
+    /// Whether nothing is left to do.
+    pub fn is_finished(&self) -> bool {
+        self.step >= self.total_steps
+    }
+}
+
+/// Trains, or goes on training, until the recipe or the time limit ends, or somebody stops it at the
+/// dashboard; writes the model either way.
 ///
 /// # Errors
 /// Where files cannot be read or written, the checkpoint belongs to another recipe, or the loss is
 /// no number any more.
-pub fn train(options: &TrainOptions) -> Result<(), TrainError> {
+pub fn train(options: &TrainOptions) -> Result<Trained, TrainError> {
     let started = Instant::now();
     let mut run = Run::start(options)?;
+    if options.display == Display::Dashboard {
+        let label = options.run.to_string_lossy();
+        run.log.open_dashboard(&label, run.recipe.total_steps());
+    }
     let before = run.state.seconds;
     let every = run.recipe.checkpoint_every;
     while run.state.step < run.recipe.total_steps() {
-        if options
+        let is_over = options
             .limit
-            .is_some_and(|limit| started.elapsed() >= limit)
-        {
+            .is_some_and(|limit| started.elapsed() >= limit);
+        if is_over || run.log.is_stopped() {
             break;
         }
         run.step(before + started.elapsed().as_secs_f64())?;
@@ -78,7 +105,13 @@ pub fn train(options: &TrainOptions) -> Result<(), TrainError> {
         }
     }
     run.save()?;
-    run.write_model()
+    run.write_model()?;
+    run.log.close_dashboard();
+    Ok(Trained {
+        step: run.state.step,
+        total_steps: run.recipe.total_steps(),
+        seconds: run.state.seconds,
+    })
 }
 
 /// A run under way.
@@ -99,22 +132,25 @@ struct Run<'a> {
 
 impl<'a> Run<'a> {
     fn start(options: &'a TrainOptions) -> Result<Self, TrainError> {
-        check_folders(options)?;
+        let is_there = Checkpoint::is_in(&options.run);
+        check_folders(&options.run, &options.out, options.resume, is_there)?;
         fs::create_dir_all(&options.run).map_err(TrainError::io(&options.run))?;
         let mut recipe = options.recipe.clone();
         let tokenizer_json = tokenizer(options, &recipe)?;
         let tokenizer = FclmTokenizer::from_json(tokenizer_json.as_bytes())?;
         set_ids(&mut recipe.model, &tokenizer)?;
 
-        let device = Device::flex().autodiff();
-        device.seed(recipe.seed);
-        let mut model = recipe.model.init(&device);
+        // The run's own copy stays on the CPU wherever gradients are computed, so that a seed
+        // begins with the same weights on every device.
+        let host = Device::flex().autodiff();
+        host.seed(recipe.seed);
+        let mut model = recipe.model.init(&host);
         let mut first_stage = Stage::Untrained;
         if let Some(from) = &options.from {
             model = model_dir::load_weights(model, from)?;
             first_stage = ModelDir::open(from)?.config().stage;
         }
-        let learner = Learner::new(model, &recipe.model, &device);
+        let learner = Learner::new(model, &recipe.model, &host);
         let table = ParameterTable::of(&learner);
         let mut run = Self {
             options,
@@ -130,15 +166,18 @@ impl<'a> Run<'a> {
             recipe,
         };
         run.restore()?;
+        let workers = worker_count(&run.recipe, &options.device);
         eprintln!(
-            "{} parameters with the heads of training, {} workers, step {} of {}",
+            "{} parameters with the heads of training, {workers} {} on {}, step {} of {}",
             run.table.len(),
-            run.recipe.batch.workers,
+            if workers == 1 { "worker" } else { "workers" },
+            device::name_of(&options.device),
             run.state.step,
             run.recipe.total_steps(),
         );
         let sampler = Sampler::new(&run.recipe, &tokenizer, CHAT_TEMPLATE)?;
-        run.workers = (0..run.recipe.batch.workers)
+        let device = options.device.clone().autodiff();
+        run.workers = (0..workers)
             .map(|number| {
                 Worker::spawn(
                     number,
@@ -161,11 +200,12 @@ impl<'a> Run<'a> {
             moments: [first, second],
         }) = Checkpoint::load(&self.options.run, &self.table)?
         else {
-            return Ok(());
+            // A run that never came to a checkpoint may have left lines.
+            return self.log.forget_after(0);
         };
         if saved.recipe != self.state.recipe && !self.options.accept_changes {
             return Err(refused(
-                self.options,
+                &self.options.run,
                 "the checkpoint was made by another recipe; add --changed-recipe to go on with \
                  this one",
             ));
@@ -182,7 +222,8 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// One optimiser step over all workers.
+    /// One optimiser step over the whole batch. Each of the recipe's workers has its share of it;
+    /// where fewer threads compute, they compute the shares in turn.
     fn step(&mut self, seconds: f64) -> Result<(), TrainError> {
         let recipe = &self.recipe;
         let PhaseStep {
@@ -194,7 +235,8 @@ impl<'a> Run<'a> {
         let shares = shares(&self.table, recipe, phase);
         let trained: Arc<[bool]> = shares.iter().map(|&share| share > 0.0).collect();
         let shared = Arc::new(std::mem::take(&mut self.parameters));
-        for (number, worker) in self.workers.iter().enumerate() {
+        let workers = || self.workers.iter().cycle().take(recipe.batch.workers);
+        for (number, worker) in workers().enumerate() {
             worker.start(Task {
                 parameters: Arc::clone(&shared),
                 phase,
@@ -203,14 +245,12 @@ impl<'a> Run<'a> {
                 trained: Arc::clone(&trained),
             })?;
         }
-        let mut outcomes = self
-            .workers
-            .iter()
+        let mut outcomes = workers()
             .map(Worker::finish)
             .collect::<Result<Vec<_>, _>>()?
             .into_iter();
         self.parameters = Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.as_ref().clone());
-        let share = 1.0 / self.workers.len() as f32;
+        let share = 1.0 / recipe.batch.workers as f32;
         let Some(mut sum) = outcomes.next() else {
             return Err(TrainError::Worker("there is none".to_owned()));
         };
@@ -226,7 +266,7 @@ impl<'a> Run<'a> {
         sum.gradients.iter_mut().for_each(|value| *value *= share);
         let terms: [f32; TERMS.len()] = sum.terms.map(|term| term * share);
 
-        let scenes = (per_worker * self.workers.len()) as u64;
+        let scenes = (per_worker * recipe.batch.workers) as u64;
         let rate = learning_rate(&schedule, own_step);
         let norm = if terms[Term::Loss as usize].is_finite() {
             self.optimizer.step(
@@ -266,7 +306,8 @@ impl<'a> Run<'a> {
     fn save(&self) -> Result<(), TrainError> {
         self.state
             .clone()
-            .save(&self.options.run, &self.parameters, &self.optimizer)
+            .save(&self.options.run, &self.parameters, &self.optimizer)?;
+        self.log.write_plot()
     }
 
     fn write_model(&self) -> Result<(), TrainError> {
@@ -292,33 +333,47 @@ impl<'a> Run<'a> {
     }
 }
 
+/// How many threads compute gradients: the recipe's workers on the CPU, one on a GPU, which is busy
+/// with one already.
+fn worker_count(recipe: &Recipe, device: &Device) -> usize {
+    match device::is_cpu(device) {
+        true => recipe.batch.workers,
+        false => recipe.batch.workers.min(1),
+    }
+}
+
 /// Refuses folders in which the run could not begin or end, before anything is computed.
-fn check_folders(options: &TrainOptions) -> Result<(), TrainError> {
+pub(super) fn check_folders(
+    run: &Path,
+    out: &Path,
+    resume: bool,
+    has_checkpoint: bool,
+) -> Result<(), TrainError> {
     let absolute = |path: &Path| path::absolute(path).map_err(TrainError::io(path));
-    if absolute(&options.run)?.starts_with(absolute(&options.out)?) {
+    if absolute(run)?.starts_with(absolute(out)?) {
         return Err(refused(
-            options,
+            run,
             "the checkpoints would lie in the model's folder; name another one with --out",
         ));
     }
-    model_dir::refuse_foreign(&options.out)?;
-    match (Checkpoint::is_in(&options.run), options.resume) {
+    model_dir::refuse_foreign(out)?;
+    match (has_checkpoint, resume) {
         (true, false) => Err(refused(
-            options,
+            run,
             "there is a run in this folder; add --resume to go on with it, or name another folder \
              with --run",
         )),
         (false, true) => Err(refused(
-            options,
+            run,
             "there is no checkpoint in this folder; leave --resume out to start",
         )),
         _ => Ok(()),
     }
 }
 
-fn refused(options: &TrainOptions, reason: &str) -> TrainError {
+pub(super) fn refused(run: &Path, reason: &str) -> TrainError {
     TrainError::Checkpoint {
-        path: options.run.clone(),
+        path: run.to_owned(),
         reason: reason.to_owned(),
     }
 }
@@ -363,6 +418,7 @@ pub(super) fn set_ids(
 
 #[cfg(test)]
 mod tests {
+    use super::super::recipe::TowerRecipe;
     use super::*;
 
     fn options(folder: &Path) -> TrainOptions {
@@ -374,21 +430,54 @@ mod tests {
             accept_changes: false,
             from: None,
             limit: None,
+            device: Device::flex(),
+            display: Display::Plain,
         }
+    }
+
+    /// Puts a tokenizer into the run's folder: one that is there is not trained again.
+    fn give_tokenizer(options: &TrainOptions) {
+        let recipe = &options.recipe;
+        let json = train_tokenizer(corpus(1, 20, recipe.stage_1.mix), recipe.vocabulary).unwrap();
+        fs::create_dir(&options.run).unwrap();
+        fs::write(options.run.join("tokenizer.json"), json).unwrap();
     }
 
     #[test]
     fn nano_is_trained_by_two_workers() {
         let folder = tempfile::tempdir().unwrap();
         let options = options(folder.path());
-        // A tokenizer that is there is not trained again.
-        let recipe = &options.recipe;
-        let json = train_tokenizer(corpus(1, 20, recipe.stage_1.mix), recipe.vocabulary).unwrap();
-        fs::create_dir(&options.run).unwrap();
-        fs::write(options.run.join("tokenizer.json"), json).unwrap();
-        assert_eq!(recipe.batch.workers, 2);
+        give_tokenizer(&options);
+        assert_eq!(options.recipe.batch.workers, 2);
         let run = Run::start(&options).unwrap();
         assert_eq!(run.workers.len(), 2);
+    }
+
+    #[test]
+    fn one_thread_computes_in_turns_what_two_compute_at_once() {
+        let after_a_step = |threads| {
+            let folder = tempfile::tempdir().unwrap();
+            let mut options = options(folder.path());
+            let tower = options.recipe.tower.unwrap();
+            options.recipe.tower = Some(TowerRecipe {
+                scenes: 1,
+                whole: 1,
+                crops: 1,
+                ..tower
+            });
+            give_tokenizer(&options);
+            let mut run = Run::start(&options).unwrap();
+            // Random initial values would depend on other tests that draw at the same time.
+            let value = |place: usize| ((place * 37 % 101) as f32 - 50.0) * 1e-3;
+            run.parameters = (0..run.table.len()).map(value).collect();
+            let before = run.parameters.clone();
+            run.workers.truncate(threads);
+            run.step(0.0).unwrap();
+            assert!(run.parameters != before);
+            assert_eq!(run.state.scenes, 2);
+            run.parameters
+        };
+        assert!(after_a_step(1) == after_a_step(2));
     }
 
     #[test]

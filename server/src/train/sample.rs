@@ -23,14 +23,12 @@ use super::marks;
 use super::recipe::{BatchRecipe, MixRecipe, Recipe};
 use super::tower::{Crop, TowerBatch, TowerSample};
 use crate::data::scenes::grammar::{Description, describe};
-use crate::data::scenes::{DrawnScene, Seeds};
+use crate::data::scenes::{DrawnScene, SceneSeed, Seeds, World};
 
 /// Side of most training pictures in pixels.
 const SIDE: u32 = 256;
 /// Side of the larger ones, whose crops show more.
 const LARGE_SIDE: u32 = 512;
-/// Chance that a refining prompt starts from the mask of the first one.
-const PREVIOUS_MASK: f64 = 0.6;
 
 /// Draws training scenes: the same index always gives the same sample.
 #[derive(Debug, Clone)]
@@ -118,8 +116,8 @@ impl Sampler {
             [tokens, tokens],
         );
         for (number, index) in scenes.enumerate() {
-            let seed = self.seeds.scene(index);
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
+            let seed = self.seed(index);
+            let mut rng = ChaCha8Rng::seed_from_u64(seed.value());
             let drawn = self.draw(seed, &mut rng);
             if number < whole {
                 let crop = Crop::whole(&drawn);
@@ -137,7 +135,18 @@ impl Sampler {
         Ok([of_pictures, of_objects])
     }
 
-    fn draw(&self, seed: u64, rng: &mut ChaCha8Rng) -> DrawnScene {
+    /// What scene `index` of the stream is drawn from; the recipe's share of them is crowded.
+    fn seed(&self, index: u64) -> SceneSeed {
+        let seed = self.seeds.scene(index);
+        // The low bits of a seed are as good as random.
+        let place = f64::from(seed.value() as u32) / f64::from(u32::MAX);
+        match place < self.batch.hard_share {
+            true => self.seeds.in_world(World::Hard).scene(index),
+            false => seed,
+        }
+    }
+
+    fn draw(&self, seed: SceneSeed, rng: &mut ChaCha8Rng) -> DrawnScene {
         let side = if rng.random_bool(self.batch.large_chance) {
             LARGE_SIDE
         } else {
@@ -153,8 +162,8 @@ impl Sampler {
         place: usize,
         mix: &MixRecipe,
     ) -> Result<HostScene, TrainError> {
-        let seed = self.seeds.scene(index);
-        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let seed = self.seed(index);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed.value());
         let drawn = self.draw(seed, &mut rng);
         let (described, others) = choose_regions(&drawn, mix.regions, &mut rng);
         let content = Content {
@@ -168,7 +177,7 @@ impl Sampler {
     /// The picture of a scene of the usual size.
     #[cfg(test)]
     pub(super) fn picture(&self, index: u64) -> RgbImage {
-        DrawnScene::new(self.seeds.scene(index), SIDE, SIDE).image
+        DrawnScene::new(self.seed(index), SIDE, SIDE).image
     }
 
     fn prepare(
@@ -322,7 +331,7 @@ impl Sampler {
         Some(Refinement {
             first,
             clicks: clicks.map(|([x, y], label)| ([x * scale, y * scale], label)),
-            is_from_mask: rng.random_bool(PREVIOUS_MASK),
+            is_from_mask: rng.random_bool(marks::PREVIOUS_MASK),
         })
     }
 

@@ -1,8 +1,7 @@
-use burn::tensor::{Int, Tensor, activation};
+use burn::tensor::{DType, Int, Tensor, activation};
 
 use fclm_core::fclm::{ConsistencyConfig, Fclm, LatentSpace, SelfReconstruction};
 use fclm_core::loss::{self, segmentation_loss};
-use fclm_core::region::RegionTokens;
 use fclm_core::sam::Decoded;
 
 use super::batch::{Batch, DeviceMasks};
@@ -10,7 +9,7 @@ use super::encoded::{Encoded, encode};
 use super::grounding::grounding_loss;
 use super::heads::Learner;
 use super::prompts::prompt_task;
-use super::terms::{StepOutput, Term, Terms};
+use super::terms::{StepOutput, Term, Terms, sum};
 
 /// Which stage a step belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,10 +59,14 @@ pub(super) fn step(
         batch.category_shares.clone(),
     );
 
-    let zero = || Tensor::<1>::zeros([1], &ce.device());
     let mut terms = Terms::new(&ce.device());
     let reconstruct = match stage {
-        TrainStage::One => reconstruction_tokens(model, &tokens, &batch.reconstructions, recipe),
+        TrainStage::One => reconstruction_tokens(
+            model,
+            Some(&tokens.mask),
+            &batch.reconstructions,
+            recipe.consistency.self_reconstruction,
+        ),
         TrainStage::Two => None,
     };
 
@@ -72,14 +75,17 @@ pub(super) fn step(
     let mut scene_of = Vec::new();
     let mut coverage = Vec::new();
     let mut ground_count = 0;
-    let mut consist = zero();
-    let mut extra = zero();
+    let mut grounded = None;
+    let mut aligned = None;
     if let Some((masks, targets)) = &batch.grounds {
         if recipe.grounding_weight > 0.0 {
             let grounding = grounding_loss(learner, &read, &batch, targets, masks.scene.clone());
-            let sum =
-                grounding.location.clone() + grounding.search.clone() + grounding.read.clone();
-            extra = extra + sum.mul_scalar(recipe.grounding_weight);
+            let parts = [
+                Some(grounding.location.clone()),
+                Some(grounding.search.clone()),
+            ];
+            let parts = parts.into_iter().chain([grounding.read.clone()]);
+            grounded = sum(parts).map(|loss| loss.mul_scalar(recipe.grounding_weight));
             terms.set(Term::Location, grounding.location);
             terms.set(Term::LocationAccuracy, grounding.accuracy);
             terms.set(Term::Search, grounding.search);
@@ -99,7 +105,7 @@ pub(super) fn step(
                 }
                 LatentSpace::Language => loss::latent_loss(seg, pos, kind),
             };
-            consist = consist + latent.clone().mul_scalar(recipe.latent_weight);
+            aligned = Some(latent.clone().mul_scalar(recipe.latent_weight));
             terms.set(Term::Latent, latent);
         }
         sparse.push(projected);
@@ -112,8 +118,9 @@ pub(super) fn step(
         coverage.push(reconstruct.coverage);
     }
 
-    let mut seg_loss = zero();
-    let mut score = zero();
+    let mut seg = None;
+    let mut redrawn = None;
+    let mut score = None;
     if !sparse.is_empty() {
         let embeddings = images.clone().select(0, Tensor::cat(scene_of, 0));
         let Decoded {
@@ -126,39 +133,36 @@ pub(super) fn step(
         let logits = low_res.reshape([masks, height, width]);
         let coverage: Tensor<3> = Tensor::cat(coverage, 0);
         let actual = iou(logits.clone(), coverage.clone());
-        score = loss::score_loss(scores.reshape([masks]), actual.clone());
+        score = Some(loss::score_loss(scores.reshape([masks]), actual.clone()));
         if ground_count > 0 {
-            seg_loss = segmentation_loss(
+            seg = Some(segmentation_loss(
                 logits.clone().narrow(0, 0, ground_count),
                 coverage.clone().narrow(0, 0, ground_count),
-            );
-            terms.set(Term::Seg, seg_loss.clone());
+            ));
             let iou = actual.clone().narrow(0, 0, ground_count).mean();
             terms.set(Term::FindIou, iou);
         }
         let rest = masks - ground_count;
         if rest > 0 {
-            consist = consist
-                + segmentation_loss(
-                    logits.narrow(0, ground_count, rest),
-                    coverage.narrow(0, ground_count, rest),
-                );
+            redrawn = Some(segmentation_loss(
+                logits.narrow(0, ground_count, rest),
+                coverage.narrow(0, ground_count, rest),
+            ));
             terms.set(Term::PosIou, actual.narrow(0, ground_count, rest).mean());
         }
     }
+    let consist = sum([aligned, redrawn]);
+    let (mut prompt, mut named) = (None, None);
     match stage {
         TrainStage::One => {
-            let (prompt, prompt_score) =
-                prompt_task(model, &images, batch.boxes, batch.points, batch.refinements);
+            let (prompt_loss, prompt_score) = prompt_task(model, &images, batch.prompts).unzip();
             let attributes = learner
                 .heads
                 .attribute_loss(&batch.labels, maps, vision, &tokens);
-            extra = extra
-                + prompt.clone()
-                + attributes.loss.clone().mul_scalar(recipe.attribute_weight);
-            score = score + prompt_score;
-            terms.set(Term::Prompt, prompt);
-            terms.set(Term::Attributes, attributes.loss);
+            prompt = prompt_loss;
+            score = sum([score, prompt_score]);
+            terms.set(Term::Attributes, attributes.loss.clone());
+            named = attributes.loss;
             let [sam, vision, mask, pos] = attributes.shapes;
             terms.set(Term::SamShapeAccuracy, sam);
             terms.set(Term::VisionShapeAccuracy, vision);
@@ -166,44 +170,59 @@ pub(super) fn step(
             terms.set(Term::PosShapeAccuracy, pos);
         }
         // The decoder is frozen, and the LLM is not to please its scores.
-        TrainStage::Two => score = score.detach(),
+        TrainStage::Two => score = score.map(Tensor::<1>::detach),
     }
 
-    let loss = ce.clone().mul_scalar(recipe.ce_weight)
-        + seg_loss
-        + consist.clone()
-        + score.clone().mul_scalar(recipe.score_weight)
-        + extra;
+    let weighted = |loss: &Option<Tensor<1>>, weight: f64| {
+        let loss = loss.clone()?;
+        Some(loss.mul_scalar(weight))
+    };
+    let parts = [
+        seg.clone(),
+        consist.clone(),
+        weighted(&score, recipe.score_weight),
+        grounded,
+        prompt.clone(),
+        weighted(&named, recipe.attribute_weight),
+    ];
+    let spoken = ce.clone().mul_scalar(recipe.ce_weight);
+    let loss = parts
+        .into_iter()
+        .flatten()
+        .fold(spoken, |loss, part| loss + part);
     terms.set(Term::Ce, ce);
     terms.set(Term::TokenAccuracy, accuracy);
     terms.set(Term::CategoryAccuracy, category_accuracy);
+    terms.set(Term::Seg, seg);
     terms.set(Term::Consist, consist);
+    terms.set(Term::Prompt, prompt);
     terms.set(Term::Score, score);
     terms.output(loss)
 }
 
 /// How well the answers' tokens were predicted.
-struct Language {
+pub(super) struct Language {
     /// Weighted mean of the cross-entropy.
-    ce: Tensor<1>,
+    pub(super) ce: Tensor<1>,
     /// Share of the tokens that were most likely.
-    accuracy: Tensor<1>,
-    /// The same among the words of categories.
-    category_accuracy: Tensor<1>,
+    pub(super) accuracy: Tensor<1>,
+    /// The same among the words of categories; none where there are none.
+    pub(super) category_accuracy: Option<Tensor<1>>,
 }
 
-fn cross_entropy(
+/// Cross-entropy of the tokens `ids` behind those at `rows`, in f32 whatever the model's type.
+pub(super) fn cross_entropy(
     model: &Fclm,
     hidden: Tensor<2>,
     rows: Tensor<1, Int>,
     ids: Tensor<1, Int>,
     weights: Tensor<1>,
-    category_shares: Tensor<1>,
+    category_shares: Option<Tensor<1>>,
 ) -> Language {
     let [count] = ids.dims();
     let logits = model.qwen.logits(hidden.select(0, rows).unsqueeze::<3>());
     let [_, _, vocab] = logits.dims();
-    let logits = logits.reshape([count, vocab]);
+    let logits = logits.reshape([count, vocab]).cast(DType::F32);
     let right: Tensor<1> = logits
         .clone()
         .detach()
@@ -216,28 +235,33 @@ fn cross_entropy(
     Language {
         ce: weighted.sum().neg(),
         accuracy: right.clone().mean(),
-        category_accuracy: (right * category_shares).sum(),
+        category_accuracy: category_shares.map(|shares| (right * shares).sum()),
     }
 }
 
-struct Reconstruction {
-    tokens: Tensor<2>,
-    scene: Tensor<1, Int>,
-    coverage: Tensor<3>,
+/// Tokens at the decoder's width, and what each of them must draw.
+pub(super) struct Reconstruction {
+    pub(super) tokens: Tensor<2>,
+    pub(super) scene: Tensor<1, Int>,
+    pub(super) coverage: Tensor<3>,
 }
 
-/// What must draw its own mask back (the paper's equation 4), after `seg_projection`.
-fn reconstruction_tokens(
+/// What must draw its own mask back (the paper's equation 4), after `seg_projection`: `<mask>` of the
+/// described regions, whose masks are the first of `masks`, and `<pos>` of all of them.
+pub(super) fn reconstruction_tokens(
     model: &Fclm,
-    tokens: &RegionTokens,
+    described: Option<&Tensor<2>>,
     masks: &DeviceMasks,
-    recipe: LossRecipe,
+    kind: SelfReconstruction,
 ) -> Option<Reconstruction> {
-    let described = tokens.mask.dims()[0];
-    let of_mask = || Reconstruction {
-        tokens: model.seg_projection.forward(tokens.mask.clone()),
-        scene: masks.scene.clone().narrow(0, 0, described),
-        coverage: masks.coverage.clone().narrow(0, 0, described),
+    let of_mask = || {
+        let tokens = described?;
+        let [count, _] = tokens.dims();
+        Some(Reconstruction {
+            tokens: model.seg_projection.forward(tokens.clone()),
+            scene: masks.scene.clone().narrow(0, 0, count),
+            coverage: masks.coverage.clone().narrow(0, 0, count),
+        })
     };
     let of_pos = || Reconstruction {
         tokens: model
@@ -246,12 +270,15 @@ fn reconstruction_tokens(
         scene: masks.scene.clone(),
         coverage: masks.coverage.clone(),
     };
-    match recipe.consistency.self_reconstruction {
+    match kind {
         SelfReconstruction::None => None,
         SelfReconstruction::Pos => Some(of_pos()),
-        SelfReconstruction::Mask => Some(of_mask()),
+        SelfReconstruction::Mask => of_mask(),
         SelfReconstruction::Both => {
             let (mask, pos) = (of_mask(), of_pos());
+            let Some(mask) = mask else {
+                return Some(pos);
+            };
             Some(Reconstruction {
                 tokens: Tensor::cat(vec![mask.tokens, pos.tokens], 0),
                 scene: Tensor::cat(vec![mask.scene, pos.scene], 0),
@@ -271,4 +298,62 @@ pub(super) fn iou(logits: Tensor<3>, coverage: Tensor<3>) -> Tensor<1> {
     let both = (predicted.clone() * wanted.clone()).sum_dim(1);
     let either = (predicted + wanted).sum_dim(1) - both.clone();
     (both.add_scalar(1e-3) / either.add_scalar(1e-3)).reshape([masks])
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::tensor::Device;
+    use fclm_core::fclm::FclmTokenizer;
+    use fclm_core::fclm::prompt::CHAT_TEMPLATE;
+
+    use super::super::conversations::corpus;
+    use super::super::phase::{Phase, phase_at};
+    use super::super::recipe::{MixRecipe, Recipe};
+    use super::super::run::set_ids;
+    use super::super::sample::Sampler;
+    use super::super::tokenizer::train_tokenizer;
+    use super::*;
+
+    #[test]
+    fn what_the_mix_and_the_switches_leave_out_is_no_number() {
+        let mut recipe = Recipe::named("nano").unwrap();
+        let json = train_tokenizer(corpus(1, 20, recipe.stage_1.mix), recipe.vocabulary).unwrap();
+        let tokenizer = FclmTokenizer::from_json(json.as_bytes()).unwrap();
+        set_ids(&mut recipe.model, &tokenizer).unwrap();
+        let device = Device::flex();
+        let learner = Learner::new(recipe.model.init(&device), &recipe.model, &device);
+        let sampler = Sampler::new(&recipe, &tokenizer, CHAT_TEMPLATE).unwrap();
+        let last = recipe.tower_steps() + recipe.stage_1.schedule.steps - 1;
+        let Phase::Stage { stage, mix, losses } = phase_at(&recipe, last).phase else {
+            panic!("stage 1 is a stage");
+        };
+        let computed = |mix: &MixRecipe, losses: LossRecipe| {
+            let scene = sampler.scene(3, 0, mix).unwrap();
+            let batch = Batch::new(&[scene], sampler.grid(), &recipe.model, &device);
+            let output = step(&learner, batch, stage, losses);
+            let terms: Vec<f32> = output.terms.into_data().iter().collect();
+            [
+                Term::Loss,
+                Term::Prompt,
+                Term::Consist,
+                Term::Latent,
+                Term::Score,
+            ]
+            .map(|term| terms[term as usize].is_finite())
+        };
+        assert!(mix.prompts > 0);
+        assert_eq!(computed(&mix, losses), [true; 5]);
+        let no_prompts = MixRecipe {
+            prompts: 0,
+            refinements: 0,
+            ..mix
+        };
+        let mut nothing_drawn_back = losses;
+        nothing_drawn_back.latent_weight = 0.0;
+        nothing_drawn_back.consistency.self_reconstruction = SelfReconstruction::None;
+        assert_eq!(
+            computed(&no_prompts, nothing_drawn_back),
+            [true, false, false, false, true]
+        );
+    }
 }

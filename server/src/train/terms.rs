@@ -39,6 +39,8 @@ terms! {
     CropShapeAccuracy = "crop_shape_acc", "From the same, in crops.";
     MaskShapeAccuracy = "mask_shape_acc", "From `<mask>`.";
     PosShapeAccuracy = "pos_shape_acc", "From `<pos>`.";
+    FeedWait = "feed_wait", "Share of the step's time in which pictures were waited for.";
+    Replaced = "replaced", "Share of the pictures that stand in for others that cannot be used.";
 }
 
 /// The terms of a step while they are collected. What a step does not compute is no number, and is
@@ -52,8 +54,11 @@ impl Terms {
         Self(vec![Tensor::full([1], f32::NAN, device); TERMS.len()])
     }
 
-    pub(super) fn set(&mut self, term: Term, value: Tensor<1>) {
-        self.0[term as usize] = value;
+    /// Sets a term where it has been computed.
+    pub(super) fn set(&mut self, term: Term, value: impl Into<Option<Tensor<1>>>) {
+        if let Some(value) = value.into() {
+            self.0[term as usize] = value;
+        }
     }
 
     /// What the step comes to.
@@ -64,6 +69,11 @@ impl Terms {
             terms: Tensor::cat(self.0, 0).detach(),
         }
     }
+}
+
+/// The sum of what has been computed; none where nothing has.
+pub(super) fn sum(parts: impl IntoIterator<Item = Option<Tensor<1>>>) -> Option<Tensor<1>> {
+    parts.into_iter().flatten().reduce(|sum, part| sum + part)
 }
 
 /// A step's loss, and the terms that make it up, for the log.
@@ -83,5 +93,20 @@ mod tests {
         assert_eq!(TERMS[Term::Loss as usize], "loss");
         assert_eq!(TERMS[Term::Search as usize], "search");
         assert_eq!(TERMS[Term::PosShapeAccuracy as usize], "pos_shape_acc");
+    }
+
+    #[test]
+    fn what_is_not_computed_is_no_number() {
+        let device = Device::flex();
+        let of = |value: f32| Some(Tensor::<1>::from_data([value], &device));
+        let mut terms = Terms::new(&device);
+        terms.set(Term::Seg, sum([of(1.0), None, of(2.5)]));
+        terms.set(Term::Prompt, sum([None, None]));
+        let output = terms.output(Tensor::from_data([4.0], &device));
+        let logged: Vec<f32> = output.terms.into_data().iter().collect();
+        assert_eq!(logged[Term::Seg as usize], 3.5);
+        assert_eq!(logged[Term::Loss as usize], 4.0);
+        let computed = logged.iter().filter(|value| value.is_finite()).count();
+        assert_eq!(computed, 2);
     }
 }

@@ -13,11 +13,11 @@ use rand::seq::IndexedRandom;
 
 use fclm_core::mask::Mask;
 use fclm_core::qwen::{GridThw, PIXEL_MEAN};
-use fclm_core::region::SURROUNDINGS;
+use fclm_core::region::{dimmed, surroundings};
 
 use super::attributes::{DeviceLabels, Labelled, label, window_cells};
 use super::heads::{Learner, TowerLoss};
-use super::terms::{StepOutput, Term, Terms};
+use super::terms::{StepOutput, Term, Terms, sum};
 use crate::data::scenes::DrawnScene;
 
 /// How many times the longer side of its object a crop is wide, at least and at most.
@@ -84,21 +84,19 @@ impl Crop {
         let [x0, y0, x1, y1] = self.window;
         let mut image = imageops::crop_imm(&drawn.image, x0, y0, x1 - x0, y1 - y0).to_image();
         if let Some(object) = self.focus {
-            dim(&mut image, &drawn.masks[object], [x0, y0]);
+            dim(&mut image, &drawn.masks[object], self.window);
         }
         image
     }
 }
 
-/// Moves what a mask does not hold towards the mean pixel. `x0, y0` is the image's corner in the
-/// mask.
-fn dim(image: &mut RgbImage, mask: &Mask, [x0, y0]: [u32; 2]) {
-    for (x, y, pixel) in image.enumerate_pixels_mut() {
-        if !mask.get(x0 + x, y0 + y) {
-            for (value, mean) in pixel.0.iter_mut().zip(PIXEL_MEAN) {
-                let mean = mean * 255.0;
-                *value = (mean + (f32::from(*value) - mean) * SURROUNDINGS).round() as u8;
-            }
+/// Dims what a mask does not hold of a window, which the image shows.
+fn dim(image: &mut RgbImage, mask: &Mask, window: [u32; 4]) {
+    let seen = [image.height() as usize, image.width() as usize];
+    for [row, column] in surroundings(mask, window, seen) {
+        let pixel = image.get_pixel_mut(column as u32, row as u32);
+        for (value, mean) in pixel.0.iter_mut().zip(PIXEL_MEAN) {
+            *value = dimmed(f32::from(*value), mean * 255.0).round() as u8;
         }
     }
 }
@@ -222,16 +220,19 @@ pub(super) fn tower_step(
         }
         loss
     });
-    let sum = |part: fn(&TowerLoss) -> &Tensor<1>| {
-        let parts = losses.iter().flatten().map(|loss| part(loss).clone());
-        // A leaf of its own, so that there is something to differentiate in any case.
-        parts.fold(Tensor::zeros([1], device).require_grad(), |a, b| a + b)
+    let of_both = |part: fn(&TowerLoss) -> &Tensor<1>| {
+        sum(losses
+            .each_ref()
+            .map(|loss| loss.as_ref().map(|loss| part(loss).clone())))
     };
-    let attributes = sum(|loss| &loss.attributes);
-    let local_mask = sum(|loss| &loss.local_mask);
+    let attributes = of_both(|loss| &loss.attributes);
+    let local_mask = of_both(|loss| &loss.local_mask);
     terms.set(Term::Attributes, attributes.clone());
     terms.set(Term::LocalMask, local_mask.clone());
-    terms.output(attributes + local_mask)
+    // A leaf of its own, so that there is something to differentiate in any case.
+    let leaf = Tensor::<1>::zeros([1], device).require_grad();
+    let parts = [attributes, local_mask].into_iter().flatten();
+    terms.output(parts.fold(leaf, |loss, part| loss + part))
 }
 
 #[cfg(test)]

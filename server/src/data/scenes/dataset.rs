@@ -10,8 +10,11 @@ use std::{
 use image::{ImageFormat, RgbImage};
 use rayon::prelude::*;
 
-use super::{line::LineError, record::SceneRecord, sample::sample_sized, seeds::Seeds};
-use crate::disk;
+use super::{
+    left_out::LeftOut, line::LineError, record::SceneRecord, sample::sample_sized, seeds::Seeds,
+    world::World,
+};
+use crate::disk::{StagingFolder, is_vacant};
 
 /// Name of the file that describes the scenes of a folder.
 pub const SCENES_FILE: &str = "scenes.jsonl";
@@ -19,8 +22,19 @@ pub const SCENES_FILE: &str = "scenes.jsonl";
 const SIDES: std::ops::RangeInclusive<u32> = 64..=4096;
 /// Scenes that are rendered before their lines are written.
 const BATCH: u64 = 64;
-/// What a folder that is being written is called after.
-const PARTIAL: &str = "partial";
+
+/// Which scenes are rendered, and how.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DatasetOptions {
+    /// The public seed.
+    pub seed: u64,
+    /// How many of its scenes, from the first.
+    pub count: u64,
+    /// Width and height of the pictures.
+    pub size: (u32, u32),
+    /// How crowded they are.
+    pub world: World,
+}
 
 /// A data set that could not be written or read.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +90,8 @@ pub struct Dataset {
     pub dir: PathBuf,
     /// Its scenes, in the order of the file.
     pub scenes: Vec<SceneRecord>,
+    /// What is not understood of it, and is in none of the scenes.
+    pub left_out: LeftOut,
 }
 
 impl Dataset {
@@ -85,60 +101,65 @@ impl Dataset {
     }
 }
 
-/// Renders the first `count` scenes of a public seed into a new folder, on all cores.
+/// Renders the first `count` scenes of a public seed, of the plain world, into a new folder, on all
+/// cores.
 ///
 /// The folder appears only when it is complete.
+///
+/// # Errors
+/// As [`write_dataset_with_progress`].
 pub fn write_dataset(
     seed: u64,
     count: u64,
     out_dir: &Path,
     size: (u32, u32),
 ) -> Result<(), DatasetError> {
-    write_dataset_with_progress(seed, count, out_dir, size, &|_| {})
+    let options = DatasetOptions {
+        seed,
+        count,
+        size,
+        world: World::Plain,
+    };
+    write_dataset_with_progress(&options, out_dir, &|_| {})
 }
 
-/// As [`write_dataset`]; `progress` hears the number of finished scenes.
+/// As [`write_dataset`], of any world; `progress` hears the number of finished scenes.
+///
+/// # Errors
+/// Where the size is out of range, something is in the folder already, or the file system refuses.
 pub fn write_dataset_with_progress(
-    seed: u64,
-    count: u64,
+    options: &DatasetOptions,
     out_dir: &Path,
-    (width, height): (u32, u32),
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(), DatasetError> {
+    let (width, height) = options.size;
     if !SIDES.contains(&width) || !SIDES.contains(&height) {
         return Err(DatasetError::Size { width, height });
     }
-    match fs::read_dir(out_dir).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => return Err(DatasetError::NotEmpty(out_dir.to_owned())),
-        Ok(false) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        Err(error) => return Err(failed("read", out_dir)(error)),
+    if !is_vacant(out_dir).map_err(failed("read", out_dir))? {
+        return Err(DatasetError::NotEmpty(out_dir.to_owned()));
     }
-
-    let partial = disk::beside(out_dir, PARTIAL)
-        .ok_or_else(|| failed("create", out_dir)(io::ErrorKind::InvalidInput.into()))?;
-    disk::remove_left_beside(out_dir, PARTIAL).map_err(failed("clear", &partial))?;
-    let result = fill(&partial, seed, count, (width, height), progress)
-        .and_then(|()| fs::rename(&partial, out_dir).map_err(failed("create", out_dir)));
-    if result.is_err() {
-        // The first error says what went wrong; a rest that cannot be removed adds nothing.
-        let _ = fs::remove_dir_all(&partial);
-    }
-    result
+    let staging = StagingFolder::new(out_dir).map_err(failed("create", out_dir))?;
+    fill(staging.path(), options, progress)?;
+    fs::rename(staging.path(), out_dir).map_err(failed("create", out_dir))
 }
 
 fn fill(
     dir: &Path,
-    seed: u64,
-    count: u64,
-    (width, height): (u32, u32),
+    options: &DatasetOptions,
     progress: &(dyn Fn(u64) + Sync),
 ) -> Result<(), DatasetError> {
+    let DatasetOptions {
+        seed,
+        count,
+        size: (width, height),
+        world,
+    } = *options;
     let images = dir.join("images");
     fs::create_dir_all(&images).map_err(failed("create", &images))?;
     let path = dir.join(SCENES_FILE);
     let mut file = BufWriter::new(File::create(&path).map_err(failed("create", &path))?);
-    let seeds = Seeds::public(seed);
+    let seeds = Seeds::public(seed).in_world(world);
     let finished = AtomicU64::new(0);
 
     for start in (0..count).step_by(BATCH as usize) {
@@ -175,21 +196,27 @@ fn write_picture(picture: &RgbImage, path: &Path) -> Result<(), DatasetError> {
 }
 
 /// Reads and checks a folder of scenes; pictures are left to be opened one by one.
+///
+/// # Errors
+/// Where the file cannot be read or holds no scene, or at the first line that is none.
 pub fn read_dataset(dir: &Path) -> Result<Dataset, DatasetError> {
     let path = dir.join(SCENES_FILE);
     let file = File::open(&path).map_err(failed("open", &path))?;
     let mut scenes = Vec::new();
+    let mut left_out = LeftOut::default();
     for (index, line) in BufReader::new(file).lines().enumerate() {
         let line = line.map_err(failed("read", &path))?;
         if line.trim().is_empty() {
             continue;
         }
-        let scene = SceneRecord::from_line(&line).map_err(|source| DatasetError::Line {
-            path: path.clone(),
-            line: index + 1,
-            source,
-        })?;
+        let (scene, unknown) =
+            SceneRecord::from_line(&line).map_err(|source| DatasetError::Line {
+                path: path.clone(),
+                line: index + 1,
+                source,
+            })?;
         scenes.push(scene);
+        left_out += unknown;
     }
     if scenes.is_empty() {
         return Err(DatasetError::Empty(path));
@@ -197,6 +224,7 @@ pub fn read_dataset(dir: &Path) -> Result<Dataset, DatasetError> {
     Ok(Dataset {
         dir: dir.to_owned(),
         scenes,
+        left_out,
     })
 }
 
@@ -235,6 +263,26 @@ mod tests {
     }
 
     #[test]
+    fn scenes_come_from_the_world_that_was_asked_for() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("scenes");
+        let options = DatasetOptions {
+            seed: 9,
+            count: 2,
+            size: (64, 64),
+            world: World::Hard,
+        };
+        write_dataset_with_progress(&options, &dir, &|_| {}).unwrap();
+        let dataset = read_dataset(&dir).unwrap();
+        for (index, record) in (0..).zip(&dataset.scenes) {
+            let hard = sample_sized(Seeds::public(9).in_world(World::Hard), index, 64, 64);
+            let plain = sample_sized(Seeds::public(9), index, 64, 64);
+            assert_eq!(*record, SceneRecord::new(index, &hard));
+            assert_ne!(*record, SceneRecord::new(index, &plain));
+        }
+    }
+
+    #[test]
     fn lines_are_written_as_they_have_always_been() {
         let scene = sample_sized(Seeds::public(9), 0, 256, 192);
         let line = serde_json::to_string(&SceneRecord::new(0, &scene)).unwrap();
@@ -248,28 +296,21 @@ mod tests {
     }
 
     #[test]
-    fn what_killed_writers_left_is_removed() {
+    fn what_killed_writers_left_is_removed_and_what_others_write_is_not() {
         let parent = tempfile::tempdir().unwrap();
-        let leave = |process: u32| {
-            let left = parent.path().join(format!(".scenes.partial-{process}"));
-            fs::create_dir_all(left.join("images")).unwrap();
-            fs::write(left.join("images/000777.png"), "old").unwrap();
-            left
-        };
-        leave(std::process::id());
-        let of_nobody = leave(u32::MAX);
-        let of_somebody = leave(1);
         let dir = parent.path().join("scenes");
+        let left = crate::disk::beside(&dir, "partial").unwrap();
+        fs::create_dir_all(left.join("images")).unwrap();
+        fs::write(left.join("images/000777.png"), "old").unwrap();
+        let of_another = StagingFolder::new(&parent.path().join("more")).unwrap();
         write_dataset(9, 1, &dir, (64, 64)).unwrap();
         let pictures = fs::read_dir(dir.join("images")).unwrap();
         let names: Vec<String> = pictures
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         assert_eq!(names, ["000000.png"]);
-        if cfg!(target_os = "linux") {
-            assert!(!of_nobody.exists(), "nobody writes there any more");
-        }
-        assert!(of_somebody.exists(), "somebody may still write there");
+        assert!(!left.exists(), "nobody writes there any more");
+        assert!(of_another.path().exists(), "somebody writes there");
     }
 
     #[cfg(target_os = "linux")]
@@ -278,6 +319,25 @@ mod tests {
         let picture = RgbImage::new(64, 64);
         let full = write_picture(&picture, Path::new("/dev/full")).unwrap_err();
         assert!(full.to_string().contains("/dev/full"), "{full}");
+    }
+
+    #[test]
+    fn what_is_not_understood_is_counted_over_all_scenes() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("scenes");
+        write_dataset(2, 2, &dir, (256, 256)).unwrap();
+        assert!(read_dataset(&dir).unwrap().left_out.is_empty());
+        let path = dir.join(SCENES_FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        let known = r#""kind":"none""#;
+        let expressions = text.matches(known).count();
+        assert!(expressions > 0);
+        fs::write(&path, text.replace(known, r#""kind":"riddle""#)).unwrap();
+        let expected = LeftOut {
+            expressions,
+            ..LeftOut::default()
+        };
+        assert_eq!(read_dataset(&dir).unwrap().left_out, expected);
     }
 
     #[test]
@@ -294,11 +354,11 @@ mod tests {
             read_dataset(&dir).unwrap_err().to_string()
         };
         assert!(broken("{").contains("scenes.jsonl:2: not a scene"));
-        let mut record = SceneRecord::from_line(first).unwrap();
+        let (mut record, _) = SceneRecord::from_line(first).unwrap();
         record.refs[0].targets = vec![40];
         let message = broken(&serde_json::to_string(&record).unwrap());
         assert!(message.contains("object 40 is named"), "{message}");
-        let mut record = SceneRecord::from_line(first).unwrap();
+        let (mut record, _) = SceneRecord::from_line(first).unwrap();
         record.objects[0].mask.size = [64, 65];
         let message = broken(&serde_json::to_string(&record).unwrap());
         assert!(message.contains("object 0: the mask is 65x64"), "{message}");

@@ -5,6 +5,7 @@ use super::{
     coverage::Coverage,
     render::{Rendered, render},
     scene::Scene,
+    seeds::SceneSeed,
     view::View,
 };
 
@@ -33,7 +34,7 @@ impl DrawnScene {
     ///
     /// # Panics
     /// When a side is zero.
-    pub fn new(seed: u64, width: u32, height: u32) -> Self {
+    pub fn new(seed: SceneSeed, width: u32, height: u32) -> Self {
         let scene = Scene::generate(seed);
         let rendered = render(&scene, width, height);
         Self::of(&scene, rendered)

@@ -6,9 +6,11 @@ use rand_chacha::ChaCha8Rng;
 use super::{
     coverage::Coverage,
     scene::{Background, Camera, Light, Scene, SceneObject, Table, TableKind, unit_length},
+    seeds::SceneSeed,
     vector::{Vec3, vec3},
     view::View,
     vocabulary::{Attributes, Colour, Material, Pattern, Shape, Size},
+    world::World,
 };
 
 /// The picture in which the limits on visibility must hold.
@@ -24,18 +26,55 @@ impl Scene {
     /// Draws the scene that belongs to a seed.
     ///
     /// The same seed always gives the same scene; seeds come from [`Seeds`](super::Seeds).
-    pub fn generate(seed: u64) -> Self {
-        let mut rng = scene_rng(seed);
+    pub fn generate(seed: SceneSeed) -> Self {
+        let mut rng = stream(seed.value(), 0);
         loop {
-            if let Some(scene) = attempt(&mut rng) {
+            if let Some(scene) = attempt(&mut rng, seed) {
                 return scene;
             }
         }
     }
 }
 
-fn scene_rng(seed: u64) -> ChaCha8Rng {
-    stream(seed, 0)
+/// What a world asks of its scenes.
+struct Crowd {
+    /// How many objects there are, each entry as likely as the others.
+    counts: &'static [usize],
+    /// Chance that an object differs little from another one.
+    near_chance: f64,
+    /// Of those, the share that keeps the other one's colour for certain.
+    same_colour: f64,
+    /// Chance that an object is put just behind another one.
+    behind_chance: f64,
+    /// Each object is seen in at least this many pixels of the reference picture.
+    min_pixels: u32,
+    /// At least this share of each object is seen.
+    min_share: f32,
+}
+
+const PLAIN: Crowd = Crowd {
+    counts: &[2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6],
+    near_chance: 0.40,
+    same_colour: 0.0,
+    behind_chance: 0.3,
+    min_pixels: MIN_PIXELS,
+    min_share: MIN_SHARE,
+};
+
+const HARD: Crowd = Crowd {
+    counts: &[3, 4, 5, 5, 6, 6, 7, 7, 8, 8, 9, 10],
+    near_chance: 0.60,
+    same_colour: 0.5,
+    behind_chance: 0.5,
+    min_pixels: 155,
+    min_share: 0.305,
+};
+
+const fn crowd(world: World) -> &'static Crowd {
+    match world {
+        World::Plain => &PLAIN,
+        World::Hard => &HARD,
+    }
 }
 
 /// An independent source of randomness that belongs to a scene.
@@ -48,11 +87,12 @@ pub(crate) fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
     rng
 }
 
-fn attempt(rng: &mut ChaCha8Rng) -> Option<Scene> {
+fn attempt(rng: &mut ChaCha8Rng, seed: SceneSeed) -> Option<Scene> {
+    let crowd = crowd(seed.world());
     let camera = draw_camera(rng);
     let table = draw_table(rng);
-    let attributes = draw_attributes(rng);
-    let objects = place(rng, &attributes, &camera, &table)?;
+    let attributes = draw_attributes(rng, crowd, seed.is_for_training());
+    let objects = place(rng, crowd, &attributes, &camera, &table)?;
     let lights = draw_lights(rng, &camera);
     let scene = Scene {
         objects,
@@ -64,7 +104,8 @@ fn attempt(rng: &mut ChaCha8Rng) -> Option<Scene> {
     };
     let coverage = Coverage::of(&scene, REFERENCE_SIDE, REFERENCE_SIDE);
     let all_seen = (0..scene.objects.len()).all(|index| {
-        coverage.visible[index] >= MIN_PIXELS && coverage.visible_share(index) >= MIN_SHARE
+        coverage.visible[index] >= crowd.min_pixels
+            && coverage.visible_share(index) >= crowd.min_share
     });
     (all_seen && View::new(&scene, &coverage).tells_twins_apart()).then_some(scene)
 }
@@ -92,21 +133,21 @@ fn draw_camera(rng: &mut ChaCha8Rng) -> Camera {
     Camera::looking_at(eye, target, tangent)
 }
 
-fn draw_attributes(rng: &mut ChaCha8Rng) -> Vec<Attributes> {
-    let count = *[2, 2, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 6, 6]
-        .choose(rng)
-        .expect("a fixed list");
+/// Training draws no combination that is held out of it.
+fn draw_attributes(rng: &mut ChaCha8Rng, crowd: &Crowd, is_for_training: bool) -> Vec<Attributes> {
+    let count = *crowd.counts.choose(rng).expect("a fixed list");
     let mut drawn: Vec<Attributes> = Vec::with_capacity(count);
     while drawn.len() < count {
         let fresh = draw_one(rng);
         let copied = drawn.choose(rng).copied();
         let next = match copied {
             Some(twin) if rng.random_bool(0.06) => twin,
-            Some(near) if rng.random_bool(0.40) => change(rng, near),
+            Some(near) if rng.random_bool(crowd.near_chance) => change(rng, crowd, near),
             _ => fresh,
         };
         // Of three identical objects the middle one would hardly have a name.
-        if drawn.iter().filter(|other| **other == next).count() < 2 {
+        let is_allowed = !(is_for_training && next.is_held_out());
+        if is_allowed && drawn.iter().filter(|other| **other == next).count() < 2 {
             drawn.push(next);
         }
     }
@@ -128,7 +169,8 @@ fn draw_one(rng: &mut ChaCha8Rng) -> Attributes {
 }
 
 /// An object that differs from `near` in one or two attributes: a distractor.
-fn change(rng: &mut ChaCha8Rng, near: Attributes) -> Attributes {
+fn change(rng: &mut ChaCha8Rng, crowd: &Crowd, near: Attributes) -> Attributes {
+    let keeps_colour = crowd.same_colour > 0.0 && rng.random_bool(crowd.same_colour);
     loop {
         let fresh = draw_one(rng);
         let mut changed = near;
@@ -137,6 +179,7 @@ fn change(rng: &mut ChaCha8Rng, near: Attributes) -> Attributes {
                 0 => changed.size = fresh.size,
                 1 => changed.material = fresh.material,
                 2 => changed.pattern = fresh.pattern,
+                3 if keeps_colour => {}
                 3 => changed.colour = fresh.colour,
                 _ => changed.shape = fresh.shape,
             }
@@ -149,6 +192,7 @@ fn change(rng: &mut ChaCha8Rng, near: Attributes) -> Attributes {
 
 fn place(
     rng: &mut ChaCha8Rng,
+    crowd: &Crowd,
     attributes: &[Attributes],
     camera: &Camera,
     table: &Table,
@@ -162,7 +206,7 @@ fn place(
         let found = (0..60).find_map(|_| {
             let base = match placed.choose(rng) {
                 // Just behind another object, so that some are partly hidden.
-                Some(front) if rng.random_bool(0.3) => {
+                Some(front) if rng.random_bool(crowd.behind_chance) => {
                     front.base
                         + away * rng.random_range(0.9..2.0)
                         + right * rng.random_range(-0.7..0.7)
@@ -284,6 +328,8 @@ fn draw_background(rng: &mut ChaCha8Rng) -> Background {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
     use crate::data::scenes::Seeds;
 
@@ -302,6 +348,40 @@ mod tests {
             let coverage = Coverage::of(&scene, 256, 256);
             assert!((0..scene.objects.len()).all(|index| coverage.is_askable(index)));
             assert_eq!(scene, Scene::generate(seeds.scene(index)));
+        }
+    }
+
+    #[test]
+    fn hard_scenes_are_crowded_and_hidden() {
+        let seeds = Seeds::public(3).in_world(World::Hard);
+        let (mut counts, mut lowest, mut one_colour) = ([0; 11], 1.0f32, 0);
+        for index in 0..80 {
+            let scene = Scene::generate(seeds.scene(index));
+            counts[scene.objects.len()] += 1;
+            let coverage = Coverage::of(&scene, 256, 256);
+            assert!((0..scene.objects.len()).all(|index| coverage.is_askable(index)));
+            let shares = (0..scene.objects.len()).map(|index| coverage.visible_share(index));
+            lowest = shares.fold(lowest, f32::min);
+            let colours: HashSet<_> = scene.objects.iter().map(|o| o.attributes.colour).collect();
+            one_colour += usize::from(colours.len() < scene.objects.len());
+        }
+        assert_eq!(counts[..3], [0; 3]);
+        assert!(counts[3..].iter().all(|&count| count > 0), "{counts:?}");
+        assert!(lowest < 0.36, "{lowest}");
+        assert!(one_colour >= 64, "{one_colour} of 80");
+    }
+
+    #[test]
+    fn training_never_sees_what_is_held_out_of_it() {
+        let held_out = |seeds: Seeds| {
+            (0..60)
+                .flat_map(|index| Scene::generate(seeds.scene(index)).objects)
+                .filter(|object| object.attributes.is_held_out())
+                .count()
+        };
+        for world in World::ALL {
+            assert_eq!(held_out(Seeds::training(3).in_world(world)), 0);
+            assert!(held_out(Seeds::public(3).in_world(world)) > 0);
         }
     }
 }

@@ -2,24 +2,22 @@
 //!
 //! Everything that a measurement needs must be there and fit. Ids may be whole numbers from 0 or words;
 //! expressions of kinds that are unknown are left out, and so is what has another layout among
-//! relations, captions and questions.
+//! relations, captions and questions. [`LeftOut`] counts them.
 
 use std::{
     collections::HashMap,
     path::{Component, Path},
 };
 
-use fclm_core::wire::{BoxPx, MaskRle};
-use serde::{Deserialize, Deserializer, de::DeserializeOwned};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::{
     grammar::{Caption, Phrase, Question, ReferKind},
+    left_out::{LeftOut, Understood},
     record::{
         ObjectError, ObjectRecord, RecordId, RefRecord, RegionRecord, RelationRecord, SceneRecord,
     },
-    view::Relation,
-    vocabulary::Attributes,
 };
 
 /// What is wrong with a line of `scenes.jsonl`.
@@ -50,8 +48,8 @@ pub enum LineError {
 }
 
 impl SceneRecord {
-    /// Reads a line and checks what its layout leaves open.
-    pub fn from_line(line: &str) -> Result<Self, LineError> {
+    /// Reads a line and checks what its layout leaves open; tells how much of it was left out.
+    pub fn from_line(line: &str) -> Result<(Self, LeftOut), LineError> {
         serde_json::from_str::<Line>(line)?.into_record()
     }
 }
@@ -62,43 +60,18 @@ struct Line {
     image: String,
     width: u32,
     height: u32,
-    objects: Vec<LineObject>,
-    #[serde(default, deserialize_with = "understood")]
-    relations: Vec<LineRelation>,
-    regions: Vec<LineRegion>,
+    objects: Vec<ObjectRecord<RecordId>>,
+    #[serde(default)]
+    relations: Understood<RelationRecord<RecordId>>,
+    regions: Vec<RegionRecord<RecordId>>,
     refs: Vec<LineRef>,
-    #[serde(default, deserialize_with = "understood")]
-    captions: Vec<LineCaption>,
-    #[serde(default, deserialize_with = "understood")]
-    questions: Vec<LineQuestion>,
+    #[serde(default)]
+    captions: Understood<Caption<RecordId>>,
+    #[serde(default)]
+    questions: Understood<Question<RecordId>>,
 }
 
-#[derive(Deserialize)]
-struct LineObject {
-    id: RecordId,
-    mask: MaskRle,
-    #[serde(rename = "box")]
-    box_px: BoxPx,
-    #[serde(flatten)]
-    attributes: Attributes,
-    visible: f32,
-}
-
-#[derive(Deserialize)]
-struct LineRelation {
-    subject: RecordId,
-    relation: Relation,
-    object: RecordId,
-}
-
-#[derive(Deserialize)]
-struct LineRegion {
-    object: RecordId,
-    category: String,
-    brief: String,
-    detailed: String,
-}
-
+/// An expression whose kind may be any.
 #[derive(Deserialize)]
 struct LineRef {
     text: String,
@@ -106,74 +79,68 @@ struct LineRef {
     targets: Vec<RecordId>,
 }
 
-#[derive(Deserialize)]
-struct LineCaption {
-    text: String,
-    phrases: Vec<LinePhrase>,
-}
-
-#[derive(Deserialize)]
-struct LinePhrase {
-    start: usize,
-    end: usize,
-    targets: Vec<RecordId>,
-}
-
-#[derive(Deserialize)]
-struct LineQuestion {
-    object: RecordId,
-    question: String,
-    answer: String,
-}
-
 /// Where the object of each id is in the scene's list.
 struct Places(HashMap<RecordId, usize>);
 
 impl Line {
-    fn into_record(self) -> Result<SceneRecord, LineError> {
+    fn into_record(self) -> Result<(SceneRecord, LeftOut), LineError> {
         let plain = |part: Component<'_>| matches!(part, Component::Normal(_));
         if self.image.is_empty() || !Path::new(&self.image).components().all(plain) {
             return Err(LineError::ImagePath(self.image));
         }
         let places = Places::new(&self.objects)?;
         let mut objects = Vec::with_capacity(self.objects.len());
-        for (place, line) in self.objects.into_iter().enumerate() {
-            let object = ObjectRecord {
-                id: place,
-                mask: line.mask,
-                box_px: line.box_px,
-                attributes: line.attributes,
-                visible: line.visible,
-            };
+        for (place, object) in self.objects.into_iter().enumerate() {
             if let Err(source) = object.check(self.width, self.height) {
                 return Err(LineError::Object {
                     scene: self.id,
-                    object: line.id,
+                    object: object.id,
                     source: Box::new(source),
                 });
             }
-            objects.push(object);
+            objects.push(object.at(place));
         }
-        Ok(SceneRecord {
+        let expressions = self.refs.len();
+        let refs: Vec<RefRecord> = each(self.refs, |expression| expression.placed(&places))?
+            .into_iter()
+            .flatten()
+            .collect();
+        let left_out = LeftOut {
+            relations: self.relations.left_out,
+            expressions: expressions - refs.len(),
+            captions: self.captions.left_out,
+            questions: self.questions.left_out,
+        };
+        let record = SceneRecord {
             id: self.id,
             image: self.image,
             width: self.width,
             height: self.height,
             objects,
-            relations: each(self.relations, |line| line.into_record(&places))?,
-            regions: each(self.regions, |line| line.into_record(&places))?,
-            refs: each(self.refs, |line| line.into_record(&places))?
-                .into_iter()
-                .flatten()
-                .collect(),
-            captions: each(self.captions, |line| line.into_record(&places))?,
-            questions: each(self.questions, |line| line.into_record(&places))?,
-        })
+            relations: each(self.relations.entries, |relation| relation.placed(&places))?,
+            regions: each(self.regions, |region| region.placed(&places))?,
+            refs,
+            captions: each(self.captions.entries, |caption| caption.placed(&places))?,
+            questions: each(self.questions.entries, |question| question.placed(&places))?,
+        };
+        Ok((record, left_out))
     }
 }
 
-impl LineRelation {
-    fn into_record(self, places: &Places) -> Result<RelationRecord, LineError> {
+impl ObjectRecord<RecordId> {
+    fn at(self, place: usize) -> ObjectRecord {
+        ObjectRecord {
+            id: place,
+            mask: self.mask,
+            box_px: self.box_px,
+            attributes: self.attributes,
+            visible: self.visible,
+        }
+    }
+}
+
+impl RelationRecord<RecordId> {
+    fn placed(self, places: &Places) -> Result<RelationRecord, LineError> {
         Ok(RelationRecord {
             subject: places.of(&self.subject)?,
             relation: self.relation,
@@ -182,8 +149,8 @@ impl LineRelation {
     }
 }
 
-impl LineRegion {
-    fn into_record(self, places: &Places) -> Result<RegionRecord, LineError> {
+impl RegionRecord<RecordId> {
+    fn placed(self, places: &Places) -> Result<RegionRecord, LineError> {
         Ok(RegionRecord {
             object: places.of(&self.object)?,
             category: self.category,
@@ -195,7 +162,7 @@ impl LineRegion {
 
 impl LineRef {
     /// None where the kind is unknown.
-    fn into_record(self, places: &Places) -> Result<Option<RefRecord>, LineError> {
+    fn placed(self, places: &Places) -> Result<Option<RefRecord>, LineError> {
         let Ok(kind) = serde_json::from_value::<ReferKind>(Value::String(self.kind)) else {
             return Ok(None);
         };
@@ -207,13 +174,13 @@ impl LineRef {
     }
 }
 
-impl LineCaption {
-    fn into_record(self, places: &Places) -> Result<Caption, LineError> {
-        let phrases = each(self.phrases, |line| {
+impl Caption<RecordId> {
+    fn placed(self, places: &Places) -> Result<Caption, LineError> {
+        let phrases = each(self.phrases, |phrase| {
             Ok(Phrase {
-                start: line.start,
-                end: line.end,
-                targets: places.of_all(&line.targets)?,
+                start: phrase.start,
+                end: phrase.end,
+                targets: places.of_all(&phrase.targets)?,
             })
         })?;
         Ok(Caption {
@@ -223,8 +190,8 @@ impl LineCaption {
     }
 }
 
-impl LineQuestion {
-    fn into_record(self, places: &Places) -> Result<Question, LineError> {
+impl Question<RecordId> {
+    fn placed(self, places: &Places) -> Result<Question, LineError> {
         Ok(Question {
             object: places.of(&self.object)?,
             question: self.question,
@@ -234,7 +201,7 @@ impl LineQuestion {
 }
 
 impl Places {
-    fn new(objects: &[LineObject]) -> Result<Self, LineError> {
+    fn new(objects: &[ObjectRecord<RecordId>]) -> Result<Self, LineError> {
         let mut places = HashMap::new();
         for (place, object) in objects.iter().enumerate() {
             if places.insert(object.id.clone(), place).is_some() {
@@ -261,21 +228,6 @@ fn each<L, R>(
     lines.into_iter().map(into_record).collect()
 }
 
-/// The entries of a list that have the layout that is known.
-fn understood<'de, D, T>(deserializer: D) -> Result<Vec<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: DeserializeOwned,
-{
-    let Value::Array(entries) = Value::deserialize(deserializer)? else {
-        return Ok(Vec::new());
-    };
-    Ok(entries
-        .into_iter()
-        .filter_map(|entry| serde_json::from_value(entry).ok())
-        .collect())
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -291,7 +243,11 @@ mod tests {
     }
 
     fn read(line: &Value) -> Result<SceneRecord, LineError> {
-        SceneRecord::from_line(&line.to_string())
+        SceneRecord::from_line(&line.to_string()).map(|(record, _)| record)
+    }
+
+    fn left_out(line: &Value) -> LeftOut {
+        SceneRecord::from_line(&line.to_string()).unwrap().1
     }
 
     /// Gives every object, and every mention of it, the id that `name` makes of its place.
@@ -326,6 +282,7 @@ mod tests {
     fn our_own_lines_are_read_back() {
         let (record, line) = scene();
         assert_eq!(read(&line).unwrap(), record);
+        assert!(left_out(&line).is_empty());
         assert!(!record.relations.is_empty() && !record.questions.is_empty());
     }
 
@@ -359,12 +316,19 @@ mod tests {
             different[field] = json!([[0, "in_front_of", 1], {"text": 3}]);
         }
         different["relations"] = json!({"left": [[1], []]});
-        for line in [missing, different] {
+        let of_different = LeftOut {
+            relations: 1,
+            captions: 2,
+            questions: 2,
+            expressions: 0,
+        };
+        for (line, counted) in [(missing, LeftOut::default()), (different, of_different)] {
             let known = read(&line).unwrap();
             assert!(known.relations.is_empty());
             assert!(known.captions.is_empty() && known.questions.is_empty());
             assert_eq!(known.refs, record.refs);
             assert_eq!(known.regions, record.regions);
+            assert_eq!(left_out(&line), counted);
         }
     }
 
@@ -373,6 +337,7 @@ mod tests {
         let (record, mut line) = scene();
         line["refs"][0]["kind"] = json!("relation");
         assert_eq!(read(&line).unwrap().refs, record.refs[1..]);
+        assert_eq!(left_out(&line).expressions, 1);
     }
 
     #[test]

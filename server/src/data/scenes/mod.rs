@@ -22,6 +22,7 @@ mod dataset;
 mod drawn;
 mod generate;
 pub mod grammar;
+mod left_out;
 mod line;
 mod pattern;
 mod record;
@@ -37,16 +38,19 @@ mod variety;
 mod vector;
 mod view;
 mod vocabulary;
+mod world;
 
 pub use coverage::{Coverage, MIN_VISIBLE_PIXELS, MIN_VISIBLE_SHARE, NO_OBJECT};
 pub use dataset::{
-    Dataset, DatasetError, SCENES_FILE, read_dataset, write_dataset, write_dataset_with_progress,
+    Dataset, DatasetError, DatasetOptions, SCENES_FILE, read_dataset, write_dataset,
+    write_dataset_with_progress,
 };
 pub use drawn::DrawnScene;
 pub use grammar::{
     Caption, Clause, Description, DescriptionCheck, Filter, Mention, Phrase, Question, ReferKind,
     Reference, Referring, check_description, parse_category, parse_phrase,
 };
+pub use left_out::LeftOut;
 pub use line::LineError;
 pub use record::{
     ObjectError, ObjectRecord, RecordId, RefRecord, RegionRecord, RelationRecord, SceneRecord,
@@ -54,6 +58,7 @@ pub use record::{
 pub use render::{Rendered, render};
 pub use sample::{AnnotatedScene, Annotations, DEFAULT_SIDE, sample, sample_sized};
 pub use scene::{Scene, SceneObject};
-pub use seeds::Seeds;
+pub use seeds::{SceneSeed, Seeds};
 pub use view::{Part, Relation, Seen, Side, Third, Truth, View};
 pub use vocabulary::{Attributes, Colour, Material, Pattern, Shape, Size};
+pub use world::{UnknownWorld, World};

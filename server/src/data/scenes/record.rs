@@ -3,7 +3,7 @@
 use std::fmt;
 
 use fclm_core::{
-    mask::{Mask, MaskError},
+    mask::{Mask, MaskError, Rle},
     wire::{BoxPx, MaskRle},
 };
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,8 @@ const MAX_MASK_PIXELS: u64 = 1 << 26;
 
 /// One line of `scenes.jsonl`.
 ///
-/// Objects are named by their places in the list throughout, whatever ids the file gives them.
+/// Objects are named by their places in the list throughout, whatever ids the file gives them: the
+/// records that have an `Id` are read with a [`RecordId`] first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SceneRecord {
     /// The scene's id; in data sets of our own its place, from 0.
@@ -56,10 +57,10 @@ pub enum RecordId {
 }
 
 /// An object of a scene.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct ObjectRecord {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ObjectRecord<Id = usize> {
     /// Its place in the list of objects.
-    pub id: usize,
+    pub id: Id,
     /// Its visible pixels.
     pub mask: MaskRle,
     /// Tight box around them; zeros where nothing of it is seen.
@@ -73,21 +74,21 @@ pub struct ObjectRecord {
 }
 
 /// How one object lies to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RelationRecord {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RelationRecord<Id = usize> {
     /// The object that lies so.
-    pub subject: usize,
+    pub subject: Id,
     /// How it lies.
     pub relation: Relation,
     /// The object it lies so to.
-    pub object: usize,
+    pub object: Id,
 }
 
 /// Texts about one object.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct RegionRecord {
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RegionRecord<Id = usize> {
     /// The object.
-    pub object: usize,
+    pub object: Id,
     /// Colour, material and shape.
     pub category: String,
     /// A noun phrase.
@@ -220,17 +221,17 @@ impl SceneRecord {
     pub fn masks(&self) -> Result<Vec<Mask>, ObjectError> {
         self.objects
             .iter()
-            .map(|object| object.mask_for(self.width, self.height))
+            .map(|object| Ok(object.rle_for(self.width, self.height)?.to_mask()))
             .collect()
     }
 }
 
-impl ObjectRecord {
+impl<Id> ObjectRecord<Id> {
     /// Checks mask and box against the size of the picture.
     pub(super) fn check(&self, width: u32, height: u32) -> Result<(), ObjectError> {
-        let mask = self.mask_for(width, height)?;
+        let mask = self.rle_for(width, height)?;
         let [x0, y0, x1, y1] = self.box_px;
-        let is_unseen = mask.is_empty() && self.box_px == [0.0; 4];
+        let is_unseen = mask.area() == 0 && self.box_px == [0.0; 4];
         let reason = if self.box_px.iter().any(|value| !value.is_finite()) {
             "holds what is no finite number"
         } else if !is_unseen && (x0 >= x1 || y0 >= y1) {
@@ -248,7 +249,7 @@ impl ObjectRecord {
         })
     }
 
-    fn mask_for(&self, width: u32, height: u32) -> Result<Mask, ObjectError> {
+    fn rle_for(&self, width: u32, height: u32) -> Result<Rle, ObjectError> {
         if self.mask.size != [height, width] {
             return Err(ObjectError::MaskSize {
                 found: self.mask.size,
@@ -256,7 +257,7 @@ impl ObjectRecord {
                 height,
             });
         }
-        Ok(Mask::from_wire(&self.mask, MAX_MASK_PIXELS)?)
+        Ok(Rle::from_wire(&self.mask, MAX_MASK_PIXELS)?)
     }
 }
 

@@ -10,7 +10,7 @@ use super::{
         Caption, Description, Question, Referring, caption, describe, questions, refer_detailed,
         refer_none, refer_several, refer_short,
     },
-    seeds::Seeds,
+    seeds::{SceneSeed, Seeds},
     view::{Relation, Truth, View},
 };
 
@@ -66,8 +66,8 @@ pub fn sample_sized(seeds: Seeds, index: u64, width: u32, height: u32) -> Annota
     }
 }
 
-fn annotate(drawn: &DrawnScene, seed: u64) -> Annotations {
-    let rng = &mut stream(seed, TEXT_STREAM);
+fn annotate(drawn: &DrawnScene, seed: SceneSeed) -> Annotations {
+    let rng = &mut stream(seed.value(), TEXT_STREAM);
     let view = &drawn.view;
     let asked = &drawn.askable;
     let descriptions: Vec<Description> = asked

@@ -1,5 +1,7 @@
 //! Seeds of scenes, in two streams that never meet.
 
+use super::world::World;
+
 /// A series of scene seeds: the scenes of one data set, or those of one training run.
 ///
 /// The highest bit of a scene seed tells the streams apart, so no public seed and index can ever
@@ -8,6 +10,14 @@
 pub struct Seeds {
     stream: Stream,
     seed: u64,
+    world: World,
+}
+
+/// What one scene is drawn from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SceneSeed {
+    value: u64,
+    world: World,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +36,7 @@ impl Seeds {
         Self {
             stream: Stream::Public,
             seed,
+            world: World::Plain,
         }
     }
 
@@ -34,20 +45,48 @@ impl Seeds {
         Self {
             stream: Stream::Training,
             seed,
+            world: World::Plain,
         }
     }
 
+    /// The same series in another world.
+    #[must_use]
+    pub const fn in_world(self, world: World) -> Self {
+        Self { world, ..self }
+    }
+
     /// The seed of scene `index`, for [`Scene::generate`](super::Scene::generate).
-    pub const fn scene(&self, index: u64) -> u64 {
+    pub const fn scene(&self, index: u64) -> SceneSeed {
         let key = match self.stream {
             Stream::Public => PUBLIC_KEY,
             Stream::Training => TRAINING_KEY,
         };
         let hash = mix(mix(self.seed ^ key).wrapping_add(index));
-        match self.stream {
+        let value = match self.stream {
             Stream::Public => hash & !STREAM_BIT,
             Stream::Training => hash | STREAM_BIT,
+        };
+        SceneSeed {
+            value,
+            world: self.world,
         }
+    }
+}
+
+impl SceneSeed {
+    /// The number that randomness is drawn from.
+    pub const fn value(self) -> u64 {
+        self.value
+    }
+
+    /// The world that the scene belongs to.
+    pub const fn world(self) -> World {
+        self.world
+    }
+
+    /// Whether the scene is one that training may draw.
+    pub const fn is_for_training(self) -> bool {
+        self.value & STREAM_BIT != 0
     }
 }
 
@@ -77,9 +116,12 @@ mod tests {
             for index in 0..250 {
                 let scene = Seeds::training(seed).scene(index);
                 assert!(!public.contains(&scene));
-                assert_ne!(scene & STREAM_BIT, 0);
+                assert!(scene.is_for_training());
+                let crowded = Seeds::training(seed).in_world(World::Hard).scene(index);
+                assert_eq!(crowded.value(), scene.value());
+                assert!(crowded.is_for_training() && crowded != scene);
             }
         }
-        assert!(public.iter().all(|scene| scene & STREAM_BIT == 0));
+        assert!(public.iter().all(|scene| !scene.is_for_training()));
     }
 }

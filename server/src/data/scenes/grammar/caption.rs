@@ -12,22 +12,22 @@ use super::{
 
 /// A caption with the phrases that name objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Caption {
+pub struct Caption<Id = usize> {
     /// The whole text.
     pub text: String,
     /// The phrases, in the order of the text.
-    pub phrases: Vec<Phrase>,
+    pub phrases: Vec<Phrase<Id>>,
 }
 
 /// A part of a caption that names objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Phrase {
+pub struct Phrase<Id = usize> {
     /// First code point.
     pub start: usize,
     /// One past the last code point.
     pub end: usize,
     /// Indices of the objects, in order.
-    pub targets: Vec<usize>,
+    pub targets: Vec<Id>,
 }
 
 /// Names every object once, from left to right, like ones together.

@@ -14,9 +14,9 @@ use super::{
 
 /// A question about a marked object, which it calls "it".
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Question {
+pub struct Question<Id = usize> {
     /// The object, by its index in the scene.
-    pub object: usize,
+    pub object: Id,
     /// What is asked.
     pub question: String,
     /// The true answer.

@@ -1,30 +1,18 @@
 use std::{path::PathBuf, process::ExitCode};
 
-use clap::{Args, Subcommand};
-use fclm_server::data::scenes::{DEFAULT_SIDE, write_dataset_with_progress};
+use clap::Args;
+use fclm_server::data::scenes::{DEFAULT_SIDE, DatasetOptions, World, write_dataset_with_progress};
 
-use super::{print, show_progress};
+use crate::cli::{at_least_one, print, show_progress};
 
-/// Options of `fclm data`.
+/// Options of `fclm data scenes`.
 #[derive(Debug, Args)]
-pub(crate) struct Data {
-    #[command(subcommand)]
-    kind: Kind,
-}
-
-#[derive(Debug, Subcommand)]
-enum Kind {
-    /// Render table-top scenes with masks, descriptions, expressions and questions.
-    Scenes(Scenes),
-}
-
-#[derive(Debug, Args)]
-struct Scenes {
+pub(super) struct Scenes {
     /// Which scenes; the same seed gives the same ones. Training never draws these.
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// How many.
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", value_parser = at_least_one::<u64>)]
     count: u64,
     /// The folder to write; must be new or empty.
     #[arg(long, value_name = "DIR")]
@@ -32,6 +20,10 @@ struct Scenes {
     /// Size of the pictures.
     #[arg(long, value_name = "WxH", value_parser = parse_size, default_value_t = Size::default())]
     size: Size,
+    /// How crowded they are: plain scenes have 2 to 6 objects, hard ones 3 to 10, of which several
+    /// have one colour and some are hidden up to 70 %.
+    #[arg(long, value_name = "plain|hard", default_value_t)]
+    world: World,
 }
 
 /// Width and height in pixels.
@@ -50,18 +42,31 @@ impl std::fmt::Display for Size {
     }
 }
 
-impl Data {
-    pub(crate) fn run(self) -> anyhow::Result<ExitCode> {
-        let Kind::Scenes(Scenes {
+impl Scenes {
+    pub(super) fn run(self) -> anyhow::Result<ExitCode> {
+        let Self {
             seed,
             count,
             out,
             size: Size(width, height),
-        }) = self.kind;
-        anyhow::ensure!(count > 0, "a data set holds at least one scene");
+            world,
+        } = self;
+        let options = DatasetOptions {
+            seed,
+            count,
+            size: (width, height),
+            world,
+        };
         let progress = |finished| show_progress("scenes", finished as usize, count as usize);
-        write_dataset_with_progress(seed, count, &out, (width, height), &progress)?;
-        print(format!("{}: {count} scenes, seed {seed}", out.display()))?;
+        write_dataset_with_progress(&options, &out, &progress)?;
+        let scenes = match count {
+            1 => "one scene".to_owned(),
+            more => format!("{more} scenes"),
+        };
+        print(format!(
+            "{}: {scenes}, seed {seed}, {world} world",
+            out.display()
+        ))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -1,0 +1,144 @@
+use std::path::{Path, PathBuf};
+
+use super::{
+    asking::Asking,
+    error::EvalError,
+    protocol::Task,
+    report::Report,
+    samples::{Header, Samples},
+    source::{Source, absolute},
+    summary, tasks,
+    text::sentence::SentenceEncoder,
+};
+use crate::{chat_client::ChatClient, predict::Predictor};
+
+/// What is to be measured, and on what.
+#[derive(Debug, Clone)]
+pub struct EvalOptions {
+    /// What to measure.
+    pub task: Task,
+    /// A folder of scenes or of pictures; for [`Task::Dlc`] that of DLC-Bench too.
+    pub data: PathBuf,
+    /// Measure on the first pictures only.
+    pub limit: Option<usize>,
+    /// Chooses what is asked of each scene, and draws the intervals.
+    pub seed: u64,
+}
+
+/// What some figures need beside the model; those that need what is not there are not computed, or
+/// under the name of what stands in for them.
+#[derive(Debug, Default)]
+pub struct EvalTools {
+    /// `all-MiniLM-L6-v2`, for the semantic similarity of names.
+    pub sentence_encoder: Option<SentenceEncoder>,
+    /// `bert-base-uncased`, for the similarity of phrases.
+    pub bert: Option<SentenceEncoder>,
+    /// `meteor-1.5.jar`, which `java` runs.
+    pub meteor_jar: Option<PathBuf>,
+    /// Answers DLC-Bench's questions.
+    pub judge: Option<ChatClient>,
+}
+
+/// Where samples and reports are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EvalOut {
+    /// The folder; made where it is not there.
+    pub dir: PathBuf,
+    /// Whether to go on with samples that are there already; else they are not touched, and that
+    /// is an error.
+    pub resume: bool,
+}
+
+/// Measures a model at a task. `progress` hears how many of how many pictures are finished.
+///
+/// # Errors
+/// Where the data set is broken or holds nothing that the task asks about, or the model fails.
+pub fn evaluate(
+    predictor: &Predictor,
+    options: &EvalOptions,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Report, EvalError> {
+    evaluate_with(predictor, options, &EvalTools::default(), None, progress)
+}
+
+/// As [`evaluate`], with what further figures need, and with the samples kept in a folder, where
+/// `report.json` and `report.html` tell what came of all tasks so far.
+///
+/// # Errors
+/// As [`evaluate`]; and where samples cannot be kept or gone on with, or a tool fails.
+pub fn evaluate_with(
+    predictor: &Predictor,
+    options: &EvalOptions,
+    tools: &EvalTools,
+    out: Option<&EvalOut>,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<Report, EvalError> {
+    let EvalOptions {
+        task,
+        data,
+        limit,
+        seed,
+    } = options;
+    let source = Source::open(data, *task)?;
+    let pictures = limit.unwrap_or(usize::MAX).min(source.count());
+    let info = predictor.info();
+    let folder = absolute(data.clone()).to_string_lossy().into_owned();
+    let header = Header::new(
+        *task,
+        *seed,
+        info.name,
+        info.sha256,
+        (folder, source.kind(), pictures),
+    );
+    let mut samples = match out {
+        None => Samples::in_memory(header),
+        Some(out) => Samples::begin(out, header)?,
+    };
+    let asking = Asking {
+        predictor,
+        source: &source,
+        task: *task,
+        seed: *seed,
+        pictures,
+        progress,
+    };
+    tasks::ask(&asking, &mut samples)?;
+    let measured = tasks::measured(&samples, tools)?;
+    let mut report = measured.report.clone();
+    if report.n == 0 {
+        return Err(EvalError::Empty {
+            path: data.clone(),
+            task: task.name(),
+        });
+    }
+    if let Some(out) = out {
+        summary::keep(&out.dir, [measured])?;
+    }
+    report.left_out = source.left_out();
+    Ok(report)
+}
+
+/// Computes the figures of all samples that a folder holds, and writes its `report.json` and
+/// `report.html` anew. Figures that were there of the same samples, and cannot be computed with
+/// these tools, stay in both.
+///
+/// # Errors
+/// Where there are no samples, a file is damaged or cannot be written, or a tool fails.
+pub fn rebuild_report(dir: &Path, tools: &EvalTools) -> Result<Vec<Report>, EvalError> {
+    let mut all = Vec::new();
+    for task in Task::ALL {
+        let Some(samples) = Samples::read(dir, task)? else {
+            continue;
+        };
+        let measured = tasks::measured(&samples, tools)?;
+        if measured.report.n > 0 {
+            all.push(measured);
+        }
+    }
+    if all.is_empty() {
+        return Err(EvalError::NoSamples(dir.to_owned()));
+    }
+    let reports = all.iter().map(|measured| measured.report.clone()).collect();
+    summary::keep(dir, all)?;
+    Ok(reports)
+}

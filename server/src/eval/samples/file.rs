@@ -1,0 +1,472 @@
+use std::{
+    collections::BTreeMap,
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use sha2::{Digest, Sha256};
+
+use super::PictureSamples;
+use crate::eval::{EvalOut, error::EvalError, protocol::Task, source::DataKind};
+
+/// The layout of the lines, so that those of another one are not misread.
+const FORMAT: u32 = 1;
+/// How a header's line begins.
+const HEADER_OPENING: &str = "{\"format\":";
+/// Digits of a hash that tell it from others in a message.
+const SHOWN_DIGITS: usize = 12;
+
+/// What samples are of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::eval) struct Header {
+    format: u32,
+    /// The task.
+    pub(in crate::eval) task: Task,
+    /// The seed that chose what was asked.
+    pub(in crate::eval) seed: u64,
+    /// The model's name.
+    pub(in crate::eval) model: String,
+    /// SHA-256 over its weight files, hexadecimal.
+    pub(in crate::eval) model_sha256: String,
+    /// The data set's folder.
+    pub(in crate::eval) data: String,
+    /// What that folder holds.
+    pub(in crate::eval) on: DataKind,
+    /// How many of its pictures are asked about.
+    pub(in crate::eval) pictures: usize,
+}
+
+/// The samples of a task, in memory and, where somebody wants them kept, in a file.
+#[derive(Debug)]
+pub(in crate::eval) struct Samples {
+    header: Header,
+    path: PathBuf,
+    file: Option<File>,
+    /// By the pictures' places.
+    kept: BTreeMap<usize, Kept>,
+}
+
+/// The line of a picture.
+#[derive(Debug)]
+struct Kept {
+    id: String,
+    line: String,
+}
+
+/// The part of a line that tells which picture it is about.
+#[derive(Deserialize)]
+struct LineHead {
+    picture: usize,
+    id: String,
+}
+
+impl Header {
+    pub(in crate::eval) fn new(
+        task: Task,
+        seed: u64,
+        model: String,
+        model_sha256: String,
+        (data, on, pictures): (String, DataKind, usize),
+    ) -> Self {
+        Self {
+            format: FORMAT,
+            task,
+            seed,
+            model,
+            model_sha256,
+            data,
+            on,
+            pictures,
+        }
+    }
+
+    /// Refuses to go on with samples of something else. More or fewer pictures of the same data
+    /// set are no hindrance, and the data set may have been moved.
+    fn refuse_other(&self, there: &Self, path: &Path) -> Result<(), EvalError> {
+        let hash =
+            |header: &Self| -> String { header.model_sha256.chars().take(SHOWN_DIGITS).collect() };
+        let differs = [
+            ("format", there.format.to_string(), self.format.to_string()),
+            ("task", there.task.to_string(), self.task.to_string()),
+            ("seed", there.seed.to_string(), self.seed.to_string()),
+            ("model", hash(there), hash(self)),
+            (
+                "kind of data",
+                there.on.name().to_owned(),
+                self.on.name().to_owned(),
+            ),
+        ]
+        .into_iter()
+        .find(|(_, there, here)| there != here);
+        match differs {
+            None => Ok(()),
+            Some((what, there, here)) => Err(EvalError::OtherRun {
+                path: path.to_owned(),
+                what,
+                there,
+                here,
+            }),
+        }
+    }
+}
+
+impl Samples {
+    /// Samples that nobody keeps.
+    pub(in crate::eval) fn in_memory(header: Header) -> Self {
+        Self {
+            header,
+            path: PathBuf::new(),
+            file: None,
+            kept: BTreeMap::new(),
+        }
+    }
+
+    /// Samples that are kept in a folder, each picture's as soon as they are there; those that are
+    /// there already are gone on with where that is wanted, and else refused. The end of a line
+    /// that was being written when the process was killed is cut off.
+    pub(in crate::eval) fn begin(
+        EvalOut { dir, resume }: &EvalOut,
+        header: Header,
+    ) -> Result<Self, EvalError> {
+        fs::create_dir_all(dir).map_err(EvalError::io("create", dir))?;
+        let path = path_of(dir, header.task);
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(&path)
+            .map_err(EvalError::io("open", &path))?;
+        // On a file system without locks nobody gets one, and two would write beside each other.
+        if let Err(TryLockError::WouldBlock) = file.try_lock() {
+            return Err(EvalError::InUse(path));
+        }
+        let mut bytes = Vec::new();
+        file.read_to_end(&mut bytes)
+            .map_err(EvalError::io("read", &path))?;
+        if !bytes.is_empty() && !*resume {
+            return Err(EvalError::AlreadyThere(path));
+        }
+        let whole = whole_lines(&bytes);
+        if whole.len() < bytes.len() {
+            file.set_len(whole.len() as u64)
+                .map_err(EvalError::io("write", &path))?;
+        }
+        let (there, kept) = read_lines(&path, whole)?;
+        if let Some(there) = &there {
+            header.refuse_other(there, &path)?;
+        }
+        let mut samples = Self {
+            header,
+            path,
+            file: Some(file),
+            kept,
+        };
+        if there.as_ref() != Some(&samples.header) {
+            let line = serde_json::to_string(&samples.header)
+                .expect("a header has only texts and numbers");
+            samples.write(&line)?;
+        }
+        Ok(samples)
+    }
+
+    /// The samples of a task that a folder holds; none where it holds none.
+    pub(in crate::eval) fn read(dir: &Path, task: Task) -> Result<Option<Self>, EvalError> {
+        let path = path_of(dir, task);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(EvalError::io("read", &path)(error)),
+        };
+        let (header, kept) = read_lines(&path, whole_lines(&bytes))?;
+        let Some(header) = header else {
+            return Ok(None);
+        };
+        let current = Header {
+            format: FORMAT,
+            task,
+            ..header.clone()
+        };
+        current.refuse_other(&header, &path)?;
+        Ok(Some(Self {
+            header,
+            path,
+            file: None,
+            kept,
+        }))
+    }
+
+    /// What they are of.
+    pub(in crate::eval) fn header(&self) -> &Header {
+        &self.header
+    }
+
+    /// The id of the picture at a place, where its samples are there.
+    pub(in crate::eval) fn id_of(&self, place: usize) -> Option<&str> {
+        self.kept.get(&place).map(|kept| kept.id.as_str())
+    }
+
+    /// The error that the picture at some place is another one than when its samples were made.
+    pub(in crate::eval) fn of_other_data(&self, there: &str, here: &str) -> EvalError {
+        EvalError::OtherRun {
+            path: self.path.clone(),
+            what: "data set",
+            there: format!("its picture {there}"),
+            here: format!("picture {here}"),
+        }
+    }
+
+    /// Adds the samples of a picture: its place and id, and the line that has been made of them.
+    pub(in crate::eval) fn push(
+        &mut self,
+        place: usize,
+        id: String,
+        line: String,
+    ) -> Result<(), EvalError> {
+        self.write(&line)?;
+        self.kept.insert(place, Kept { id, line });
+        Ok(())
+    }
+
+    /// The pictures with their samples, in the order of the data set.
+    pub(in crate::eval) fn parsed<D: DeserializeOwned>(
+        &self,
+    ) -> Result<Vec<PictureSamples<D>>, EvalError> {
+        self.wanted()
+            .map(|kept| {
+                let unusable = |reason: String| EvalError::Sample {
+                    picture: kept.id.clone(),
+                    reason,
+                };
+                let picture: PictureSamples<D> = serde_json::from_str(&kept.line)
+                    .map_err(|error| unusable(error.to_string()))?;
+                let mut samples = picture.samples.iter();
+                match samples.all(|sample| sample.exchange.has_one_size()) {
+                    true => Ok(picture),
+                    false => Err(unusable("its masks are not of one size".to_owned())),
+                }
+            })
+            .collect()
+    }
+
+    /// How many pictures are still to be asked about.
+    pub(in crate::eval) fn missing(&self) -> usize {
+        self.header.pictures.saturating_sub(self.wanted().count())
+    }
+
+    /// SHA-256 of the samples, hexadecimal: equal ones give equal figures.
+    pub(in crate::eval) fn sha256(&self) -> String {
+        let mut hash = Sha256::new();
+        for kept in self.wanted() {
+            hash.update(kept.line.as_bytes());
+            hash.update(b"\n");
+        }
+        format!("{:x}", hash.finalize())
+    }
+
+    /// The lines of the pictures that are asked about; a file may hold more of them, from when
+    /// more were.
+    fn wanted(&self) -> impl Iterator<Item = &Kept> {
+        self.kept
+            .range(..self.header.pictures)
+            .map(|(_, kept)| kept)
+    }
+
+    fn write(&mut self, line: &str) -> Result<(), EvalError> {
+        let Some(file) = &mut self.file else {
+            return Ok(());
+        };
+        // In one piece, so that what a kill leaves is at most one line that has no end.
+        file.write_all(format!("{line}\n").as_bytes())
+            .and_then(|()| file.flush())
+            .map_err(EvalError::io("write", &self.path))
+    }
+}
+
+/// Where the samples of a task are in a folder.
+fn path_of(dir: &Path, task: Task) -> PathBuf {
+    dir.join(format!("{task}.samples.jsonl"))
+}
+
+/// Everything up to the end of the last line that has one.
+fn whole_lines(bytes: &[u8]) -> &[u8] {
+    let end = bytes.iter().rposition(|&byte| byte == b'\n');
+    &bytes[..end.map_or(0, |end| end + 1)]
+}
+
+/// The last header and the pictures' lines; of two lines about one picture the later one.
+fn read_lines(
+    path: &Path,
+    bytes: &[u8],
+) -> Result<(Option<Header>, BTreeMap<usize, Kept>), EvalError> {
+    let mut header = None;
+    let mut kept = BTreeMap::new();
+    for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
+        let damaged = |reason: String| EvalError::Line {
+            path: path.to_owned(),
+            line: number,
+            reason,
+        };
+        let line = std::str::from_utf8(line).map_err(|error| damaged(error.to_string()))?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        if line.starts_with(HEADER_OPENING) {
+            let read: Result<Header, _> = serde_json::from_str(line);
+            header = Some(read.map_err(|error| damaged(error.to_string()))?);
+            continue;
+        }
+        if header.is_none() {
+            return Err(damaged("no header stands before it".to_owned()));
+        }
+        let head: LineHead =
+            serde_json::from_str(line).map_err(|error| damaged(error.to_string()))?;
+        let (place, id) = (head.picture, head.id);
+        let line = line.to_owned();
+        kept.insert(place, Kept { id, line });
+    }
+    Ok((header, kept))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::samples::{Exchange, Sample};
+
+    fn header(seed: u64, pictures: usize) -> Header {
+        let data = ("/scenes".to_owned(), DataKind::Scenes, pictures);
+        Header::new(Task::Res, seed, "tiny".to_owned(), "00ff".to_owned(), data)
+    }
+
+    fn begin(dir: &Path, header: Header, resume: bool) -> Result<Samples, EvalError> {
+        let dir = dir.to_owned();
+        Samples::begin(&EvalOut { dir, resume }, header)
+    }
+
+    fn line(picture: usize, detail: u8) -> String {
+        let samples = PictureSamples {
+            picture,
+            id: format!("p{picture}"),
+            image: "p.png".to_owned(),
+            samples: vec![Sample {
+                exchange: Exchange::default(),
+                detail,
+            }],
+        };
+        serde_json::to_string(&samples).unwrap()
+    }
+
+    fn push(samples: &mut Samples, picture: usize, detail: u8) {
+        let id = format!("p{picture}");
+        samples.push(picture, id, line(picture, detail)).unwrap();
+    }
+
+    fn details(samples: &Samples) -> Vec<u8> {
+        let pictures = samples.parsed::<u8>().unwrap();
+        pictures
+            .iter()
+            .flat_map(|picture| picture.samples.iter().map(|sample| sample.detail))
+            .collect()
+    }
+
+    #[test]
+    fn pictures_come_in_order_whenever_they_were_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().join("new");
+        let mut samples = begin(&dir, header(1, 3), false).unwrap();
+        push(&mut samples, 2, 12);
+        push(&mut samples, 0, 10);
+        assert_eq!((details(&samples), samples.missing()), (vec![10, 12], 1));
+        assert_eq!(samples.id_of(2), Some("p2"));
+        assert_eq!(samples.id_of(1), None);
+        let mut other = Samples::in_memory(header(1, 3));
+        push(&mut other, 0, 10);
+        assert_ne!(other.sha256(), samples.sha256());
+        push(&mut other, 2, 12);
+        assert_eq!(other.sha256(), samples.sha256());
+
+        let read = Samples::read(&dir, Task::Res).unwrap().unwrap();
+        assert_eq!(
+            (details(&read), read.header()),
+            (vec![10, 12], &header(1, 3))
+        );
+        assert!(Samples::read(&dir, Task::Roc).unwrap().is_none());
+    }
+
+    #[test]
+    fn what_a_kill_cut_off_is_asked_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        let mut samples = begin(dir, header(1, 3), false).unwrap();
+        push(&mut samples, 0, 10);
+        push(&mut samples, 1, 11);
+        drop(samples);
+        let path = path_of(dir, Task::Res);
+        let bytes = fs::read(&path).unwrap();
+        fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
+
+        let again = begin(dir, header(1, 3), false).unwrap_err();
+        assert!(matches!(again, EvalError::AlreadyThere(_)), "{again}");
+        let mut resumed = begin(dir, header(1, 3), true).unwrap();
+        assert_eq!((details(&resumed), resumed.missing()), (vec![10], 2));
+        push(&mut resumed, 1, 21);
+        drop(resumed);
+        // Fewer pictures leave the others where they are.
+        let fewer = begin(dir, header(1, 1), true).unwrap();
+        assert_eq!((details(&fewer), fewer.missing()), (vec![10], 0));
+        drop(fewer);
+        let more = begin(dir, header(1, 2), true).unwrap();
+        assert_eq!(details(&more), [10, 21]);
+    }
+
+    #[test]
+    fn samples_of_something_else_are_not_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        let first = begin(dir, header(1, 3), true).unwrap();
+        let second = begin(dir, header(1, 3), true).unwrap_err();
+        assert!(matches!(second, EvalError::InUse(_)), "{second}");
+        drop(first);
+        let mut model = header(1, 3);
+        model.model_sha256 = "11aa".to_owned();
+        let mut kind = header(1, 3);
+        kind.on = DataKind::Pictures;
+        for (other, what) in [
+            (header(2, 3), "another seed (1, not 2)"),
+            (model, "another model (00ff, not 11aa)"),
+            (kind, "another kind of data (rendered scenes, not pictures)"),
+        ] {
+            let refused = begin(dir, other, true).unwrap_err().to_string();
+            assert!(refused.contains(what), "{refused}");
+        }
+    }
+
+    #[test]
+    fn damaged_lines_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path_of(folder.path(), Task::Res);
+        let head = serde_json::to_string(&header(1, 3)).unwrap();
+        assert!(head.starts_with(HEADER_OPENING));
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            let samples = Samples::read(folder.path(), Task::Res)?;
+            samples.unwrap().parsed::<u8>().map(|_| ())
+        };
+        let first = line(0, 1);
+        assert!(read(&format!("{head}\n{first}\n")).is_ok());
+        let error = read(&format!("{head}\n{first}\n{{\"picture\": 1}}\n")).unwrap_err();
+        assert!(matches!(error, EvalError::Line { line: 3, .. }), "{error}");
+        let error = read(&format!("{first}\n")).unwrap_err();
+        assert!(error.to_string().contains("no header"), "{error}");
+        let other = first.replace("\"detail\":1", "\"detail\":\"x\"");
+        let error = read(&format!("{head}\n{other}\n")).unwrap_err();
+        assert!(error.to_string().contains("picture p0"), "{error}");
+        let newer = head.replace("\"format\":1", "\"format\":2");
+        let error = read(&format!("{newer}\n")).unwrap_err();
+        assert!(
+            error.to_string().contains("another format (2, not 1)"),
+            "{error}"
+        );
+    }
+}
