@@ -2,8 +2,8 @@
 //! [`validate`](https://github.com/dvlab-research/LISA/blob/main/train_ds.py) has them.
 //!
 //! One sample is one sentence. Pixels whose label is 255 are known to be neither target nor
-//! background, and count on no side. The figures themselves are [`giou`](super::metrics::giou) and
-//! [`ciou`](super::metrics::ciou).
+//! background, and count on no side. The figures themselves are [`giou`] and
+//! [`ciou`].
 
 use fclm_core::mask::{Mask, MaskError, Rle};
 
