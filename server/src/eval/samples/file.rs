@@ -83,7 +83,7 @@ impl Header {
     }
 
     /// Refuses to go on with samples of something else. More or fewer pictures of the same data
-    /// set are no hindrance, and the data set may have been moved.
+    /// set are no hindrance. Rendered sets all have the same ids, so the folder tells them apart.
     fn refuse_other(&self, there: &Self, path: &Path) -> Result<(), EvalError> {
         let hash =
             |header: &Self| -> String { header.model_sha256.chars().take(SHOWN_DIGITS).collect() };
@@ -97,6 +97,7 @@ impl Header {
                 there.on.name().to_owned(),
                 self.on.name().to_owned(),
             ),
+            ("data set", there.data.clone(), self.data.clone()),
         ]
         .into_iter()
         .find(|(_, there, here)| there != here);
@@ -432,10 +433,13 @@ mod tests {
         model.model_sha256 = "11aa".to_owned();
         let mut kind = header(1, 3);
         kind.on = DataKind::Pictures;
+        let mut data = header(1, 3);
+        data.data = "/hard".to_owned();
         for (other, what) in [
             (header(2, 3), "another seed (1, not 2)"),
             (model, "another model (00ff, not 11aa)"),
             (kind, "another kind of data (rendered scenes, not pictures)"),
+            (data, "another data set (/scenes, not /hard)"),
         ] {
             let refused = begin(dir, other, true).unwrap_err().to_string();
             assert!(refused.contains(what), "{refused}");
