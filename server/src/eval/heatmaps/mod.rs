@@ -9,7 +9,7 @@ mod heat;
 mod page;
 
 use std::fs;
-use std::io::{Cursor, ErrorKind};
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 use fclm_core::mask::Mask;
@@ -29,7 +29,7 @@ use crate::{
         look::overlay::{fitted, shrunk},
         record::{DescriptionLength, PictureRecord},
     },
-    disk::StagingFolder,
+    disk::{self, StagingFolder},
     predict::{Looks, Predictor, read_picture},
 };
 
@@ -212,10 +212,9 @@ fn write_png(picture: &RgbImage, path: &Path) -> Result<(), HeatmapError> {
 }
 
 fn refuse_full(out: &Path) -> Result<(), HeatmapError> {
-    match fs::read_dir(out).map(|mut entries| entries.next().is_some()) {
-        Ok(true) => Err(HeatmapError::NotEmpty(PathBuf::from(out))),
-        Ok(false) => Ok(()),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+    match disk::is_vacant(out) {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(HeatmapError::NotEmpty(PathBuf::from(out))),
         Err(error) => Err(HeatmapError::io("read", out)(error)),
     }
 }
