@@ -29,13 +29,19 @@
 //! | `theme-toggle` | dark or light |
 //! | `chat-title`, `save-state` | the chat's title; `Saved` once the server has the regions |
 //! | `stage`, `canvas` | the picture. The canvas tells how it shows it: `data-ready`, `data-tool`, `data-image-width`, `data-image-height`, and `data-scale`, `data-offset-x`, `data-offset-y` with *canvas = image * scale + offset* in CSS pixels |
-//! | `tool-select`, `tool-box`, `tool-brush`, `tool-eraser`, `tool-undo`, `tool-redo`, `tool-peek`, `brush-size` | the tools |
+//! | `tool-select`, `tool-box`, `tool-brush`, `tool-eraser`, `tool-polygon`, `tool-lasso`, `tool-undo`, `tool-redo`, `tool-peek`, `brush-size` | the tools |
 //! | `stage-hint` | what the tool in hand does next |
 //! | `zoom-in`, `zoom-out`, `zoom-fit` | zoom |
 //! | `toolbar`, `zoom` | what holds the tools and the zoom, both beside the fitted picture |
-//! | `region-item` | a region; `data-region-id`. Within: `region-select`, `region-name`, `region-note` (score or kind), `region-rectangle`, `region-mention`, `region-hide`, `region-delete` |
+//! | `region-item` | a region; `data-region-id`, `data-bounds` (`x0 y0 x1 y1` of its mask), `data-area` in pixels. Within: `region-select`, `region-name`, `region-note` (score or kind), `region-rectangle`, `region-mention`, `region-hide`, `region-lock`, `region-delete` |
+//! | `region-more` | what can be done to the chosen region: `region-duplicate`, `region-up`, `region-down`, `region-grow`, `region-shrink`, `region-fill`, `region-invert`, `region-png`, `region-cutout` |
+//! | `opacity` | how strongly masks are filled |
+//! | `exchange`, `import-input`, `export-coco`, `export-polygons`, `export-svg`, `export-indexed`, `export-markdown`, `export-json`, `export-tolerance` | import and export |
+//! | `announcement` | what is told to screen readers |
+//! | `ask-each` | asks the same of every region |
+//! | `answer-table`, `table-csv` | the answers to a question that was asked of several regions |
 //! | `new-region` | the next stroke starts another region |
-//! | `mode-switch`, `mode-ask`, `mode-find` | what the next message asks for |
+//! | `mode-switch`, `mode-ask`, `mode-find`, `mode-caption` | what the next message asks for |
 //! | `about` | the regions the next question is about |
 //! | `ask-input`, `send-button`, `stop-button` | the next message |
 //! | `suggestion` | something to find in a sample |
@@ -54,6 +60,7 @@
 mod canvas;
 mod client;
 mod editor;
+mod formats;
 mod icons;
 mod page;
 mod panel;

@@ -7,11 +7,15 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use chromiumoxide::browser::{Browser, BrowserConfig};
+use chromiumoxide::cdp::browser_protocol::browser::{
+    SetDownloadBehaviorBehavior, SetDownloadBehaviorParams,
+};
 use chromiumoxide::cdp::browser_protocol::dom::SetFileInputFilesParams;
 use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
 use chromiumoxide::cdp::browser_protocol::input::{
-    DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams, DispatchMouseEventType,
-    InsertTextParams, MouseButton,
+    DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams,
+    DispatchMouseEventPointerType, DispatchMouseEventType, DispatchTouchEventParams,
+    DispatchTouchEventType, InsertTextParams, MouseButton, TouchPoint,
 };
 use chromiumoxide::cdp::browser_protocol::log::EventEntryAdded;
 use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
@@ -282,6 +286,155 @@ impl Tab {
             .execute(event)
             .await
             .expect("the mouse event is taken");
+    }
+
+    /// Drags a pen, pressed as hard as each point says, 0 to 1.
+    ///
+    /// # Panics
+    /// If the browser refuses the events.
+    pub async fn pen(&self, path: &[(Point, f64)]) {
+        let (Some(&first), Some(&last)) = (path.first(), path.last()) else {
+            return;
+        };
+        let pressed = DispatchMouseEventType::MousePressed;
+        self.pen_event(pressed, first, 1).await;
+        for &point in &path[1..] {
+            self.pen_event(DispatchMouseEventType::MouseMoved, point, 1)
+                .await;
+        }
+        let released = DispatchMouseEventType::MouseReleased;
+        self.pen_event(released, (last.0, 0.0), 0).await;
+    }
+
+    async fn pen_event(
+        &self,
+        kind: DispatchMouseEventType,
+        ((x, y), force): (Point, f64),
+        held: i64,
+    ) {
+        let event = DispatchMouseEventParams::builder()
+            .r#type(kind)
+            .x(x)
+            .y(y)
+            .button(MouseButton::Left)
+            .buttons(held)
+            .click_count(1)
+            .force(force)
+            .pointer_type(DispatchMouseEventPointerType::Pen)
+            .build()
+            .expect("the pen's event is whole");
+        self.page
+            .execute(event)
+            .await
+            .expect("the pen's event is taken");
+    }
+
+    /// Puts fingers on the page, moves them all from step to step, and lifts them. Each step holds
+    /// the places of the same fingers.
+    ///
+    /// # Panics
+    /// If the browser refuses the events.
+    pub async fn touch(&self, steps: &[&[Point]]) {
+        self.touch_down(steps).await;
+        self.touches(DispatchTouchEventType::TouchEnd, &[]).await;
+    }
+
+    /// As [`Tab::touch`], but leaves the fingers on the page.
+    ///
+    /// # Panics
+    /// If the browser refuses the events.
+    pub async fn touch_down(&self, steps: &[&[Point]]) {
+        for (index, fingers) in steps.iter().enumerate() {
+            let kind = if index == 0 {
+                DispatchTouchEventType::TouchStart
+            } else {
+                DispatchTouchEventType::TouchMove
+            };
+            self.touches(kind, fingers).await;
+        }
+    }
+
+    /// Lifts all fingers.
+    ///
+    /// # Panics
+    /// If the browser refuses the event.
+    pub async fn touch_up(&self) {
+        self.touches(DispatchTouchEventType::TouchEnd, &[]).await;
+    }
+
+    async fn touches(&self, kind: DispatchTouchEventType, fingers: &[Point]) {
+        let points = fingers.iter().enumerate().map(|(index, &(x, y))| {
+            let mut point = TouchPoint::new(x, y);
+            point.id = Some(index as f64);
+            point
+        });
+        let event = DispatchTouchEventParams {
+            r#type: kind,
+            touch_points: points.collect(),
+            modifiers: None,
+            timestamp: None,
+        };
+        self.page.execute(event).await.expect("the touch is taken");
+    }
+
+    /// Turns the wheel over a point; a negative amount zooms in.
+    ///
+    /// # Panics
+    /// If the browser refuses the event.
+    pub async fn wheel(&self, (x, y): Point, amount: f64) {
+        let event = DispatchMouseEventParams::builder()
+            .r#type(DispatchMouseEventType::MouseWheel)
+            .x(x)
+            .y(y)
+            .delta_x(0.0)
+            .delta_y(amount)
+            .build()
+            .expect("the wheel's event is whole");
+        self.page
+            .execute(event)
+            .await
+            .expect("the wheel's event is taken");
+    }
+
+    /// Presses a key that types nothing, such as an arrow, where the focus is; `modifiers` are
+    /// the sum of 1 (Alt), 2 (Control) and 8 (Shift).
+    ///
+    /// # Panics
+    /// If the browser refuses the events.
+    pub async fn press(&self, key: &str, code: i64, modifiers: i64) {
+        for kind in [
+            DispatchKeyEventType::RawKeyDown,
+            DispatchKeyEventType::KeyUp,
+        ] {
+            let event = DispatchKeyEventParams::builder()
+                .r#type(kind)
+                .key(key)
+                .code(key)
+                .modifiers(modifiers)
+                .windows_virtual_key_code(code)
+                .build()
+                .expect("the key event is whole");
+            self.page
+                .execute(event)
+                .await
+                .expect("the key event is taken");
+        }
+    }
+
+    /// Lets the page save files into a folder.
+    ///
+    /// # Panics
+    /// If the browser refuses.
+    pub async fn save_files_to(&self, folder: &Path) {
+        let behavior = SetDownloadBehaviorParams::builder()
+            .behavior(SetDownloadBehaviorBehavior::Allow)
+            .download_path(folder.to_string_lossy())
+            .build()
+            .expect("the choice is whole");
+        self.browser
+            .execute(behavior)
+            .await
+            .expect("the folder is taken");
     }
 
     /// Clicks an element and types a text into it.

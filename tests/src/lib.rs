@@ -11,4 +11,5 @@ pub mod desk;
 pub mod double;
 pub mod samples;
 pub mod served;
+pub mod view;
 pub mod words_server;

@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use fclm_core::mask::Mask;
 use fclm_core::wire::{Chat, MaskRle, MaskSource, Role, SampleInfo};
 use fclm_tests::api::png;
-use fclm_tests::browser::{Point, Rect, Tab};
+use fclm_tests::browser::{Point, Tab};
 use fclm_tests::samples::{self, Object, Reference, Scene, SceneId};
 use fclm_tests::served::Served;
+use fclm_tests::view::View;
 use serde_json::Value;
 
 const MAX_PIXELS: u64 = 100_000_000;
@@ -27,56 +28,6 @@ const BRUSH_SIZE: &str = "[data-testid=brush-size]";
 /// Differences of a colour's parts up to this are none: the browser may rasterise a frame in two
 /// ways, and a mask changes a pixel by more, even one of nearly the mask's own colour.
 const SAME_COLOR: u8 = 4;
-
-/// How the canvas shows the picture: where it is in the window, and *canvas = picture * scale +
-/// offset*.
-struct View {
-    canvas: Rect,
-    scale: f64,
-    offset: Point,
-}
-
-impl View {
-    async fn of(tab: &Tab) -> Self {
-        tab.wait_until(
-            "the picture is not drawn",
-            &format!("document.querySelector('{CANVAS}')?.dataset.ready === 'true'"),
-        )
-        .await;
-        let canvas = tab.see(CANVAS).await;
-        let [scale, x, y]: [f64; 3] = tab
-            .evaluate(&format!(
-                "(({{scale, offsetX, offsetY}}) => [scale, offsetX, offsetY].map(Number))\
-                 (document.querySelector('{CANVAS}').dataset)"
-            ))
-            .await;
-        Self {
-            canvas,
-            scale,
-            offset: (x, y),
-        }
-    }
-
-    /// An expression for the colour that the canvas has over the middle of a picture's pixel:
-    /// red, green, blue and alpha.
-    fn color_of(&self, (x, y): (u32, u32)) -> String {
-        let on_canvas = |at: u32, offset: f64| (f64::from(at) + 0.5) * self.scale + offset;
-        let (x, y) = (on_canvas(x, self.offset.0), on_canvas(y, self.offset.1));
-        format!(
-            "(() => {{ const c = document.querySelector('{CANVAS}');
-             const r = c.width / c.getBoundingClientRect().width;
-             return [...c.getContext('2d').getImageData({x} * r, {y} * r, 1, 1).data]; }})()"
-        )
-    }
-
-    /// A point of the picture, as a point of the window.
-    fn window(&self, x: f32, y: f32) -> Point {
-        (
-            self.canvas[0] + f64::from(x) * self.scale + self.offset.0,
-            self.canvas[1] + f64::from(y) * self.scale + self.offset.1,
-        )
-    }
-}
 
 /// Draws a box around an object by mouse, as a person would: in several steps.
 async fn draw_box(tab: &Tab, object: &Object) {

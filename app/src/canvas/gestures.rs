@@ -1,3 +1,5 @@
+mod lines;
+
 use fclm_core::mask::Mask;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -12,6 +14,8 @@ use crate::state::{Highlight, Notices, Tool, Workspace};
 // Shorter drags are clicks, in CSS pixels.
 const CLICK: f64 = 5.0;
 const PEN_ERASER: u16 = 32;
+/// For so many milliseconds after a pen was near, a touch is taken for the hand that holds it.
+const PALM: f64 = 700.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 enum Gesture {
@@ -22,6 +26,12 @@ enum Gesture {
     // From an image point, which may lie off the image as the drag's other end may.
     Box(PointXy),
     Stroke,
+    // Whether what is surrounded is taken away.
+    Lasso(bool),
+    // A corner of the polygon that is drawn or edited.
+    Corner(usize),
+    // The chosen region, from an image point.
+    Carry(PointXy),
 }
 
 /// Turns pointers (and the keyboard's crosshair) into boxes, strokes and views.
@@ -34,6 +44,10 @@ pub(super) struct Gestures {
     hand: StoredValue<Hand>,
     // Whether a pointer has just marked or chosen a region.
     pointed: StoredValue<bool>,
+    // How much wider than the brush a stroke is, by the pen's pressure.
+    spread: StoredValue<f64>,
+    // When a pen was last near, in milliseconds.
+    pen_near: StoredValue<f64>,
 }
 
 impl Gestures {
@@ -46,6 +60,8 @@ impl Gestures {
             gesture: StoredValue::new(Gesture::default()),
             hand: StoredValue::new(Hand::default()),
             pointed: StoredValue::new(false),
+            spread: StoredValue::new(1.0),
+            pen_near: StoredValue::new(f64::NEG_INFINITY),
         }
     }
 
@@ -65,6 +81,23 @@ impl Gestures {
         self.view
             .moving
             .set(matches!(gesture, Gesture::Pan(_) | Gesture::Pinch));
+        if !is_drawn(gesture) && self.view.finger.with_untracked(Option::is_some) {
+            self.view.finger.set(None);
+        }
+    }
+
+    // What a pen tells besides its place, and whether the pointer is a palm beside it.
+    fn heed(self, event: &PointerEvent, kind: PointerKind) -> bool {
+        let now = js_sys::Date::now();
+        match kind {
+            PointerKind::Pen => {
+                self.pen_near.set_value(now);
+                self.spread.set_value(spread(f64::from(event.pressure())));
+                false
+            }
+            PointerKind::Touch => now - self.pen_near.get_value() < PALM,
+            PointerKind::Mouse => false,
+        }
     }
 
     /// A pointer goes down.
@@ -74,9 +107,17 @@ impl Gestures {
             return;
         }
         let (id, kind) = (event.pointer_id(), PointerKind::of(&event.pointer_type()));
+        if self.heed(event, kind) {
+            return;
+        }
         let landing = self.hand.try_update_value(|hand| hand.land(id, kind, at));
         match landing {
-            Some(Landing::Leads) => self.lead(event, at),
+            Some(Landing::Leads) => {
+                self.lead(event, at);
+                if kind == PointerKind::Touch && is_drawn(self.gesture()) {
+                    self.view.finger.set(Some(at));
+                }
+            }
             Some(Landing::Pinches) => {
                 capture(event);
                 self.cancel();
@@ -102,8 +143,22 @@ impl Gestures {
         } else if event.buttons() & PEN_ERASER != 0 {
             self.start_stroke(point, Tool::Eraser);
         } else if tool == Tool::Select {
+            let editor = self.workspace.editor;
+            let before = editor.selected.get_untracked();
             self.choose(point);
-            self.set_gesture(Gesture::Pan(at));
+            let chosen = editor.selected.get_untracked();
+            let is_held = chosen.as_ref().is_some_and(|id| {
+                before.as_ref() == Some(id) && !editor.locked.with_untracked(|l| l.contains(id))
+            });
+            self.set_gesture(if is_held {
+                Gesture::Carry(point)
+            } else {
+                Gesture::Pan(at)
+            });
+        } else if tool == Tool::Lasso && event.alt_key() {
+            self.start_lasso(point, true);
+        } else if tool == Tool::Polygon && event.alt_key() {
+            self.drop_corner(point);
         } else {
             self.begin(point, tool);
         }
@@ -115,6 +170,7 @@ impl Gestures {
             return;
         };
         let (id, kind) = (event.pointer_id(), PointerKind::of(&event.pointer_type()));
+        self.heed(event, kind);
         if kind != PointerKind::Touch {
             self.view.hover.set(Some(at));
         }
@@ -148,8 +204,13 @@ impl Gestures {
                     self.view.pinch(before, after, image);
                 }
             }
-            Gesture::Box(_) | Gesture::Stroke if leads => self.advance(point),
-            Gesture::Idle | Gesture::Pan(_) | Gesture::Box(_) | Gesture::Stroke => {}
+            gesture if leads && (is_drawn(gesture) || matches!(gesture, Gesture::Carry(_))) => {
+                if kind == PointerKind::Touch && is_drawn(gesture) {
+                    self.view.finger.set(Some(at));
+                }
+                self.advance(point);
+            }
+            _ => {}
         }
     }
 
@@ -163,12 +224,10 @@ impl Gestures {
                 self.set_gesture(Gesture::Idle);
             }
             Gesture::Pan(_) if led => self.set_gesture(Gesture::Idle),
-            Gesture::Box(_) | Gesture::Stroke if led => self.end(),
-            Gesture::Idle
-            | Gesture::Pinch
-            | Gesture::Pan(_)
-            | Gesture::Box(_)
-            | Gesture::Stroke => {}
+            gesture if led && (is_drawn(gesture) || matches!(gesture, Gesture::Carry(_))) => {
+                self.end();
+            }
+            _ => {}
         }
     }
 
@@ -185,6 +244,7 @@ impl Gestures {
 
     // Whether the pointer was leading; none where it was not down.
     fn release(self, id: i32) -> Option<bool> {
+        self.spread.set_value(1.0);
         let released = self.hand.try_update_value(|hand| {
             let led = hand.is_led_by(id);
             hand.lift(id).then_some(led)
@@ -244,12 +304,14 @@ impl Gestures {
                 self.set_gesture(Gesture::Box(at));
             }
             Tool::Brush | Tool::Eraser => self.start_stroke(at, tool),
+            Tool::Polygon => self.set_corner(at),
+            Tool::Lasso => self.start_lasso(at, false),
         }
     }
 
-    /// Whether a box or stroke has been started and not ended.
+    /// Whether a box, a stroke or a line has been started and not ended.
     pub(super) fn is_drawing(self) -> bool {
-        matches!(self.gesture(), Gesture::Box(_) | Gesture::Stroke)
+        is_drawn(self.gesture())
     }
 
     /// Goes on to an image point.
@@ -257,7 +319,8 @@ impl Gestures {
         match self.gesture() {
             Gesture::Box(start) => self.view.drag.set(Some((start, to))),
             Gesture::Stroke => {
-                let radius = self.workspace.editor.brush.get_untracked() / 2.0;
+                let brush = self.workspace.editor.brush.get_untracked();
+                let radius = brush / 2.0 * self.spread.get_value();
                 self.view.painter.update_value(|painter| {
                     if let Some(live) = painter.as_mut().and_then(|p| p.live.as_mut()) {
                         live.advance(to, radius);
@@ -266,6 +329,28 @@ impl Gestures {
                 self.view
                     .strokes
                     .update(|steps| *steps = steps.wrapping_add(1));
+            }
+            Gesture::Lasso(_) => self.view.lasso.update(|points| points.push(to)),
+            Gesture::Corner(index) => {
+                if self.view.edited.with_untracked(Option::is_some) {
+                    self.view.edited.update(|edited| {
+                        if let Some((_, polygon)) = edited {
+                            polygon.shift(index, to);
+                        }
+                    });
+                } else {
+                    self.view.polygon.update(|polygon| polygon.shift(index, to));
+                }
+            }
+            Gesture::Carry(from) => {
+                let by = ((to.0 - from.0).round(), (to.1 - from.1).round());
+                let id = self.workspace.editor.selected.get_untracked();
+                let scale = self.view.viewport.get_untracked().scale;
+                let is_far = (to.0 - from.0).hypot(to.1 - from.1) * scale >= CLICK;
+                // A click that slips is no move.
+                if is_far || self.view.carried.with_untracked(Option::is_some) {
+                    self.view.carried.set(id.map(|id| (id, by)));
+                }
             }
             Gesture::Idle | Gesture::Pan(_) | Gesture::Pinch => {}
         }
@@ -286,13 +371,39 @@ impl Gestures {
                     self.pointed.set_value(true);
                 }
             }
+            Gesture::Lasso(erases) => self.end_lasso(erases),
+            Gesture::Corner(_) => {
+                if let Some((id, polygon)) = self.view.edited.get_untracked() {
+                    self.view.edited.set(None);
+                    self.workspace.editor.edit_polygon(&id, polygon);
+                }
+            }
+            Gesture::Carry(_) => {
+                if let Some((id, by)) = self.view.carried.get_untracked() {
+                    self.view.carried.set(None);
+                    self.workspace.editor.nudge(&id, by.0 as i64, by.1 as i64);
+                }
+            }
             Gesture::Idle | Gesture::Pan(_) | Gesture::Pinch => {}
         }
     }
 
     /// Ends what is being drawn and throws it away.
     pub(super) fn cancel(self) {
+        if let Gesture::Corner(index) = self.gesture()
+            && self.view.edited.with_untracked(Option::is_none)
+            && self
+                .view
+                .polygon
+                .with_untracked(|polygon| polygon.points.len() == index + 1)
+        {
+            // The finger that set it was the first of two.
+            self.view.drop_corner();
+        }
         self.view.drag.set(None);
+        self.view.lasso.set(Vec::new());
+        self.view.edited.set(None);
+        self.view.carried.set(None);
         self.take_live();
         self.set_gesture(Gesture::Idle);
     }
@@ -326,11 +437,16 @@ impl Gestures {
             .get_untracked()
             .and_then(|id| editor.document.with_untracked(|d| d.get(&id).cloned()));
         if region.is_none() && tool == Tool::Eraser {
-            self.notices
-                .info("Nothing to erase", "Choose the region to erase from first.");
+            self.say_nothing_to_erase();
             return;
         }
         if region.is_none() && !editor.has_room() {
+            return;
+        }
+        if region
+            .as_ref()
+            .is_some_and(|region| editor.refuses(&region.id))
+        {
             return;
         }
         let color = region.as_ref().map_or_else(
@@ -420,6 +536,24 @@ impl Gestures {
     }
 }
 
+/// Whether something is being drawn that the next pointer's end keeps.
+fn is_drawn(gesture: Gesture) -> bool {
+    matches!(
+        gesture,
+        Gesture::Box(_) | Gesture::Stroke | Gesture::Lasso(_) | Gesture::Corner(_)
+    )
+}
+
+/// How much wider than the brush a stroke is at a pen's pressure, 0 to 1; pens without a sensor
+/// say 0.5, and some 0.
+fn spread(pressure: f64) -> f64 {
+    if pressure > 0.0 {
+        (2.0 * pressure).clamp(0.1, 2.0)
+    } else {
+        1.0
+    }
+}
+
 fn target(event: &PointerEvent) -> Option<Element> {
     event.current_target()?.dyn_into().ok()
 }
@@ -437,5 +571,15 @@ fn capture(event: &PointerEvent) {
     if let Some(target) = target(event) {
         // Without capture a drag ends at the canvas's edge, which is bearable.
         let _ = target.set_pointer_capture(event.pointer_id());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pressure_makes_strokes_wider() {
+        assert_eq!([0.0, 0.01, 0.5, 1.0].map(spread), [1.0, 0.1, 1.0, 2.0]);
     }
 }

@@ -4,9 +4,9 @@ use web_sys::{HtmlElement, KeyboardEvent};
 
 use super::gestures::Gestures;
 use super::view::CanvasView;
-use crate::editor::PointXy;
+use crate::editor::{PointXy, Polygon};
 use crate::panel::focus_draft;
-use crate::state::{Tool, Workspace};
+use crate::state::{Editor, Tool, Workspace};
 
 const ZOOM_STEP: f64 = 1.25;
 const PAN_STEP: f64 = 48.0;
@@ -28,7 +28,7 @@ pub(super) fn page_key(
     if command {
         match key.to_ascii_lowercase().as_str() {
             "z" if event.shift_key() => editor.redo(),
-            "z" => editor.undo(),
+            "z" => view.undo(editor),
             "y" => editor.redo(),
             _ => return false,
         }
@@ -47,6 +47,16 @@ pub(super) fn page_key(
         "b" | "B" => take(Tool::Box),
         "p" | "P" => take(Tool::Brush),
         "e" | "E" => take(Tool::Eraser),
+        "g" | "G" => take(Tool::Polygon),
+        "l" | "L" => take(Tool::Lasso),
+        "d" | "D" => return of_chosen(editor, |id| editor.duplicate(id)),
+        "f" | "F" => {
+            return of_chosen(editor, |id| {
+                editor.reshape(id, fclm_core::mask::Mask::filled, "filled");
+            });
+        }
+        "{" => return of_chosen(editor, |id| editor.reshape(id, |m| m.shrunk(1), "shrunk")),
+        "}" => return of_chosen(editor, |id| editor.reshape(id, |m| m.grown(1), "grown")),
         "[" => editor.scale_brush(0.8),
         "]" => editor.scale_brush(1.25),
         "+" | "=" => view.zoom_middle(ZOOM_STEP, image),
@@ -58,11 +68,17 @@ pub(super) fn page_key(
         "Escape" => {
             if gestures.is_drawing() {
                 gestures.cancel();
+            } else if view
+                .polygon
+                .with_untracked(|polygon| !polygon.points.is_empty())
+            {
+                view.polygon.set(Polygon::default());
             } else {
                 editor.selected.set(None);
             }
             view.crosshair.set(None);
         }
+        "Delete" | "Backspace" if view.drop_corner() => {}
         "Delete" | "Backspace" => match editor.selected.get_untracked() {
             Some(id) => editor.remove(&id),
             None => return false,
@@ -81,6 +97,15 @@ pub(super) fn page_key(
         _ => return false,
     }
     true
+}
+
+// Whether there is a chosen region to which something is done.
+fn of_chosen(editor: Editor, act: impl FnOnce(&str)) -> bool {
+    let chosen = editor.selected.get_untracked();
+    if let Some(id) = &chosen {
+        act(id);
+    }
+    chosen.is_some()
 }
 
 /// Keys on the focused canvas: arrows move the picture or a crosshair, Enter sets a box's corners
@@ -121,6 +146,9 @@ pub(super) fn canvas_key(
                 gestures.leave_to_keyboard();
             } else {
                 gestures.begin(at, tool);
+                if tool == Tool::Polygon {
+                    gestures.end();
+                }
             }
             return true;
         }

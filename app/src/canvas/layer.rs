@@ -1,10 +1,11 @@
-use fclm_core::mask::Mask;
+use fclm_core::mask::{Mask, svg};
 use fclm_core::wire::MaskRle;
 use leptos::prelude::document;
 use wasm_bindgen::{Clamped, JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData, Path2d};
 
-use crate::editor::{MAX_PIXELS, PixelRect, PointXy, Raster, RunIndex, outline, svg_path};
+use crate::editor::{MAX_PIXELS, PixelRect, PointXy, Raster, RunIndex, outline};
+use crate::formats::rgb;
 
 // A layer larger than this is kept at a lower resolution; the mask itself stays exact.
 const MAX_LAYER_PIXELS: f64 = 4_000_000.0;
@@ -28,7 +29,7 @@ impl Layer {
         let bounds = PixelRect { x0, y0, x1, y1 };
         let bitmap = Bitmap::new(bounds, color).ok()?;
         bitmap.paint(mask.data(), mask.width(), bounds).ok()?;
-        let path = Path2d::new_with_path_string(&svg_path(&outline(&mask))).ok()?;
+        let path = Path2d::new_with_path_string(&svg::write_path(&outline(&mask))).ok()?;
         Some(Self {
             bitmap,
             path,
@@ -161,30 +162,5 @@ impl Bitmap {
             f64::from(area.x1 - area.x0),
             f64::from(area.y1 - area.y0),
         );
-    }
-}
-
-/// Red, green and blue of `#rrggbb`; anything else is a middle grey.
-fn rgb(color: &str) -> [u8; 3] {
-    let part = |range: std::ops::Range<usize>| {
-        color
-            .get(range)
-            .and_then(|digits| u8::from_str_radix(digits, 16).ok())
-    };
-    match (part(1..3), part(3..5), part(5..7)) {
-        (Some(red), Some(green), Some(blue)) => [red, green, blue],
-        _ => [128, 128, 128],
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn colours_are_read() {
-        assert_eq!(rgb("#ff8001"), [255, 128, 1]);
-        assert_eq!(rgb("red"), [128; 3]);
-        assert_eq!(rgb("#äöü"), [128; 3]);
     }
 }

@@ -12,6 +12,11 @@ use super::layer::{Layer, LiveLayer};
 use crate::editor::{PointXy, Viewport};
 
 const HALO: &str = "rgba(0, 0, 0, 0.55)";
+/// How large corners are drawn, in CSS pixels.
+const CORNER: f64 = 8.0;
+/// Radius of the loupe in CSS pixels, and how much it magnifies.
+const LOUPE: f64 = 56.0;
+const MAGNIFIED: f64 = 2.5;
 const LABEL_FONT: &str = "600 12px system-ui, sans-serif";
 
 /// A mask to be drawn.
@@ -32,8 +37,20 @@ pub(super) struct Drawn {
     pub(super) pending: bool,
     /// Whether the rest of the picture steps back for it.
     pub(super) spotlight: bool,
+    /// By how many image pixels it is carried away.
+    pub(super) shift: PointXy,
     /// Whether the running stroke stands for it.
     pub(super) live: bool,
+}
+
+/// A line that is drawn point by point.
+pub(super) struct Line {
+    /// Its points on the stage.
+    pub(super) points: Vec<PointXy>,
+    /// Whether the last point is joined to the first.
+    pub(super) is_closed: bool,
+    /// Whether its points can be taken hold of.
+    pub(super) has_corners: bool,
 }
 
 /// Everything that one frame shows.
@@ -48,6 +65,10 @@ pub(super) struct Scene {
     pub(super) masks: Vec<Drawn>,
     /// The box that is being drawn, in whole image pixels.
     pub(super) drag: Option<BoxPx>,
+    /// Lines that are being drawn or can be changed.
+    pub(super) lines: Vec<Line>,
+    /// Stage point under a finger, which is shown beside it.
+    pub(super) loupe: Option<PointXy>,
     /// Stage point and radius of the brush's outline.
     pub(super) brush: Option<(PointXy, f64)>,
     /// Stage point of the keyboard's crosshair.
@@ -170,7 +191,85 @@ impl Painter {
             self.draw_label(scene, drawn)?;
         }
         self.draw_drag(scene)?;
-        self.draw_pointer(scene)
+        for line in &scene.lines {
+            self.draw_line(line)?;
+        }
+        self.draw_pointer(scene)?;
+        match scene.loupe {
+            Some(at) => self.draw_loupe(at, scene.stage, ratio),
+            None => Ok(()),
+        }
+    }
+
+    fn draw_line(&self, line: &Line) -> Result<(), JsValue> {
+        let context = &self.context;
+        context.begin_path();
+        for (index, &(x, y)) in line.points.iter().enumerate() {
+            if index == 0 {
+                context.move_to(x, y);
+            } else {
+                context.line_to(x, y);
+            }
+        }
+        if line.is_closed {
+            context.close_path();
+        }
+        context.set_line_join("round");
+        for (color, width) in [(HALO, 3.5), ("#ffffff", 1.75)] {
+            context.set_stroke_style_str(color);
+            context.set_line_width(width);
+            context.stroke();
+        }
+        if line.has_corners {
+            context.set_line_width(1.5);
+            context.set_fill_style_str("#ffffff");
+            context.set_stroke_style_str(HALO);
+            for &(x, y) in &line.points {
+                let (left, top) = (x - CORNER / 2.0, y - CORNER / 2.0);
+                context.fill_rect(left, top, CORNER, CORNER);
+                context.stroke_rect(left, top, CORNER, CORNER);
+            }
+        }
+        Ok(())
+    }
+
+    /// What a finger covers, magnified in the corner that is away from it.
+    fn draw_loupe(&self, at: PointXy, stage: PointXy, ratio: f64) -> Result<(), JsValue> {
+        let context = &self.context;
+        let margin = LOUPE + 12.0;
+        let is_near = at.0 < 2.0 * margin + LOUPE && at.1 < 2.0 * margin + LOUPE;
+        let centre = (if is_near { stage.0 - margin } else { margin }, margin);
+        let part = LOUPE / MAGNIFIED;
+        context.save();
+        context.begin_path();
+        context.arc(centre.0, centre.1, LOUPE, 0.0, TAU)?;
+        context.clip();
+        context.set_fill_style_str("#101218");
+        context.fill_rect(centre.0 - LOUPE, centre.1 - LOUPE, 2.0 * LOUPE, 2.0 * LOUPE);
+        context.draw_image_with_html_canvas_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
+            &self.canvas,
+            (at.0 - part) * ratio,
+            (at.1 - part) * ratio,
+            2.0 * part * ratio,
+            2.0 * part * ratio,
+            centre.0 - LOUPE,
+            centre.1 - LOUPE,
+            2.0 * LOUPE,
+            2.0 * LOUPE,
+        )?;
+        context.restore();
+        context.begin_path();
+        context.arc(centre.0, centre.1, LOUPE, 0.0, TAU)?;
+        for (dx, dy) in [(1.0, 0.0), (0.0, 1.0)] {
+            context.move_to(centre.0 - 7.0 * dx, centre.1 - 7.0 * dy);
+            context.line_to(centre.0 + 7.0 * dx, centre.1 + 7.0 * dy);
+        }
+        for (color, width) in [(HALO, 3.5), ("#ffffff", 1.75)] {
+            context.set_stroke_style_str(color);
+            context.set_line_width(width);
+            context.stroke();
+        }
+        Ok(())
     }
 
     fn image_space(&self, scene: &Scene, ratio: f64) -> Result<(), JsValue> {
@@ -207,10 +306,13 @@ impl Painter {
     fn draw_mask(&self, scene: &Scene, drawn: &Drawn, ratio: f64) -> Result<(), JsValue> {
         let context = &self.context;
         self.image_space(scene, ratio)?;
+        context.translate(drawn.shift.0, drawn.shift.1)?;
         context.set_global_alpha(drawn.fill);
         if drawn.live
             && let Some(live) = &self.live
         {
+            // A stroke is seen even where masks are outlines alone.
+            context.set_global_alpha(drawn.fill.max(0.3));
             live.draw(context);
             context.set_global_alpha(1.0);
             return Ok(());
@@ -243,7 +345,10 @@ impl Painter {
             return Ok(());
         };
         let context = &self.context;
-        let corner = (f64::from(layer.bounds.x0), f64::from(layer.bounds.y0));
+        let corner = (
+            f64::from(layer.bounds.x0) + drawn.shift.0,
+            f64::from(layer.bounds.y0) + drawn.shift.1,
+        );
         let (x, y) = scene.viewport.to_stage(corner);
         context.set_font(LABEL_FONT);
         let width = context.measure_text(label)?.width() + 12.0;

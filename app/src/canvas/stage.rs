@@ -9,6 +9,7 @@ use super::keyboard::{canvas_key, is_control, is_typing, page_key};
 use super::painter::Painter;
 use super::toolbar::{BrushSize, Toolbar, ZoomControls};
 use super::view::CanvasView;
+use crate::editor::Polygon;
 use crate::icons::Icon;
 use crate::state::{Application, Loading, Tool, Workspace};
 
@@ -37,7 +38,9 @@ pub(crate) fn Stage() -> impl IntoView {
         view.schedule(workspace);
     });
     Effect::new(move |_| {
-        editor.tool.track();
+        if editor.tool.get() != Tool::Polygon {
+            view.polygon.set(Polygon::default());
+        }
         if let Some((width, height)) = editor.size() {
             view.make_room((f64::from(width), f64::from(height)));
         }
@@ -51,8 +54,9 @@ pub(crate) fn Stage() -> impl IntoView {
     });
     // Where a stroke goes is worth saying each time; what a box or a click does, only at first.
     let hinted = move || {
-        let paints = editor.tool.get().paints();
-        paints || editor.document.with(|document| document.regions.is_empty())
+        let tool = editor.tool.get();
+        let draws = tool.paints() || matches!(tool, Tool::Polygon | Tool::Lasso);
+        draws || editor.document.with(|document| document.regions.is_empty())
     };
     let waiting = move || workspace.loading.get() == Loading::Pending || !view.ready.get();
     view! {
@@ -90,6 +94,9 @@ pub(crate) fn Stage() -> impl IntoView {
                     gestures.drop_keyboard_drawing();
                 }
             ></canvas>
+            <p class="visually-hidden" role="status" data-testid="announcement">
+                {move || editor.spoken.get()}
+            </p>
             <div class="stage-wait" class:is-gone=move || !waiting() aria-hidden="true">
                 <span class="spinner"></span>
             </div>
@@ -114,13 +121,18 @@ pub(crate) fn Stage() -> impl IntoView {
 /// What the tool in hand does next, where the region of that number is chosen.
 fn hint(tool: Tool, chosen: Option<usize>) -> String {
     let text = match (tool, chosen) {
-        (Tool::Select, _) => "Click a region to choose it. Drag to move the picture.",
+        (Tool::Select, _) => "Click a region to choose it, drag it to move it.",
         (Tool::Box, _) => "Drag a box around something, or click it.",
         (Tool::Brush, Some(number)) => {
             return format!("Paint to add to @{number}. N starts a new region.");
         }
         (Tool::Brush, None) => "Paint over what you mean: a new region.",
         (Tool::Eraser, Some(number)) => return format!("Take paint away from @{number}."),
+        (Tool::Polygon, _) => "Click the corners; the first one again, or a double click, ends.",
+        (Tool::Lasso, Some(number)) => {
+            return format!("Draw around what to add to @{number}; with Alt it is taken away.");
+        }
+        (Tool::Lasso, None) => "Draw around what you mean: a new region.",
         (Tool::Eraser, None) => "Choose the region to erase from first.",
     };
     text.to_owned()
@@ -132,6 +144,8 @@ fn tool_name(tool: Tool) -> &'static str {
         Tool::Box => "box",
         Tool::Brush => "brush",
         Tool::Eraser => "eraser",
+        Tool::Polygon => "polygon",
+        Tool::Lasso => "lasso",
     }
 }
 
@@ -252,5 +266,6 @@ mod tests {
         assert_eq!(hint(Tool::Eraser, Some(1)), "Take paint away from @1.");
         assert!(hint(Tool::Eraser, None).contains("first"));
         assert_eq!(hint(Tool::Box, Some(1)), hint(Tool::Box, None));
+        assert!(hint(Tool::Lasso, Some(3)).contains("@3"));
     }
 }

@@ -34,6 +34,8 @@ pub(super) fn Toolbar(
             {tool(Tool::Box, "tool-box", "box", "Box (B)")}
             {tool(Tool::Brush, "tool-brush", "brush", "Brush (P)")}
             {tool(Tool::Eraser, "tool-eraser", "eraser", "Eraser (E)")}
+            {tool(Tool::Polygon, "tool-polygon", "polygon", "Polygon (G)")}
+            {tool(Tool::Lasso, "tool-lasso", "lasso", "Lasso (L)")}
             <span class="tool-rule"></span>
             <button
                 r#type="button"
@@ -41,8 +43,10 @@ pub(super) fn Toolbar(
                 aria-label="Undo (Ctrl+Z)"
                 title="Undo (Ctrl+Z)"
                 data-testid="tool-undo"
-                disabled=move || !editor.can_undo.get()
-                on:click=move |_| editor.undo()
+                disabled=move || {
+                    !editor.can_undo.get() && view.polygon.with(|p| p.points.is_empty())
+                }
+                on:click=move |_| view.undo(editor)
             >
                 <Icon name="undo"/>
             </button>

@@ -1,8 +1,8 @@
 use leptos::prelude::*;
 
-use super::painter::{Drawn, Painter, Scene};
-use crate::editor::{Insets, PointXy, Viewport, dragged_box, found_color};
-use crate::state::{Tool, Workspace};
+use super::painter::{Drawn, Line, Painter, Scene};
+use crate::editor::{Insets, PointXy, Polygon, Viewport, dragged_box, found_color};
+use crate::state::{Editor, Tool, Workspace};
 
 // Where the stylesheet puts the tools: on the left and at the bottom, or at the bottom alone.
 const WIDE: Insets = Insets {
@@ -39,6 +39,16 @@ pub(crate) struct CanvasView {
     pub(crate) crosshair: RwSignal<Option<PointXy>>,
     /// The box that is being drawn, in image pixels.
     pub(crate) drag: RwSignal<Option<(PointXy, PointXy)>>,
+    /// The line that is being drawn around something, in image pixels.
+    pub(crate) lasso: RwSignal<Vec<PointXy>>,
+    /// The polygon that is not closed yet.
+    pub(crate) polygon: RwSignal<Polygon>,
+    /// The region whose polygon is being changed, and what it will be.
+    pub(crate) edited: RwSignal<Option<(String, Polygon)>>,
+    /// The region that is being moved, and by how many image pixels.
+    pub(crate) carried: RwSignal<Option<(String, PointXy)>>,
+    /// Where a finger that draws is on the stage.
+    pub(crate) finger: RwSignal<Option<PointXy>>,
     /// Whether a stroke is running, and for which region.
     pub(crate) stroke: RwSignal<Option<Option<String>>>,
     /// Counts the steps of the running stroke.
@@ -67,6 +77,11 @@ impl CanvasView {
             hover: RwSignal::new(None),
             crosshair: RwSignal::new(None),
             drag: RwSignal::new(None),
+            lasso: RwSignal::new(Vec::new()),
+            polygon: RwSignal::new(Polygon::default()),
+            edited: RwSignal::new(None),
+            carried: RwSignal::new(None),
+            finger: RwSignal::new(None),
             stroke: RwSignal::new(None),
             strokes: RwSignal::new(0),
             peek: RwSignal::new(false),
@@ -81,6 +96,21 @@ impl CanvasView {
     /// Whether the picture is being moved, or the next drag would move it.
     pub(crate) fn is_grabbing(self) -> bool {
         self.space.get() || self.moving.get()
+    }
+
+    /// One step back: a corner of the polygon that is being drawn, or else what was done last.
+    pub(crate) fn undo(self, editor: Editor) {
+        if !self.drop_corner() {
+            editor.undo();
+        }
+    }
+
+    /// Takes the last corner of the polygon that is being drawn; false where there is none.
+    pub(crate) fn drop_corner(self) -> bool {
+        let dropped = self
+            .polygon
+            .try_update(|polygon| polygon.points.pop().is_some());
+        dropped == Some(true)
     }
 
     /// The whole image in the middle of what the tools leave free.
@@ -223,11 +253,69 @@ impl CanvasView {
             } else {
                 self.masks(workspace)
             },
+            lines: self.lines(workspace),
+            loupe: self.finger.get(),
             drag: self.drag.get().and_then(|(a, b)| dragged_box(a, b, image)),
             brush,
             crosshair: at_key,
             time: js_sys::Date::now(),
         })
+    }
+
+    // What is drawn point by point, on the stage.
+    fn lines(self, workspace: Workspace) -> Vec<Line> {
+        let editor = workspace.editor;
+        let viewport = self.viewport.get();
+        let on_stage = |points: &[PointXy]| -> Vec<PointXy> {
+            points
+                .iter()
+                .map(|&point| viewport.to_stage(point))
+                .collect()
+        };
+        let mut lines = Vec::new();
+        self.lasso.with(|points| {
+            if !points.is_empty() {
+                lines.push(Line {
+                    points: on_stage(points),
+                    is_closed: true,
+                    has_corners: false,
+                });
+            }
+        });
+        let drawn = self.polygon.get();
+        if !drawn.points.is_empty() {
+            let mut points = on_stage(&drawn.points);
+            let corners = points.len();
+            let crosshair = self.crosshair.get().map(|at| viewport.to_stage(at));
+            points.extend(crosshair.or(self.hover.get()));
+            lines.push(Line {
+                points: points.clone(),
+                is_closed: false,
+                has_corners: false,
+            });
+            points.truncate(corners);
+            lines.push(Line {
+                points,
+                is_closed: false,
+                has_corners: true,
+            });
+        } else if editor.tool.get() == Tool::Polygon {
+            let edited = self.edited.get().map(|(_, polygon)| polygon);
+            let chosen = editor.selected.get().and_then(|id| {
+                let polygon = editor
+                    .document
+                    .with(|document| document.get(&id)?.polygon.clone())?;
+                Some((*polygon).clone())
+            });
+            if let Some(polygon) = edited.or(chosen) {
+                lines.push(Line {
+                    points: on_stage(&polygon.points),
+                    is_closed: true,
+                    has_corners: true,
+                });
+            }
+        }
+        lines
     }
 
     fn masks(self, workspace: Workspace) -> Vec<Drawn> {
@@ -241,6 +329,8 @@ impl CanvasView {
         let selected = editor.selected.get();
         let stroke = self.stroke.get();
         let faint = if spotlit { 0.25 } else { 1.0 };
+        let opacity = editor.opacity.get();
+        let carried = self.carried.get();
         // A phrase that is pointed at shows its answer for as long, whatever is shown otherwise.
         let shown = match &highlight {
             Some(highlight) if spotlit => Some(highlight.message.clone()),
@@ -257,10 +347,14 @@ impl CanvasView {
                         mask: region.mask.clone(),
                         color: region.color.clone(),
                         label: (!spotlit).then(|| format!("@{number}")),
-                        fill: faint * if chosen { 0.38 } else { 0.24 },
+                        fill: faint * (opacity * if chosen { 1.25 } else { 0.8 }).min(1.0),
                         line: faint * if chosen { 2.5 } else { 1.5 },
                         pending: pending.contains(&region.id),
                         spotlight: false,
+                        shift: match &carried {
+                            Some((id, by)) if *id == region.id => *by,
+                            _ => (0.0, 0.0),
+                        },
                         live: matches!(&stroke, Some(Some(id)) if *id == region.id),
                     }
                 })
@@ -281,10 +375,11 @@ impl CanvasView {
                             mask: found.mask.clone(),
                             color: found_color(index).to_owned(),
                             label: None,
-                            fill: if lit { 0.45 } else { 0.3 * faint },
+                            fill: (opacity * if lit { 1.5 } else { faint }).min(1.0),
                             line: if lit { 3.0 } else { 2.0 * faint },
                             pending: false,
                             spotlight: lit && spotlit,
+                            shift: (0.0, 0.0),
                             live: false,
                         }
                     }));
@@ -301,6 +396,7 @@ impl CanvasView {
                 line: 0.0,
                 pending: false,
                 spotlight: false,
+                shift: (0.0, 0.0),
                 live: true,
             });
         }

@@ -3,12 +3,14 @@
 mod api;
 mod events;
 mod failure;
+mod files;
 mod storage;
 mod upload;
 
 pub(crate) use api::{delete, get, post, post_empty, put};
 pub(crate) use events::{RunStream, StreamEvent};
 pub(crate) use failure::{Failure, code_name, sentence};
+pub(crate) use files::{pixels, save, save_cut_out, text};
 pub(crate) use storage::{ChatPart, chat_key, forget, forget_chat, recall, remember};
 pub(crate) use upload::{Picked, picture_in, upload};
 

@@ -5,7 +5,7 @@ use fclm_core::wire::{
     BoxPx, MAX_REGION_NAME, MAX_REGIONS, MaskRle, MaskSource, Region, RegionMask,
 };
 
-use super::PALETTE;
+use super::{PALETTE, Polygon};
 
 /// A region as the page holds it. Masks are shared, so that a step of the history costs no copy.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,8 @@ pub struct RegionState {
     pub score: Option<f32>,
     /// The model's mask for the box, kept while the plain rectangle is shown.
     pub refined: Option<(Arc<MaskRle>, f32)>,
+    /// The polygon that the mask was drawn as, while it is nothing else; of this visit only.
+    pub polygon: Option<Arc<Polygon>>,
 }
 
 impl RegionState {
@@ -40,6 +42,7 @@ impl RegionState {
             source: MaskSource::Rectangle,
             score: None,
             refined: None,
+            polygon: None,
         }
     }
 
@@ -50,6 +53,7 @@ impl RegionState {
         self.mask = mask;
         self.score = Some(found.score);
         self.source = MaskSource::Box;
+        self.polygon = None;
     }
 
     /// Shows the plain rectangle of the box instead of the model's mask.
@@ -72,6 +76,16 @@ impl RegionState {
         self.score = Some(score);
         self.source = MaskSource::Box;
         true
+    }
+
+    /// Takes a mask that was made by hand.
+    pub fn paint(&mut self, mask: Arc<MaskRle>) {
+        self.mask = mask;
+        self.source = MaskSource::Brush;
+        self.score = None;
+        self.box_px = None;
+        self.refined = None;
+        self.polygon = None;
     }
 
     /// As it travels.
@@ -99,6 +113,7 @@ impl From<Region> for RegionState {
             source: region.source,
             score: region.score,
             refined: None,
+            polygon: None,
         }
     }
 }
@@ -143,6 +158,18 @@ impl Document {
     /// Takes a region out.
     pub fn remove(&mut self, id: &str) {
         self.regions.retain(|region| region.id != id);
+    }
+
+    /// Moves a region by places in the order of `@k`, as far as there are any.
+    pub fn reorder(&mut self, id: &str, by: isize) {
+        let Some(index) = self.regions.iter().position(|region| region.id == id) else {
+            return;
+        };
+        let to = index
+            .saturating_add_signed(by)
+            .min(self.regions.len().saturating_sub(1));
+        let region = self.regions.remove(index);
+        self.regions.insert(to, region);
     }
 
     /// The colour that is used least, in the palette's order.
@@ -209,6 +236,21 @@ mod tests {
         document.remove("a");
         assert_eq!(document.number("b"), Some(1));
         assert_eq!(document.number("a"), None);
+    }
+
+    #[test]
+    fn regions_change_places() {
+        let mut document = Document {
+            regions: vec![region("a", "#1"), region("b", "#2"), region("c", "#3")],
+        };
+        document.reorder("c", -1);
+        assert_eq!(document.ids(), ["a", "c", "b"]);
+        document.reorder("a", -1);
+        document.reorder("b", 9);
+        document.reorder("d", 1);
+        assert_eq!(document.ids(), ["a", "c", "b"]);
+        document.reorder("a", 2);
+        assert_eq!(document.ids(), ["c", "b", "a"]);
     }
 
     #[test]

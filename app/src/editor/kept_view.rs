@@ -11,6 +11,9 @@ pub struct KeptView {
     pub selected: Option<String>,
     /// Regions that are not drawn.
     pub hidden: BTreeSet<String>,
+    /// Regions that are not changed.
+    #[serde(default)]
+    pub locked: BTreeSet<String>,
 }
 
 impl KeptView {
@@ -19,6 +22,7 @@ impl KeptView {
         Self {
             selected: document.regions.last().map(|region| region.id.clone()),
             hidden: BTreeSet::new(),
+            locked: BTreeSet::new(),
         }
     }
 
@@ -26,6 +30,7 @@ impl KeptView {
     pub fn within(mut self, document: &Document) -> Self {
         self.selected = self.selected.filter(|id| document.get(id).is_some());
         self.hidden.retain(|id| document.get(id).is_some());
+        self.locked.retain(|id| document.get(id).is_some());
         self
     }
 }
@@ -58,10 +63,15 @@ mod tests {
         let view = KeptView {
             selected: Some("a".to_owned()),
             hidden: ["a", "b"].map(str::to_owned).into(),
+            locked: ["b"].map(str::to_owned).into(),
         };
         assert_eq!(view.clone().within(&document(&["a", "b"])), view);
         let rest = view.within(&document(&["b"]));
         assert_eq!(rest.selected, None);
         assert_eq!(rest.hidden, BTreeSet::from(["b".to_owned()]));
+        assert_eq!(rest.locked, rest.hidden);
+        let old = r#"{"selected":"a","hidden":["b"]}"#;
+        let view: KeptView = serde_json::from_str(old).unwrap_or_default();
+        assert_eq!(view.selected.as_deref(), Some("a"));
     }
 }

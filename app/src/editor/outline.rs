@@ -1,121 +1,26 @@
-use std::fmt::Write;
-
 use fclm_core::mask::Mask;
-
-const RIGHT: usize = 0;
-const STEPS: [(i64, i64); 4] = [(1, 0), (0, 1), (-1, 0), (0, -1)];
+use fclm_core::mask::contour::Ring;
 
 /// Closed lines around a mask, holes included, in image pixels. The lines run through the middles
 /// of the pixels' edges, so that a staircase becomes the diagonal it stands for.
-pub fn outline(mask: &Mask) -> Vec<Vec<(f32, f32)>> {
-    let Some([left, top, right, bottom]) = mask.bounds() else {
-        return Vec::new();
-    };
-    let (left, top) = (left as i64, top as i64);
-    let columns = right as i64 - left + 1;
-    let rows = bottom as i64 - top + 1;
-    let mut edges = edges(mask, left, top, columns, rows);
-    let mut lines = Vec::new();
-    for start in 0..edges.len() {
-        while edges[start] != 0 {
-            let direction = edges[start].trailing_zeros() as usize;
-            let mut line = Vec::new();
-            follow(&mut edges, columns, start, direction, |x, y| {
-                line.push(((x + left as f64) as f32, (y + top as f64) as f32));
-            });
-            lines.push(line);
-        }
-    }
-    lines
+pub fn outline(mask: &Mask) -> Vec<Ring> {
+    mask.contours().iter().map(|ring| middles(ring)).collect()
 }
 
-/// For each corner of the pixel grid the bits of the boundary edges that leave it, with the mask
-/// on their right hand.
-fn edges(mask: &Mask, left: i64, top: i64, columns: i64, rows: i64) -> Vec<u8> {
-    let inside = |x: i64, y: i64| {
-        x >= 0
-            && y >= 0
-            && x < i64::from(mask.width())
-            && y < i64::from(mask.height())
-            && mask.data()[y as usize * mask.width() as usize + x as usize] != 0
-    };
-    let mut edges = vec![0u8; (columns * rows) as usize];
-    let corner = |x: i64, y: i64| ((y - top) * columns + (x - left)) as usize;
-    for y in top..top + rows - 1 {
-        for x in left..left + columns - 1 {
-            if !inside(x, y) {
-                continue;
-            }
-            if !inside(x, y - 1) {
-                edges[corner(x, y)] |= 1;
-            }
-            if !inside(x + 1, y) {
-                edges[corner(x + 1, y)] |= 1 << 1;
-            }
-            if !inside(x, y + 1) {
-                edges[corner(x + 1, y + 1)] |= 1 << 2;
-            }
-            if !inside(x - 1, y) {
-                edges[corner(x, y + 1)] |= 1 << 3;
-            }
+/// The first and last edge middle of each straight piece of a line along pixel edges.
+fn middles(ring: &[(f32, f32)]) -> Ring {
+    let mut line = Ring::with_capacity(2 * ring.len());
+    for (index, &(x, y)) in ring.iter().enumerate() {
+        let (to_x, to_y) = ring[(index + 1) % ring.len()];
+        let half = |from: f32, to: f32| (to - from).clamp(-0.5, 0.5);
+        let (dx, dy) = (half(x, to_x), half(y, to_y));
+        let (first, last) = ((x + dx, y + dy), (to_x - dx, to_y - dy));
+        line.push(first);
+        if last != first {
+            line.push(last);
         }
     }
-    edges
-}
-
-/// Walks one closed line, takes its edges away and reports the first and last edge middle of each
-/// straight piece.
-fn follow(
-    edges: &mut [u8],
-    columns: i64,
-    start: usize,
-    direction: usize,
-    mut point: impl FnMut(f64, f64),
-) {
-    let (mut at, mut direction) = (start, direction);
-    let mut previous = usize::MAX;
-    let mut waiting = None;
-    loop {
-        edges[at] &= !(1 << direction);
-        let (dx, dy) = STEPS[direction];
-        let (x, y) = ((at as i64 % columns) as f64, (at as i64 / columns) as f64);
-        let middle = (x + dx as f64 / 2.0, y + dy as f64 / 2.0);
-        if direction == previous {
-            waiting = Some(middle);
-        } else {
-            if let Some((x, y)) = waiting.take() {
-                point(x, y);
-            }
-            point(middle.0, middle.1);
-        }
-        previous = direction;
-        at = (at as i64 + dy * columns + dx) as usize;
-        // The right-hand turn first keeps pixels apart that only touch at a corner.
-        let Some(turn) = [1, RIGHT, 3].into_iter().find(|turn| {
-            let next = (direction + turn) % 4;
-            edges[at] & (1 << next) != 0
-        }) else {
-            break;
-        };
-        direction = (direction + turn) % 4;
-    }
-    if let Some((x, y)) = waiting {
-        point(x, y);
-    }
-}
-
-/// Closed lines as the path data of an SVG path.
-pub fn svg_path(lines: &[Vec<(f32, f32)>]) -> String {
-    let mut path = String::new();
-    for line in lines {
-        for (index, (x, y)) in line.iter().enumerate() {
-            let command = if index == 0 { 'M' } else { 'L' };
-            // Writing to a string cannot fail.
-            let _ = write!(path, "{command}{x} {y}");
-        }
-        path.push('Z');
-    }
-    path
+    line
 }
 
 #[cfg(test)]
@@ -162,11 +67,5 @@ mod tests {
         let mask = Mask::from_fn(4, 4, |x, y| x <= y);
         let line = &outline(&mask)[0];
         assert!(line.contains(&(1.0, 0.5)) && line.contains(&(1.5, 1.0)));
-    }
-
-    #[test]
-    fn paths_are_written_for_svg() {
-        let lines = [vec![(0.5, 0.0), (1.0, 0.5), (0.5, 1.0)]];
-        assert_eq!(svg_path(&lines), "M0.5 0L1 0.5L0.5 1Z");
     }
 }

@@ -47,6 +47,10 @@ pub(crate) fn Composer() -> impl IntoView {
     });
 
     let has_region = move || workspace.editor.selected.with(Option::is_some);
+    let has_several = move || {
+        let document = workspace.editor.document;
+        document.with(|document| document.regions.len() > 1)
+    };
     let example = Memo::new(move |_| {
         let suggestions = application.suggestions(&workspace.title.get());
         suggestions.into_iter().next()
@@ -69,8 +73,27 @@ pub(crate) fn Composer() -> impl IntoView {
                 <div class="modes" role="group" aria-label="Mode" data-testid="mode-switch">
                     <ModeButton mode own=Mode::Ask name="Ask" icon="chat" id="mode-ask"/>
                     <ModeButton mode own=Mode::Find name="Find" icon="search" id="mode-find"/>
+                    <ModeButton
+                        mode
+                        own=Mode::Caption
+                        name="Caption"
+                        icon="sparkle"
+                        id="mode-caption"
+                    />
                 </div>
                 <About workspace/>
+                <button
+                    r#type="button"
+                    class="text-button ask-each"
+                    class:is-gone=move || !has_several() || mode.get() != Mode::Ask
+                    title="Ask the same of every region, for a table"
+                    data-testid="ask-each"
+                    disabled=move || conversation.sending.get()
+                    on:click=move |_| conversation.ask_each()
+                >
+                    <Icon name="table"/>
+                    "Each"
+                </button>
             </div>
             <div class="composer-field">
                 <textarea

@@ -3,6 +3,7 @@ use leptos::html;
 use leptos::prelude::*;
 
 use super::answer::Answer;
+use super::table::AnswerTable;
 use crate::icons::Icon;
 use crate::state::{Application, Loading, MessageState, Workspace};
 use crate::text::{Piece, mentions, named_region, pieces};
@@ -59,6 +60,7 @@ pub(crate) fn Messages() -> impl IntoView {
                     Role::Assistant => view! { <Answer message workspace/> }.into_any(),
                 }}
             </For>
+            {view! { <AnswerTable workspace/> }.into_any()}
         </div>
     }
 }
@@ -94,7 +96,7 @@ fn Question(message: MessageState, workspace: Workspace) -> impl IntoView {
     let mode = match message.mode {
         Mode::Ask => None,
         Mode::Find => Some(view! { <Icon name="search"/> }),
-        Mode::Caption => Some(view! { <Icon name="chat"/> }),
+        Mode::Caption => Some(view! { <Icon name="sparkle"/> }),
     };
     view! {
         <article class="question" data-testid="question">
@@ -167,6 +169,13 @@ fn Welcome(workspace: Workspace) -> impl IntoView {
                     <span>
                         <strong>"Find"</strong>
                         "Describe something in words and see its mask."
+                    </span>
+                </li>
+                <li>
+                    <Icon name="sparkle"/>
+                    <span>
+                        <strong>"Caption"</strong>
+                        "Have the whole picture described; each phrase has its mask."
                     </span>
                 </li>
             </ul>

@@ -4,9 +4,11 @@ mod answer;
 mod badge;
 mod composer;
 mod header;
+mod menus;
 mod messages;
 mod notices;
 mod regions;
+mod table;
 
 pub(crate) use composer::{Composer, focus_draft};
 pub(crate) use header::Header;

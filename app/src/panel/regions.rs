@@ -1,3 +1,4 @@
+use fclm_core::mask::Rle;
 use fclm_core::wire::{MAX_REGION_NAME, MaskSource};
 use leptos::html;
 use leptos::prelude::*;
@@ -5,7 +6,8 @@ use wasm_bindgen::JsCast;
 use web_sys::{Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
 use super::composer::{draft_field, focus_draft, is_by_key};
-use crate::editor::{Document, RegionState};
+use super::menus::{Menus, Opacity};
+use crate::editor::{Document, MAX_PIXELS, RegionState};
 use crate::icons::Icon;
 use crate::state::{Editor, Workspace};
 use crate::text::with_mention;
@@ -21,6 +23,8 @@ pub(crate) fn Regions() -> impl IntoView {
         <section class="regions" aria-label="Regions" class:is-empty=empty>
             <div class="regions-head">
                 <h2>"Regions"</h2>
+                {view! { <Opacity workspace/> }.into_any()}
+                {view! { <Menus workspace/> }.into_any()}
                 <button
                     r#type="button"
                     class="text-button"
@@ -57,6 +61,19 @@ fn Row(id: String, workspace: Workspace) -> impl IntoView {
             .hidden
             .with(|hidden| hidden.contains(&id.get_value()))
     });
+    let locked = Memo::new(move |_| {
+        editor
+            .locked
+            .with(|locked| locked.contains(&id.get_value()))
+    });
+    let figures = Memo::new(move |_| {
+        region.with(|region| {
+            let rle = Rle::from_wire(&region.as_ref()?.mask, MAX_PIXELS).ok()?;
+            let [x, y, width, height] = rle.bbox();
+            let bounds = format!("{x} {y} {} {}", x + width, y + height);
+            Some((bounds, rle.area().to_string()))
+        })
+    });
     let pending = move || {
         editor
             .pending
@@ -85,6 +102,8 @@ fn Row(id: String, workspace: Workspace) -> impl IntoView {
             style:--region=color
             data-testid="region-item"
             data-region-id=id.get_value()
+            data-bounds=move || figures.get().map(|figures| figures.0)
+            data-area=move || figures.get().map(|figures| figures.1)
             on:click=move |_| editor.selected.set(Some(id.get_value()))
         >
             <input
@@ -100,7 +119,9 @@ fn Row(id: String, workspace: Workspace) -> impl IntoView {
                 class="region-tag"
                 aria-pressed=move || selected.get().to_string()
                 aria-label=move || format!("Choose {} {}", tag(), name())
+                title="Arrows move it, with Alt they resize it; Shift makes larger steps"
                 data-testid="region-select"
+                on:keydown=move |event| change_by_key(editor, &id.get_value(), &event)
             >
                 {tag}
             </button>
@@ -146,6 +167,20 @@ fn Row(id: String, workspace: Workspace) -> impl IntoView {
                     }
                 >
                     <Icon name="at"/>
+                </button>
+                <button
+                    r#type="button"
+                    class="icon-button"
+                    aria-label=move || format!("Lock {}", name())
+                    aria-pressed=move || locked.get().to_string()
+                    title="Lock or open"
+                    data-testid="region-lock"
+                    on:click=move |_| editor.toggle_locked(&id.get_value())
+                >
+                    {move || {
+                        let icon = if locked.get() { "lock" } else { "unlock" };
+                        view! { <Icon name=icon/> }
+                    }}
                 </button>
                 <button
                     r#type="button"
@@ -216,6 +251,35 @@ fn SourceSwitch(region: Memo<Option<RegionState>>, editor: Editor) -> impl IntoV
     }
 }
 
+// Arrows move the region of the focused row by a pixel, with Alt its right and lower edge; with
+// Shift by ten. Page keys give it another place in the order.
+fn change_by_key(editor: Editor, id: &str, event: &KeyboardEvent) {
+    if event.ctrl_key() || event.meta_key() {
+        return;
+    }
+    let step = if event.shift_key() { 10 } else { 1 };
+    let (dx, dy) = match event.key().as_str() {
+        "ArrowLeft" => (-step, 0),
+        "ArrowRight" => (step, 0),
+        "ArrowUp" => (0, -step),
+        "ArrowDown" => (0, step),
+        "PageUp" | "PageDown" => {
+            event.prevent_default();
+            editor.reorder(id, if event.key() == "PageUp" { -1 } else { 1 });
+            return;
+        }
+        _ => return,
+    };
+    event.prevent_default();
+    event.stop_propagation();
+    editor.selected.set(Some(id.to_owned()));
+    if event.alt_key() {
+        editor.stretch(id, dx, dy);
+    } else {
+        editor.nudge(id, dx, dy);
+    }
+}
+
 // Scrolls the list just as far as shows the row.
 fn scroll_to(row: &HtmlElement) {
     let Some(list) = row.parent_element() else {
@@ -235,6 +299,7 @@ fn note(region: &RegionState) -> impl IntoView + use<> {
         (_, Some(score)) => format!("{:.0}%", score.clamp(0.0, 1.0) * 100.0),
         (MaskSource::Rectangle, None) => "box".to_owned(),
         (MaskSource::Brush, None) => "brush".to_owned(),
+        (MaskSource::Import, None) => "import".to_owned(),
         _ => String::new(),
     };
     let title = region

@@ -1,7 +1,10 @@
 use std::collections::HashMap;
+use std::time::Duration;
 
 use fclm_core::fclm::prompt::DEFAULT_QUESTION;
-use fclm_core::wire::{Chat, Message, Mode, PostMessage, PostedMessage, Role, RunEvent};
+use fclm_core::wire::{
+    Chat, FinishReason, Message, Mode, PostMessage, PostedMessage, Role, RunEvent,
+};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +13,10 @@ use super::{AnswerStatus, Editor, Found, Highlight, MessageState, Notices, OpenC
 use crate::client::{self, ChatPart, Failure, RunStream, StreamEvent};
 use crate::editor::Document;
 use crate::text;
+
+/// What asks for a caption where nothing is typed.
+const CAPTION: &str = "Describe the picture.";
+const POLL: Duration = Duration::from_millis(40);
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Draft {
@@ -128,7 +135,12 @@ impl Conversation {
     pub(crate) fn can_send(self) -> bool {
         let typed = self.draft.with(|draft| !draft.trim().is_empty());
         let region = self.editor.selected.with(Option::is_some);
-        typed || (self.mode.get() == Mode::Ask && region)
+        match self.mode.get() {
+            Mode::Ask => typed || region,
+            Mode::Find => typed,
+            // A caption is of the whole picture, whatever is asked.
+            Mode::Caption => true,
+        }
     }
 
     /// Regions that a question with this text would be about: those it names, or else the chosen
@@ -158,6 +170,7 @@ impl Conversation {
         }
         let typed = self.draft.get_untracked();
         let text = match typed.trim() {
+            "" if mode == Mode::Caption => CAPTION,
             "" => DEFAULT_QUESTION,
             text => text,
         };
@@ -169,6 +182,68 @@ impl Conversation {
     /// Asks something that nobody typed, about the given regions; the draft stays as it is.
     pub(crate) fn ask(self, mode: Mode, text: String, region_ids: Vec<String>) {
         self.begin(question(mode, text, region_ids), None);
+    }
+
+    /// Asks what is typed of every region, one after the other, until an answer is stopped.
+    pub(crate) fn ask_each(self) {
+        let typed = self.draft.get_untracked();
+        let text = match typed.trim() {
+            "" => DEFAULT_QUESTION,
+            text => text,
+        };
+        if !text::mentions(text).is_empty() {
+            self.notices.info(
+                "The question names a region",
+                "Leave the @ out; it is asked of each region by itself.",
+            );
+            return;
+        }
+        if self.sending.get_untracked() || untrack(|| self.open_answer()).is_some() {
+            self.notices.info(
+                "One question at a time",
+                "Wait for the answer that is being written, or stop it.",
+            );
+            return;
+        }
+        let text = text.to_owned();
+        let ids = self.editor.document.with_untracked(Document::ids);
+        self.sending.set(true);
+        self.tasks.spawn(async move {
+            for id in ids {
+                let one = question(Mode::Ask, text.clone(), vec![id]);
+                if let Err(failure) = self.deliver(&one).await {
+                    if !self.chat.leave_if_gone(&failure) {
+                        self.notices.fail(&failure);
+                    }
+                    break;
+                }
+                while untrack(|| self.open_answer()).is_some() {
+                    client::pause(POLL).await;
+                }
+                if self.was_stopped() {
+                    break;
+                }
+            }
+            if self.draft.with_untracked(|draft| *draft == typed) {
+                self.draft.set(String::new());
+            }
+            self.sending.set(false);
+        });
+    }
+
+    // Whether the last answer did not come to its own end.
+    fn was_stopped(self) -> bool {
+        self.messages.with_untracked(|messages| {
+            messages.last().is_some_and(|last| {
+                last.status.with_untracked(|status| {
+                    matches!(
+                        status,
+                        AnswerStatus::Failed(_)
+                            | AnswerStatus::Finished(Some(FinishReason::Cancelled))
+                    )
+                })
+            })
+        })
     }
 
     /// Asks the question of an answer again, about the same regions whatever is chosen now.

@@ -1,3 +1,5 @@
+mod shapes;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +21,10 @@ const SAVE_DELAY: Duration = Duration::from_millis(500);
 const SAVE_RETRY: Duration = Duration::from_secs(3);
 const MASK_PATIENCE: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(40);
+/// Under which the browser keeps how strongly masks are filled.
+const OPACITY_KEY: &str = "fclm.opacity";
+/// How strongly masks are filled where nobody has chosen.
+const OPACITY: f64 = 0.3;
 
 /// What the pointer does on the canvas.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +37,10 @@ pub(crate) enum Tool {
     Brush,
     /// Take paint away.
     Eraser,
+    /// Set the corners of a region one by one, and move them.
+    Polygon,
+    /// Draw around what is meant.
+    Lasso,
 }
 
 impl Tool {
@@ -74,6 +84,12 @@ pub(crate) struct Editor {
     pub(crate) hidden: RwSignal<BTreeSet<String>>,
     /// Regions whose mask the model is making.
     pub(crate) pending: RwSignal<BTreeSet<String>>,
+    /// Regions that are not changed.
+    pub(crate) locked: RwSignal<BTreeSet<String>>,
+    /// How strongly masks are filled, 0 (outlines alone) to 1.
+    pub(crate) opacity: RwSignal<f64>,
+    /// What is told to screen readers about the last change.
+    pub(crate) spoken: RwSignal<String>,
     /// Whether the server has it all.
     pub(crate) saved: RwSignal<SaveState>,
     history: StoredValue<History>,
@@ -99,6 +115,9 @@ impl Editor {
             brush: RwSignal::new(16.0),
             hidden: RwSignal::new(BTreeSet::new()),
             pending: RwSignal::new(BTreeSet::new()),
+            locked: RwSignal::new(BTreeSet::new()),
+            opacity: RwSignal::new(OPACITY),
+            spoken: RwSignal::new(String::new()),
             saved: RwSignal::new(SaveState::Saved),
             history: StoredValue::new(History::default()),
             generation: StoredValue::new(0),
@@ -125,6 +144,10 @@ impl Editor {
             .map_or_else(|| KeptView::first(&document), |view| view.within(&document));
         self.selected.set(view.selected);
         self.hidden.set(view.hidden);
+        self.locked.set(view.locked);
+        if let Some(opacity) = client::recall::<f64>(OPACITY_KEY) {
+            self.opacity.set(opacity.clamp(0.0, 1.0));
+        }
         self.image.set(Some(image));
         self.history.set_value(History::new(document));
         self.publish();
@@ -139,6 +162,7 @@ impl Editor {
         let view = KeptView {
             selected: self.selected.get(),
             hidden: self.hidden.get(),
+            locked: self.locked.get(),
         };
         let key = self.chat.key(ChatPart::View);
         if self.document.with(|document| document.regions.is_empty()) {
@@ -358,11 +382,7 @@ impl Editor {
             Some(id) if empty => self.remove(&id),
             Some(id) => self.change(|document| {
                 if let Some(region) = document.get_mut(&id) {
-                    region.mask = wire;
-                    region.source = MaskSource::Brush;
-                    region.score = None;
-                    region.box_px = None;
-                    region.refined = None;
+                    region.paint(wire);
                 }
             }),
             None if empty => {}
@@ -398,11 +418,15 @@ impl Editor {
             source,
             score,
             refined: None,
+            polygon: None,
         })
     }
 
     /// Takes a region away.
     pub(crate) fn remove(self, id: &str) {
+        if self.refuses(id) {
+            return;
+        }
         self.change(|document| {
             document.remove(id);
         });

@@ -1,6 +1,8 @@
 use fclm_core::wire::Chat;
 use leptos::ev;
 use leptos::prelude::*;
+use wasm_bindgen::JsCast;
+use web_sys::{ClipboardEvent, HtmlInputElement, HtmlTextAreaElement};
 
 use super::{Application, Conversation, Editor, Loading, Notices, OpenChat, Tasks};
 use crate::client::{self, Failure};
@@ -19,8 +21,8 @@ pub(crate) struct Workspace {
     /// Messages and the draft.
     pub(crate) conversation: Conversation,
     chat: OpenChat,
-    tasks: Tasks,
-    notices: Notices,
+    pub(super) tasks: Tasks,
+    pub(super) notices: Notices,
 }
 
 impl Workspace {
@@ -45,6 +47,22 @@ impl Workspace {
             if workspace.loading.get() == Loading::Ready {
                 workspace.editor.keep_view();
             }
+        });
+        Effect::new(move |_| {
+            let paste = window_event_listener(ev::paste, move |event| {
+                let text = event
+                    .clipboard_data()
+                    .and_then(|data| data.get_data("text/plain").ok());
+                if let Some(text) = text
+                    && looks_like_regions(&text)
+                    && !is_field(&event)
+                    && workspace.loading.get_untracked() == Loading::Ready
+                {
+                    event.prevent_default();
+                    workspace.import_text(&text);
+                }
+            });
+            on_cleanup(move || paste.remove());
         });
         Effect::new(move |_| {
             let focus = window_event_listener(ev::focus, move |_| workspace.catch_up());
@@ -110,5 +128,46 @@ impl Workspace {
         self.editor.open(chat.image, chat.regions);
         self.conversation.open(chat.messages);
         self.loading.set(Loading::Ready);
+    }
+}
+
+fn is_field(event: &ClipboardEvent) -> bool {
+    event.target().is_some_and(|target| {
+        target.has_type::<HtmlTextAreaElement>() || target.has_type::<HtmlInputElement>()
+    })
+}
+
+/// Whether a text that was pasted beside any field may hold regions; other texts are left alone.
+fn looks_like_regions(text: &str) -> bool {
+    let text = text.trim_start();
+    let mut characters = text.chars();
+    match characters.next() {
+        Some('{' | '[') => true,
+        Some('<') => text.contains("<path"),
+        Some('M' | 'm') => characters.next().is_some_and(|next| {
+            next.is_ascii_digit() || next.is_ascii_whitespace() || next == '-' || next == '.'
+        }),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_may_hold_regions_is_read() {
+        for text in [
+            "{\"size\": []}",
+            " [1]",
+            "M1 1h3z",
+            "m-1 2",
+            "<svg><path/></svg>",
+        ] {
+            assert!(looks_like_regions(text), "{text}");
+        }
+        for text in ["", "Mug", "what is it?", "<b>bold</b>"] {
+            assert!(!looks_like_regions(text), "{text}");
+        }
     }
 }

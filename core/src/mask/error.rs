@@ -73,4 +73,10 @@ pub enum MaskError {
         /// Which polygon, from 0.
         index: usize,
     },
+    /// A text is no path data of SVG.
+    #[error("position {position} of the path is no command or number that may stand there")]
+    BadPath {
+        /// Where the reader stopped, in bytes.
+        position: usize,
+    },
 }

@@ -18,12 +18,16 @@
 
 mod area_average;
 mod coco_string;
+pub mod contour;
 mod error;
+mod morphology;
 #[cfg(test)]
 mod parity;
+pub mod png;
 mod polygon;
 mod raster;
 pub mod rle;
+pub mod svg;
 
 pub use error::MaskError;
 pub use raster::Mask;

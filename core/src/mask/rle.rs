@@ -158,8 +158,26 @@ impl Rle {
         height: u32,
         polygons: &[Vec<f64>],
     ) -> Result<Self, MaskError> {
+        Self::union(&Self::each_polygon(width, height, polygons)?)
+    }
+
+    /// What an odd number of the closed lines surround, so that a line within another one is a
+    /// hole; each is drawn as [`Rle::from_polygons`] draws it.
+    ///
+    /// # Errors
+    /// As [`Rle::from_polygons`].
+    pub fn from_rings(width: u32, height: u32, rings: &[Vec<f64>]) -> Result<Self, MaskError> {
+        let parts = Self::each_polygon(width, height, rings)?;
+        Self::combine(&parts, |depth| depth % 2 == 1)
+    }
+
+    fn each_polygon(
+        width: u32,
+        height: u32,
+        polygons: &[Vec<f64>],
+    ) -> Result<Vec<Self>, MaskError> {
         checked_pixels(width, height, u64::from(u32::MAX))?;
-        let parts = polygons
+        polygons
             .iter()
             .enumerate()
             .map(|(index, polygon)| {
@@ -170,8 +188,7 @@ impl Rle {
                     runs,
                 })
             })
-            .collect::<Result<Vec<_>, MaskError>>()?;
-        Self::union(&parts)
+            .collect()
     }
 
     /// What at least one of the masks covers.
@@ -179,7 +196,7 @@ impl Rle {
     /// # Errors
     /// If there is no mask, or if the sizes differ.
     pub fn union(masks: &[Self]) -> Result<Self, MaskError> {
-        Self::combine(masks, 1)
+        Self::combine(masks, |depth| depth > 0)
     }
 
     /// What all of the masks cover.
@@ -187,7 +204,7 @@ impl Rle {
     /// # Errors
     /// If there is no mask, or if the sizes differ.
     pub fn intersection(masks: &[Self]) -> Result<Self, MaskError> {
-        Self::combine(masks, masks.len())
+        Self::combine(masks, |depth| depth == masks.len())
     }
 
     /// Width in pixels.
@@ -293,8 +310,8 @@ impl Rle {
         Ok(shared)
     }
 
-    /// What at least `enough` of the masks cover.
-    fn combine(masks: &[Self], enough: usize) -> Result<Self, MaskError> {
+    /// What is covered by as many of the masks as `inside` holds for; it does not hold for none.
+    fn combine(masks: &[Self], inside: impl Fn(usize) -> bool) -> Result<Self, MaskError> {
         let first = masks.first().ok_or(MaskError::NoMasks)?;
         let mut edges = Vec::new();
         for mask in masks {
@@ -312,7 +329,7 @@ impl Rle {
         while let Some((position, opens)) = edges.next() {
             depth = if opens { depth + 1 } else { depth - 1 };
             let more_here = edges.peek().is_some_and(|&(next, _)| next == position);
-            if !more_here && (depth >= enough) != covered {
+            if !more_here && inside(depth) != covered {
                 runs.push(position - written);
                 written = position;
                 covered = !covered;
@@ -438,6 +455,18 @@ mod tests {
             Rle::from_wire(&vast, u64::MAX),
             Err(MaskError::TooManyPixels { .. })
         ));
+    }
+
+    #[test]
+    fn a_line_within_a_line_is_a_hole() {
+        let square = |low: f64, high: f64| vec![low, low, low, high, high, high, high, low];
+        let ring = Rle::from_rings(6, 6, &[square(1.0, 5.0), square(2.0, 4.0)]).unwrap();
+        let expected = Mask::from_fn(6, 6, |x, y| {
+            (1..5).contains(&x)
+                && (1..5).contains(&y)
+                && !((2..4).contains(&x) && (2..4).contains(&y))
+        });
+        assert_eq!(ring.to_mask(), expected);
     }
 
     #[test]

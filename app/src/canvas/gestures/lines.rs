@@ -1,0 +1,116 @@
+use leptos::prelude::*;
+
+use super::{Gesture, Gestures};
+use crate::editor::{Handle, PointXy, Polygon};
+
+/// How near to a corner or an edge it is taken hold of, in CSS pixels.
+const REACH: f64 = 10.0;
+
+impl Gestures {
+    pub(super) fn start_lasso(self, at: PointXy, erases: bool) {
+        let editor = self.workspace.editor;
+        match editor.selected.get_untracked() {
+            Some(id) if editor.refuses(&id) => return,
+            Some(_) => {}
+            None if erases => return self.say_nothing_to_erase(),
+            None if !editor.has_room() => return,
+            None => {}
+        }
+        self.view.lasso.set(vec![at]);
+        self.set_gesture(Gesture::Lasso(erases));
+    }
+
+    pub(super) fn end_lasso(self, erases: bool) {
+        let points = self.view.lasso.get_untracked();
+        self.view.lasso.set(Vec::new());
+        let editor = self.workspace.editor;
+        let line = Polygon { points };
+        let Some(around) = editor.size().and_then(|size| line.mask(size)) else {
+            return;
+        };
+        let region = editor.selected.get_untracked();
+        let before = region.as_ref().and_then(|id| editor.mask(id));
+        let mask = match before {
+            Some(mut mask) if erases => {
+                mask.subtract(&around);
+                mask
+            }
+            Some(mut mask) => {
+                mask.union_with(&around);
+                mask
+            }
+            None => around,
+        };
+        editor.commit_stroke(region, &mask);
+        self.pointed.set_value(true);
+    }
+
+    pub(super) fn say_nothing_to_erase(self) {
+        self.notices
+            .info("Nothing to erase", "Choose the region to erase from first.");
+    }
+
+    // In image pixels.
+    fn reach(self) -> f64 {
+        REACH / self.view.viewport.get_untracked().scale
+    }
+
+    // The polygon of the chosen region, where it is one.
+    fn chosen_polygon(self) -> Option<(String, Polygon)> {
+        let editor = self.workspace.editor;
+        let id = editor.selected.get_untracked()?;
+        let polygon = editor
+            .document
+            .with_untracked(|document| document.get(&id)?.polygon.clone())?;
+        Some((id, (*polygon).clone()))
+    }
+
+    // A corner more, or one that is taken hold of; the first one again closes the polygon, and so
+    // does the last one, as a double click comes.
+    pub(super) fn set_corner(self, at: PointXy) {
+        let editor = self.workspace.editor;
+        let drawn = self.view.polygon.get_untracked();
+        let count = drawn.points.len();
+        if count == 0 {
+            if let Some((id, mut polygon)) = self.chosen_polygon()
+                && let Some(handle) = polygon.handle(at, self.reach())
+            {
+                if !editor.refuses(&id) {
+                    let index = polygon.take(handle, at);
+                    self.view.edited.set(Some((id, polygon)));
+                    self.set_gesture(Gesture::Corner(index));
+                }
+                return;
+            }
+            if !editor.has_room() {
+                return;
+            }
+        }
+        let index = match drawn.handle(at, self.reach()) {
+            Some(Handle::Point(index)) if count >= 3 && (index == 0 || index + 1 == count) => {
+                self.view.polygon.set(Polygon::default());
+                editor.add_polygon(drawn);
+                self.pointed.set_value(true);
+                return;
+            }
+            Some(Handle::Point(index)) => index,
+            _ => {
+                self.view.polygon.update(|polygon| polygon.points.push(at));
+                count
+            }
+        };
+        self.set_gesture(Gesture::Corner(index));
+    }
+
+    // Takes a corner of the chosen region away.
+    pub(super) fn drop_corner(self, at: PointXy) {
+        let editor = self.workspace.editor;
+        if let Some((id, mut polygon)) = self.chosen_polygon()
+            && let Some(Handle::Point(index)) = polygon.handle(at, self.reach())
+            && !editor.refuses(&id)
+        {
+            polygon.drop_point(index);
+            editor.edit_polygon(&id, polygon);
+        }
+    }
+}

@@ -1,0 +1,139 @@
+use fclm_core::mask::{Mask, Rle};
+
+use super::PointXy;
+
+/// What a pointer meets on a polygon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handle {
+    /// The point of that index.
+    Point(usize),
+    /// The edge behind the point of that index.
+    Edge(usize),
+}
+
+/// The corners of a region, in image pixels.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Polygon {
+    /// The corners in turn.
+    pub points: Vec<PointXy>,
+}
+
+impl Polygon {
+    /// What lies within `reach` of a point: the nearest corner, or else the nearest edge of the
+    /// closed line.
+    pub fn handle(&self, at: PointXy, reach: f64) -> Option<Handle> {
+        let count = self.points.len();
+        let nearest = |distances: &mut dyn Iterator<Item = f64>| {
+            distances
+                .enumerate()
+                .filter(|(_, distance)| *distance <= reach)
+                .min_by(|a, b| a.1.total_cmp(&b.1))
+                .map(|(index, _)| index)
+        };
+        let mut corners = self
+            .points
+            .iter()
+            .map(|point| (point.0 - at.0).hypot(point.1 - at.1));
+        if let Some(index) = nearest(&mut corners) {
+            return Some(Handle::Point(index));
+        }
+        let mut edges =
+            (0..count).map(|index| off(at, self.points[index], self.points[(index + 1) % count]));
+        nearest(&mut edges).map(Handle::Edge)
+    }
+
+    /// Takes hold of what was met: an edge gets a new corner there. Gives the corner's index.
+    pub fn take(&mut self, handle: Handle, at: PointXy) -> usize {
+        match handle {
+            Handle::Point(index) => index,
+            Handle::Edge(index) => {
+                let behind = (index + 1).min(self.points.len());
+                self.points.insert(behind, at);
+                behind
+            }
+        }
+    }
+
+    /// Moves a corner.
+    pub fn shift(&mut self, index: usize, to: PointXy) {
+        if let Some(point) = self.points.get_mut(index) {
+            *point = to;
+        }
+    }
+
+    /// Takes a corner away, where three are left.
+    pub fn drop_point(&mut self, index: usize) {
+        if self.points.len() > 3 && index < self.points.len() {
+            self.points.remove(index);
+        }
+    }
+
+    /// The pixels within, as the COCO mask API draws them; none where there are fewer than three
+    /// corners or the polygon cannot be drawn.
+    pub fn mask(&self, (width, height): (u32, u32)) -> Option<Mask> {
+        if self.points.len() < 3 {
+            return None;
+        }
+        let flat = self.points.iter().flat_map(|&(x, y)| [x, y]).collect();
+        let rle = Rle::from_polygons(width, height, &[flat]).ok()?;
+        Some(rle.to_mask())
+    }
+}
+
+/// How far a point is from the stretch between two others.
+fn off(at: PointXy, from: PointXy, to: PointXy) -> f64 {
+    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
+    let (px, py) = (at.0 - from.0, at.1 - from.1);
+    let length_squared = dx * dx + dy * dy;
+    let along = if length_squared > 0.0 {
+        ((px * dx + py * dy) / length_squared).clamp(0.0, 1.0)
+    } else {
+        0.0
+    };
+    (px - along * dx).hypot(py - along * dy)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn square() -> Polygon {
+        Polygon {
+            points: vec![(1.0, 1.0), (5.0, 1.0), (5.0, 4.0), (1.0, 4.0)],
+        }
+    }
+
+    #[test]
+    fn corners_come_before_edges() {
+        let polygon = square();
+        assert_eq!(polygon.handle((4.6, 1.1), 0.5), Some(Handle::Point(1)));
+        assert_eq!(polygon.handle((3.0, 1.3), 0.5), Some(Handle::Edge(0)));
+        assert_eq!(polygon.handle((0.8, 2.0), 0.5), Some(Handle::Edge(3)));
+        assert_eq!(polygon.handle((3.0, 2.5), 0.5), None);
+        assert_eq!(Polygon::default().handle((0.0, 0.0), 9.0), None);
+    }
+
+    #[test]
+    fn an_edge_gets_a_corner_and_a_triangle_keeps_its_own() {
+        let mut polygon = square();
+        let index = polygon.take(Handle::Edge(3), (1.0, 2.0));
+        assert_eq!((index, polygon.points.len()), (4, 5));
+        assert_eq!(polygon.take(Handle::Point(2), (5.0, 4.0)), 2);
+        polygon.shift(index, (0.5, 2.0));
+        assert_eq!(polygon.points[4], (0.5, 2.0));
+        for _ in 0..4 {
+            polygon.drop_point(0);
+        }
+        assert_eq!(polygon.points.len(), 3);
+    }
+
+    #[test]
+    fn whole_pixels_are_filled() {
+        let mask = square().mask((6, 6));
+        assert_eq!(mask, Some(Mask::rect(6, 6, [1.0, 1.0, 5.0, 4.0])));
+        let line = Polygon {
+            points: vec![(0.0, 0.0), (3.0, 3.0)],
+        };
+        assert_eq!(line.mask((6, 6)), None);
+    }
+}

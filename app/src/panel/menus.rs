@@ -1,0 +1,170 @@
+use leptos::prelude::*;
+use web_sys::HtmlInputElement;
+
+use crate::icons::Icon;
+use crate::state::{Export, Workspace};
+
+/// What can be done to the chosen region, and what is read and written.
+#[component]
+pub(super) fn Menus(workspace: Workspace) -> impl IntoView {
+    view! {
+        {view! { <RegionMenu workspace/> }.into_any()}
+        {view! { <Exchange workspace/> }.into_any()}
+    }
+}
+
+#[component]
+fn RegionMenu(workspace: Workspace) -> impl IntoView {
+    let editor = workspace.editor;
+    let none = move || editor.selected.with(Option::is_none);
+    view! {
+        <details class="menu" class:is-gone=none name="regions-menu" data-testid="region-more">
+            <summary class="text-button">
+                <Icon name="more"/>
+                "Edit"
+            </summary>
+            <div class="menu-items" role="group" aria-label="The chosen region">
+                {region_item(workspace, "region-duplicate", "Duplicate (D)", |w, id| w.editor.duplicate(id))}
+                {region_item(workspace, "region-up", "Move up", |w, id| w.editor.reorder(id, -1))}
+                {region_item(workspace, "region-down", "Move down", |w, id| w.editor.reorder(id, 1))}
+                {region_item(workspace, "region-grow", "Grow by a pixel ( } )", |w, id| {
+                    w.editor.reshape(id, |mask| mask.grown(1), "grown");
+                })}
+                {region_item(workspace, "region-shrink", "Shrink by a pixel ( { )", |w, id| {
+                    w.editor.reshape(id, |mask| mask.shrunk(1), "shrunk");
+                })}
+                {region_item(workspace, "region-fill", "Fill holes (F)", |w, id| {
+                    w.editor.reshape(id, |mask| mask.filled(), "filled");
+                })}
+                {region_item(workspace, "region-invert", "Invert", |w, id| {
+                    let inverted = |mask: &fclm_core::mask::Mask| {
+                        let mut mask = mask.clone();
+                        mask.invert();
+                        mask
+                    };
+                    w.editor.reshape(id, inverted, "inverted");
+                })}
+                {region_item(workspace, "region-png", "Save the mask (PNG)", Workspace::export_mask)}
+                {region_item(workspace, "region-cutout", "Save the cut-out (PNG)", Workspace::export_cut_out)}
+            </div>
+        </details>
+    }
+}
+
+fn region_item(
+    workspace: Workspace,
+    id: &'static str,
+    name: &'static str,
+    act: fn(Workspace, &str),
+) -> impl IntoView {
+    view! {
+        <button
+            r#type="button"
+            class="menu-item"
+            data-testid=id
+            on:click=move |_| {
+                if let Some(chosen) = workspace.editor.selected.get_untracked() {
+                    act(workspace, &chosen);
+                }
+            }
+        >
+            {name}
+        </button>
+    }
+}
+
+#[component]
+fn Exchange(workspace: Workspace) -> impl IntoView {
+    let tolerance = RwSignal::new(0.0f32);
+    let empty = move || {
+        let document = workspace.editor.document;
+        document.with(|document| document.regions.is_empty())
+    };
+    let item = move |id: &'static str, name: &'static str, what: Export, of_regions: bool| {
+        view! {
+            <button
+                r#type="button"
+                class="menu-item"
+                data-testid=id
+                disabled=move || of_regions && empty()
+                on:click=move |_| workspace.export(what, tolerance.get_untracked())
+            >
+                {name}
+            </button>
+        }
+    };
+    let on_file = move |event: web_sys::Event| {
+        let input: HtmlInputElement = event_target(&event);
+        if let Some(file) = input.files().and_then(|files| files.get(0)) {
+            workspace.import_file(file);
+        }
+        // The same file can then be chosen again.
+        input.set_value("");
+    };
+    view! {
+        <details class="menu" name="regions-menu" data-testid="exchange">
+            <summary class="text-button">
+                <Icon name="download"/>
+                "Files"
+            </summary>
+            <div class="menu-items" role="group" aria-label="Import and export">
+                <label class="menu-item">
+                    <input
+                        r#type="file"
+                        class="visually-hidden"
+                        accept="image/png,.json,.svg,.txt,application/json,image/svg+xml"
+                        data-testid="import-input"
+                        on:change=on_file
+                    />
+                    "Import a mask: PNG, COCO, polygons, SVG"
+                </label>
+                <p class="menu-note muted">"A copied mask or path can be pasted, too."</p>
+                {item("export-coco", "Regions as COCO", Export::Coco, true)}
+                {item("export-indexed", "Regions as one PNG", Export::Indexed, true)}
+                {item("export-polygons", "Regions as polygons", Export::Polygons, true)}
+                {item("export-svg", "Regions as SVG", Export::Svg, true)}
+                <label class="menu-note">
+                    {move || format!("Edges keep within {} pixels", tolerance.get())}
+                    <input
+                        r#type="range"
+                        min="0"
+                        max="4"
+                        step="0.5"
+                        data-testid="export-tolerance"
+                        prop:value=move || tolerance.get().to_string()
+                        on:input=move |event| {
+                            if let Ok(value) = event_target_value(&event).parse::<f32>() {
+                                tolerance.set(value);
+                            }
+                        }
+                    />
+                </label>
+                {item("export-markdown", "Conversation as Markdown", Export::Markdown, false)}
+                {item("export-json", "Conversation as JSON", Export::Json, false)}
+            </div>
+        </details>
+    }
+}
+
+/// How strongly masks are filled.
+#[component]
+pub(super) fn Opacity(workspace: Workspace) -> impl IntoView {
+    let editor = workspace.editor;
+    view! {
+        <label class="opacity" title="How strongly masks are filled; at the left only outlines">
+            <span class="visually-hidden">"Fill of the masks in percent"</span>
+            <input
+                r#type="range"
+                min="0"
+                max="80"
+                data-testid="opacity"
+                prop:value=move || (editor.opacity.get() * 100.0).round().to_string()
+                on:input=move |event| {
+                    if let Ok(percent) = event_target_value(&event).parse::<f64>() {
+                        editor.fill_with(percent / 100.0);
+                    }
+                }
+            />
+        </label>
+    }
+}

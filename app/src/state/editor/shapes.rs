@@ -1,0 +1,203 @@
+use std::sync::Arc;
+
+use fclm_core::mask::Mask;
+use fclm_core::wire::MaskSource;
+use leptos::prelude::*;
+
+use super::{Editor, OPACITY_KEY, new_id};
+use crate::client;
+use crate::editor::{MAX_PIXELS, Polygon, RegionState, clean_name};
+use crate::formats::Imported;
+
+impl Editor {
+    /// A polygon was closed: it is a region of its own.
+    pub(crate) fn add_polygon(self, polygon: Polygon) {
+        let mask = self.size().and_then(|size| polygon.mask(size));
+        let Some(mask) = mask.filter(|mask| !mask.is_empty()) else {
+            self.notices
+                .info("No region", "The polygon holds no pixel of the picture.");
+            return;
+        };
+        let wire = Arc::new(mask.to_wire());
+        self.add(|document, id| {
+            let (name, color) = (document.next_name(), document.next_color());
+            let mut region = RegionState::rectangle(id, name, color, (1, 1), [0.0; 4]);
+            region.paint(wire);
+            region.polygon = Some(Arc::new(polygon));
+            region
+        });
+    }
+
+    /// The corners of a region's polygon were moved.
+    pub(crate) fn edit_polygon(self, id: &str, polygon: Polygon) {
+        let mask = self.size().and_then(|size| polygon.mask(size));
+        let Some(mask) = mask.filter(|mask| !mask.is_empty()) else {
+            return;
+        };
+        let wire = Arc::new(mask.to_wire());
+        self.change(|document| {
+            if let Some(region) = document.get_mut(id) {
+                region.paint(wire);
+                region.polygon = Some(Arc::new(polygon));
+            }
+        });
+    }
+
+    /// The mask of a region.
+    pub(crate) fn mask(self, id: &str) -> Option<Mask> {
+        let wire = self
+            .document
+            .with_untracked(|document| document.get(id).map(|region| region.mask.clone()))?;
+        Mask::from_wire(&wire, MAX_PIXELS).ok()
+    }
+
+    /// Makes another mask of a region's own and tells what was done; one without pixels is not
+    /// taken.
+    pub(crate) fn reshape(self, id: &str, change: impl FnOnce(&Mask) -> Mask, done: &str) {
+        if self.refuses(id) {
+            return;
+        }
+        let Some(mask) = self.mask(id).map(|mask| change(&mask)) else {
+            return;
+        };
+        if mask.is_empty() {
+            self.notices
+                .info("Nothing would be left", "The region stays as it is.");
+            return;
+        }
+        let wire = Arc::new(mask.to_wire());
+        self.change(|document| {
+            if let Some(region) = document.get_mut(id)
+                && *region.mask != *wire
+            {
+                region.paint(wire);
+            }
+        });
+        self.tell(id, done);
+    }
+
+    /// Moves a region by whole pixels, as far as some of it stays on the picture.
+    pub(crate) fn nudge(self, id: &str, dx: i64, dy: i64) {
+        self.reshape(id, |mask| mask.shifted(dx, dy), "moved");
+    }
+
+    /// Moves the right and lower edge of a region's box by whole pixels, and stretches the region
+    /// with it.
+    pub(crate) fn stretch(self, id: &str, dx: i64, dy: i64) {
+        let stretched = |mask: &Mask| {
+            let Some([x0, y0, x1, y1]) = mask.pixel_bounds() else {
+                return mask.clone();
+            };
+            let edge = |edge: u32, by: i64, low: u32, end: u32| {
+                (i64::from(edge) + by).clamp(i64::from(low) + 1, i64::from(end)) as u32
+            };
+            let (x1, y1) = (
+                edge(x1, dx, x0, mask.width()),
+                edge(y1, dy, y0, mask.height()),
+            );
+            mask.stretched([x0, y0, x1, y1])
+        };
+        self.reshape(id, stretched, "resized");
+    }
+
+    // Says where a region is now.
+    fn tell(self, id: &str, done: &str) {
+        let name = self
+            .document
+            .with_untracked(|document| document.get(id).map(|region| region.name.clone()));
+        let bounds = self.mask(id).and_then(|mask| mask.pixel_bounds());
+        if let (Some(name), Some([x0, y0, x1, y1])) = (name, bounds) {
+            let (width, height) = (x1 - x0, y1 - y0);
+            self.spoken.set(format!(
+                "{name} {done}: {width} by {height} pixels at {x0}, {y0}"
+            ));
+        }
+    }
+
+    /// Puts a copy of a region behind the others.
+    pub(crate) fn duplicate(self, id: &str) {
+        let Some(original) = self.document.with_untracked(|d| d.get(id).cloned()) else {
+            return;
+        };
+        self.add(|document, id| {
+            let name = clean_name(&format!("{} copy", original.name));
+            RegionState {
+                id,
+                name: name.unwrap_or_else(|| document.next_name()),
+                color: document.next_color(),
+                ..original
+            }
+        });
+    }
+
+    /// Moves a region in the order of `@k`, by places.
+    pub(crate) fn reorder(self, id: &str, by: isize) {
+        self.change(|document| document.reorder(id, by));
+        let place = self.document.with_untracked(|document| {
+            let name = document.get(id)?.name.clone();
+            Some(format!("{name} is @{} now", document.number(id)?))
+        });
+        if let Some(place) = place {
+            self.spoken.set(place);
+        }
+    }
+
+    /// Locks a region or opens it again.
+    pub(crate) fn toggle_locked(self, id: &str) {
+        self.locked.update(|locked| {
+            if !locked.remove(id) {
+                locked.insert(id.to_owned());
+            }
+        });
+    }
+
+    /// Whether a region is locked; says so where it is.
+    pub(crate) fn refuses(self, id: &str) -> bool {
+        let locked = self.locked.with_untracked(|locked| locked.contains(id));
+        if locked {
+            self.notices
+                .info("This region is locked", "Open its lock to change it.");
+        }
+        locked
+    }
+
+    /// Fills masks so strongly, and keeps that for the next visit.
+    pub(crate) fn fill_with(self, opacity: f64) {
+        let opacity = opacity.clamp(0.0, 1.0);
+        self.opacity.set(opacity);
+        client::remember(OPACITY_KEY, &opacity);
+    }
+
+    /// Makes regions of what was read from a file or the clipboard, in one step. Gives how many
+    /// there was room for.
+    pub(crate) fn import(self, imported: Vec<Imported>) -> usize {
+        let mut count = 0;
+        let mut last = None;
+        self.change(|document| {
+            for one in imported {
+                if document.is_full() {
+                    break;
+                }
+                let id = new_id();
+                let name = one.name.as_deref().and_then(clean_name);
+                document.regions.push(RegionState {
+                    id: id.clone(),
+                    name: name.unwrap_or_else(|| document.next_name()),
+                    color: one.color.unwrap_or_else(|| document.next_color()),
+                    mask: Arc::new(one.mask.to_wire()),
+                    box_px: None,
+                    source: MaskSource::Import,
+                    score: None,
+                    refined: None,
+                    polygon: None,
+                });
+                last = Some(id);
+                count += 1;
+            }
+        });
+        if last.is_some() {
+            self.selected.set(last);
+        }
+        count
+    }
+}
