@@ -1,9 +1,19 @@
 //! How long the model takes for what a person waits for: encoding, the first token, a whole
 //! answer, a mask; and what memory it holds.
+//!
+//! [`bench()`] measures a loaded model on rendered scenes; [`bench_shapes`] measures the published
+//! sizes with random weights, so that it needs no model.
 
+mod random_model;
 mod report;
+mod shapes;
+mod shapes_report;
+mod shapes_run;
 
 pub use report::{BenchReport, Timing};
+pub use shapes::{Part, ShapeOptions, Shapes, UnknownName, Workload};
+pub use shapes_report::{ShapeRow, ShapesReport};
+pub use shapes_run::bench_shapes;
 
 use std::time::{Duration, Instant};
 

@@ -19,6 +19,20 @@ pub struct Timing {
     pub max_ms: f64,
 }
 
+impl Timing {
+    /// Sums up the times of one operation, given in milliseconds.
+    pub(super) fn of(name: String, mut samples: Vec<f64>) -> Self {
+        samples.sort_by(f64::total_cmp);
+        Self {
+            name,
+            runs: samples.len(),
+            min_ms: samples.first().copied().unwrap_or_default(),
+            median_ms: samples.get(samples.len() / 2).copied().unwrap_or_default(),
+            max_ms: samples.last().copied().unwrap_or_default(),
+        }
+    }
+}
+
 /// What was measured of a model.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct BenchReport {
@@ -55,19 +69,9 @@ impl BenchReport {
 
     pub(super) fn finish(&mut self) {
         self.peak_memory_mib = peak_memory_mib();
-        self.timings = self
-            .samples
-            .iter_mut()
-            .map(|(name, samples)| {
-                samples.sort_by(f64::total_cmp);
-                Timing {
-                    name: name.clone(),
-                    runs: samples.len(),
-                    min_ms: samples.first().copied().unwrap_or_default(),
-                    median_ms: samples.get(samples.len() / 2).copied().unwrap_or_default(),
-                    max_ms: samples.last().copied().unwrap_or_default(),
-                }
-            })
+        self.timings = std::mem::take(&mut self.samples)
+            .into_iter()
+            .map(|(name, samples)| Timing::of(name, samples))
             .collect();
     }
 }
@@ -102,5 +106,20 @@ impl fmt::Display for BenchReport {
             writeln!(f, "\npeak memory of the process: {memory:.0} MiB")?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_median_is_the_time_in_the_middle() {
+        let timing = Timing::of("decode".to_owned(), vec![9.0, 1.0, 4.0]);
+        assert_eq!(timing.runs, 3);
+        assert_eq!(
+            [timing.min_ms, timing.median_ms, timing.max_ms],
+            [1.0, 4.0, 9.0]
+        );
     }
 }
