@@ -59,14 +59,29 @@ pub(crate) fn write_whole(
 pub(crate) fn remove_unfinished(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
-        if path
-            .extension()
-            .is_some_and(|extension| extension == UNFINISHED)
-        {
+        if is_unfinished_file(&path) {
             fs::remove_file(&path)?;
         }
     }
     Ok(())
+}
+
+/// Whether a path is named as what a killed process leaves: a file of [`write_whole`], or a staging
+/// folder.
+pub(crate) fn is_unfinished(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    let is_staging = name.is_some_and(|name| {
+        let unique = name.rsplit_once(&format!(".{STAGING}-"));
+        unique.is_some_and(|(place, unique)| {
+            place.starts_with('.') && uuid::Uuid::parse_str(unique).is_ok()
+        })
+    });
+    is_staging || is_unfinished_file(path)
+}
+
+fn is_unfinished_file(path: &Path) -> bool {
+    path.extension()
+        .is_some_and(|extension| extension == UNFINISHED)
 }
 
 /// Writes a file and waits until it is on the disk.
@@ -253,6 +268,19 @@ mod tests {
         remove_unfinished(folder.path()).unwrap();
         assert!(folder.path().join("a.png").exists());
         assert!(!folder.path().join("a.1.part").exists());
+    }
+
+    #[test]
+    fn what_killed_processes_leave_is_told_by_its_name() {
+        let place = Path::new("sets/scenes");
+        let staging = beside(place, STAGING).unwrap();
+        for left in [staging.as_path(), Path::new("sets/state.1.part")] {
+            assert!(is_unfinished(left), "{}", left.display());
+        }
+        let old = beside(place, "old").unwrap();
+        for kept in [old.as_path(), place, Path::new(".scenes.partial-notes")] {
+            assert!(!is_unfinished(kept), "{}", kept.display());
+        }
     }
 
     #[test]

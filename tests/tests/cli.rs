@@ -114,15 +114,28 @@ fn commands_and_flags_that_do_not_exist_are_refused_in_a_sentence() {
 }
 
 #[test]
-fn numbers_that_must_not_be_zero_are_refused_in_a_sentence() {
+fn numbers_that_must_be_positive_are_refused_in_a_sentence() {
     for arguments in [
         &["eval", "--task", "res", "--data", "scenes", "--limit", "0"][..],
         &["train", "--recipe", "nano", "--minutes", "0"],
         &["data", "scenes", "--count", "0", "--out", "scenes"],
+        &["data", "scenes", "--count", "-3", "--out", "scenes"],
     ] {
         let sentence = binary::run(arguments).expect_refusal();
         assert!(sentence.contains("from 1 on"), "{sentence}");
     }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn help_that_finds_no_room_is_an_error() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut help = binary::command();
+    let ran = help.arg("--help").stdout(full).output().unwrap();
+    assert_eq!(ran.status.code(), Some(2));
+    let said = String::from_utf8(ran.stderr).unwrap();
+    assert!(said.starts_with("fclm: cannot write"), "{said}");
+    assert_eq!(said.lines().count(), 1, "{said}");
 }
 
 #[test]

@@ -68,7 +68,11 @@ fn what_is_measured_is_kept_and_told_in_one_page() {
     let refused = binary::run(&other_seed).expect_refusal();
     assert!(refused.contains("another seed (0, not 9)"), "{refused}");
 
+    // What is asked is told; the folder's report stays about all that it holds.
+    assert_eq!(measure("roc", &["--limit", "1", "--resume"])["n"], 1);
     let page = desk.path("out/report.html");
+    let kept = fs::read_to_string(&page).unwrap();
+    assert!(kept.contains("4 samples, rendered scenes"), "of roc");
     fs::remove_file(&page).unwrap();
     let rebuilt = binary::run(&["eval", "--report", out])
         .expect_clean()
@@ -124,17 +128,15 @@ fn what_cannot_be_measured_is_refused_in_a_sentence() {
     let folder = pictures(&desk);
     let (folder, nothing) = (text(&folder), desk.path("nothing"));
     let nothing = text(&nothing);
-    let cases: [(&[&str], &str); 9] = [
+    let cases: [(&[&str], &str); 10] = [
         (&["--task", "dlc", "--data", folder], "DLC-Bench"),
         (
             &["--task", "muse", "--data", folder],
             "holds nothing that muse",
         ),
-        (
-            &["--task", "res", "--data", nothing],
-            "neither pictures.jsonl nor scenes.jsonl",
-        ),
+        (&["--task", "res", "--data", nothing], "there is no folder"),
         (&["--report", folder], "holds no samples"),
+        (&["--report", nothing], "there is no folder"),
         (
             &[
                 "--task",

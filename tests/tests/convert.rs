@@ -229,8 +229,13 @@ fn what_cannot_be_converted_is_refused_in_a_sentence() {
     let elsewhere = desk.path("elsewhere");
     let elsewhere = refused("coco", &["--images", text(&elsewhere), text(&file)]);
     assert!(
-        elsewhere.contains("no picture of coco could be used"),
+        elsewhere.contains("there is no folder") && elsewhere.contains("--images"),
         "{elsewhere}"
+    );
+    let folder = refused("coco", &["--images", text(&images), text(&images)]);
+    assert!(
+        folder.contains("is a folder; coco wants a file"),
+        "{folder}"
     );
 
     fs::create_dir(&out).unwrap();
@@ -289,6 +294,8 @@ fn what_cannot_be_looked_at_is_refused_in_a_sentence() {
     };
     let neither = refused(&empty, &page);
     assert!(neither.contains("pictures.jsonl"), "{neither}");
+    let missing = refused(&desk.path("missing"), &page);
+    assert!(missing.contains("there is no folder"), "{missing}");
     let folder = refused(&samples::folder(), &empty);
     assert!(folder.contains("is a folder"), "{folder}");
     desk.file("empty/pictures.jsonl", b"{\n");

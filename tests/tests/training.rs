@@ -1,8 +1,9 @@
-//! A training run is the same whether it went through at once or was killed and taken up again.
+//! A training run is the same whether it went through at once or was killed and taken up again, and it
+//! ends in good order where a signal asks it to.
 
-use std::fs;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use fclm_core::fclm::prompt::CHAT_TEMPLATE;
@@ -15,9 +16,9 @@ use fclm_tests::binary;
 /// How long a step may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
-/// nano's recipe with four short steps, the first one of the vision tower's, the last one of stage
-/// 2, and a checkpoint after each.
-fn recipe(folder: &Path) -> PathBuf {
+/// nano's recipe with short steps, the first one of the vision tower's, so many of stage 1, the last
+/// one of stage 2, and a checkpoint after each.
+fn recipe(folder: &Path, steps: u32) -> PathBuf {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../server/recipes/nano.toml");
     let text = fs::read_to_string(source).unwrap();
     let mut stage = "";
@@ -33,7 +34,7 @@ fn recipe(folder: &Path) -> PathBuf {
                 ("scenes" | "whole" | "crops", "[tower]") => {
                     format!("{} = 1", line.split(" = ").next().unwrap())
                 }
-                ("steps", "[stage_1.schedule]") => "steps = 2".to_owned(),
+                ("steps", "[stage_1.schedule]") => format!("steps = {steps}"),
                 ("steps", _) => "steps = 1".to_owned(),
                 _ => line.to_owned(),
             }
@@ -45,6 +46,10 @@ fn recipe(folder: &Path) -> PathBuf {
 }
 
 fn train(recipe: &Path, run: &Path, more: &[&str]) -> Child {
+    train_telling(recipe, run, more, Stdio::null())
+}
+
+fn train_telling(recipe: &Path, run: &Path, more: &[&str], told: Stdio) -> Child {
     binary::command()
         .arg("train")
         .arg("--recipe")
@@ -53,7 +58,7 @@ fn train(recipe: &Path, run: &Path, more: &[&str]) -> Child {
         .arg(run)
         .args(more)
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
+        .stderr(told)
         .spawn()
         .unwrap()
 }
@@ -78,7 +83,7 @@ fn numbers(run: &Path) -> Vec<u8> {
 #[test]
 fn a_run_that_was_killed_goes_on_as_if_nothing_had_happened() {
     let folder = tempfile::tempdir().unwrap();
-    let recipe = recipe(folder.path());
+    let recipe = recipe(folder.path(), 2);
     let (whole, pieces) = (folder.path().join("whole"), folder.path().join("pieces"));
     assert!(train(&recipe, &whole, &[]).wait().unwrap().success());
 
@@ -105,6 +110,78 @@ fn a_run_that_was_killed_goes_on_as_if_nothing_had_happened() {
     let inspected = binary::run(&["inspect", pieces.join("model").to_str().unwrap()]);
     let summary = inspected.expect_clean().stdout;
     assert!(summary.contains("stage 2"), "{summary}");
+}
+
+/// Sends a signal as a person or the system does.
+fn signal(name: &str, process: &Child) {
+    let kill = format!("kill -{name} {}", process.id());
+    let sent = Command::new("sh").args(["-c", &kill]).status().unwrap();
+    assert!(sent.success(), "{kill}");
+}
+
+/// The steps that a run has done by its checkpoint.
+fn step(run: &Path) -> u64 {
+    let state = fs::read(run.join("state.json")).unwrap();
+    let state: serde_json::Value = serde_json::from_slice(&state).unwrap();
+    state["step"].as_u64().unwrap()
+}
+
+#[test]
+fn a_run_that_a_signal_stops_can_be_gone_on_with() {
+    let folder = tempfile::tempdir().unwrap();
+    // So many steps that none of the signals comes too late.
+    let recipe = recipe(folder.path(), 400);
+    let (run, told) = (folder.path().join("run"), folder.path().join("told"));
+    let started = |more: &[&str]| {
+        let told = File::create(&told).unwrap();
+        train_telling(&recipe, &run, more, Stdio::from(told))
+    };
+    let mut interrupted = started(&[]);
+    wait_for(&run.join("state.json"));
+    signal("INT", &interrupted);
+    let ended = interrupted.wait().unwrap();
+    let said = fs::read_to_string(&told).unwrap();
+    assert_eq!(ended.code(), Some(130), "{said}");
+    let sentence = said.lines().last().unwrap();
+    assert!(
+        sentence.contains("of 402, with a checkpoint in") && sentence.ends_with(" --resume"),
+        "{said}"
+    );
+    let before = step(&run);
+    assert!((1..402).contains(&before), "{before}");
+    assert!(run.join("model/config.json").is_file());
+
+    let mut resumed = started(&["--resume"]);
+    let since = Instant::now();
+    while step(&run) == before {
+        assert!(since.elapsed() < PATIENCE, "it does not go on");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    signal("TERM", &resumed);
+    assert_eq!(resumed.wait().unwrap().code(), Some(143));
+    let after = step(&run);
+    assert!(after > before, "{after}");
+    assert!(run.join(format!("step-{after:08}.f32")).is_file());
+}
+
+#[test]
+fn a_second_signal_ends_a_run_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = recipe(folder.path(), 2);
+    let (run, told) = (folder.path().join("run"), folder.path().join("told"));
+    let log = File::create(&told).unwrap();
+    let mut process = train_telling(&recipe, &run, &[], Stdio::from(log));
+    // Its tokenizer and its model are still to be made.
+    wait_for(&run);
+    signal("INT", &process);
+    let since = Instant::now();
+    while !fs::read_to_string(&told).unwrap().contains("second signal") {
+        assert!(since.elapsed() < PATIENCE, "the signal was not heard");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    signal("INT", &process);
+    assert_eq!(process.wait().unwrap().code(), Some(130));
+    assert!(!run.join("model").exists());
 }
 
 /// A tiny random model.

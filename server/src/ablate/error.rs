@@ -21,6 +21,12 @@ pub enum AblateError {
         .0.display()
     )]
     Other(PathBuf),
+    /// The folder has files and no ablations.
+    #[error(
+        "{} holds files and no ablations; name a new or empty folder with --run",
+        .0.display()
+    )]
+    Foreign(PathBuf),
     /// A line of the results cannot be read.
     #[error("{}:{line} is no result: {reason}", path.display())]
     Line {

@@ -10,22 +10,35 @@ use super::results::Measured;
 use crate::eval::protocol::Task;
 use crate::eval::{EvalOptions, evaluate};
 use crate::predict::Predictor;
+use crate::train::StopRequest;
 
 /// The tasks that the tables have figures of.
 const TASKS: [Task; 4] = [Task::Roc, Task::Res, Task::DlRes, Task::Consistency];
 /// Chooses what is asked of each scene, the same for every run.
 const SEED: u64 = 0;
 
-/// Measures a model on a folder of scenes: the SHA-256 of its weights, and the figures by task.
+/// What was measured of a model.
+pub(super) struct ModelFigures {
+    /// SHA-256 over its weight files, hexadecimal.
+    pub(super) model_sha256: String,
+    /// The figures by the name of the task.
+    pub(super) tasks: BTreeMap<String, Measured>,
+}
+
+/// Measures a model on a folder of scenes; none where somebody asks to stop before all is measured.
 pub(super) fn measure(
     model: &Path,
     data: &Path,
     device: &Device,
-) -> Result<(String, BTreeMap<String, Measured>), AblateError> {
+    stop: &StopRequest,
+) -> Result<Option<ModelFigures>, AblateError> {
     let predictor = Predictor::open_on(model, device)?;
     let mut tasks = BTreeMap::new();
-    let mut sha256 = String::new();
+    let mut model_sha256 = String::new();
     for task in TASKS {
+        if stop.is_made() {
+            return Ok(None);
+        }
         let options = EvalOptions {
             task,
             data: data.to_owned(),
@@ -45,9 +58,12 @@ pub(super) fn measure(
             metrics,
         };
         tasks.insert(task.name().to_owned(), measured);
-        sha256 = report.model_sha256;
+        model_sha256 = report.model_sha256;
     }
-    Ok((sha256, tasks))
+    Ok(Some(ModelFigures {
+        model_sha256,
+        tasks,
+    }))
 }
 
 #[cfg(test)]
@@ -63,8 +79,13 @@ mod tests {
         let data = folder.path().join("scenes");
         write_dataset(11, 3, &data, (64, 64)).unwrap();
         let model = tiny_model(folder.path());
-        let (sha256, tasks) = measure(&model, &data, &Device::flex()).unwrap();
-        assert_eq!(sha256.len(), 64);
+        let stop = StopRequest::default();
+        let measured = measure(&model, &data, &Device::flex(), &stop).unwrap();
+        let ModelFigures {
+            model_sha256,
+            tasks,
+        } = measured.unwrap();
+        assert_eq!(model_sha256.len(), 64);
         assert_eq!(tasks.len(), TASKS.len());
         for figure in FIGURES {
             let measured = &tasks[figure.task];
@@ -72,5 +93,8 @@ mod tests {
             let value = measured.metrics.get(figure.metric);
             assert!(value.is_some(), "{} has no {}", figure.task, figure.metric);
         }
+        stop.make();
+        let stopped = measure(&model, &data, &Device::flex(), &stop).unwrap();
+        assert!(stopped.is_none());
     }
 }

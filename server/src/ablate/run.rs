@@ -9,13 +9,13 @@ use burn::tensor::Device;
 use serde_json::json;
 
 use super::error::AblateError;
-use super::measure::measure;
+use super::measure::{ModelFigures, measure};
 use super::plan::{PlannedRun, plan, select};
 use super::results::{ResultRecord, Results, Seconds};
 use super::variant::VARIANTS;
 use crate::data::scenes::{DEFAULT_SIDE, write_dataset};
 use crate::disk;
-use crate::train::{Checkpoint, Display, Recipe, TrainOptions, Trained, train};
+use crate::train::{Checkpoint, Display, Recipe, StopRequest, TrainOptions, Trained, train};
 
 /// The seed of the scenes that every run is measured on.
 const DATA_SEED: u64 = 20_261_126;
@@ -37,6 +37,8 @@ pub struct AblateOptions {
     pub scenes: u64,
     /// Stop, ready to go on, after this long.
     pub limit: Option<Duration>,
+    /// Stop, ready to go on, when this is made.
+    pub stop: StopRequest,
     /// What models are trained and measured on.
     pub device: Device,
 }
@@ -50,12 +52,12 @@ pub struct Progress {
     pub planned: usize,
 }
 
-/// Trains and measures every run that has no result yet, until all have or the time is over. `say`
-/// hears what is done next.
+/// Trains and measures every run that has no result yet, until all have, the time is over or somebody
+/// asks to stop. `say` hears what is done next.
 ///
 /// # Errors
-/// Where a name is unknown, the folder belongs to another recipe, or a run cannot be trained or
-/// measured. Results that were written before stay.
+/// Where a name is unknown, the folder belongs to another recipe or to somebody else, or a run cannot
+/// be trained or measured. Results that were written before stay.
 pub fn ablate(options: &AblateOptions, say: &dyn Fn(&str)) -> Result<Progress, AblateError> {
     let planned = plan(&options.recipe, &select(&options.only)?, options.seeds);
     let mut study = Study::open(options)?;
@@ -92,7 +94,7 @@ impl<'a> Study<'a> {
         let folder = &options.run;
         fs::create_dir_all(folder).map_err(AblateError::io(folder))?;
         let path = folder.join(STUDY);
-        let own = json!({ "recipe": &options.recipe, "scenes": options.scenes }).to_string();
+        let own = identity(options);
         match path.exists() {
             true => {
                 let there = fs::read_to_string(&path).map_err(AblateError::io(&path))?;
@@ -100,8 +102,11 @@ impl<'a> Study<'a> {
                     return Err(AblateError::Other(folder.clone()));
                 }
             }
-            false => disk::write_whole(&path, |file| file.write_all(own.as_bytes()))
-                .map_err(AblateError::io(&path))?,
+            false => {
+                refuse_foreign(folder)?;
+                disk::write_whole(&path, |file| file.write_all(own.as_bytes()))
+                    .map_err(AblateError::io(&path))?;
+            }
         }
         let study = Self {
             options,
@@ -133,7 +138,15 @@ impl<'a> Study<'a> {
         }
         let started = Instant::now();
         let data = self.data()?;
-        let (model_sha256, tasks) = measure(&folder.join("model"), &data, &self.options.device)?;
+        let AblateOptions { device, stop, .. } = self.options;
+        let measured = measure(&folder.join("model"), &data, device, stop)?;
+        let Some(ModelFigures {
+            model_sha256,
+            tasks,
+        }) = measured
+        else {
+            return Ok(false);
+        };
         self.results.add(ResultRecord {
             variant: run.variant.name.to_owned(),
             seed: run.seed,
@@ -175,6 +188,7 @@ impl<'a> Study<'a> {
             accept_changes: true,
             from: None,
             limit: self.left(),
+            stop: self.options.stop.clone(),
             device: self.options.device.clone(),
             display: Display::Plain,
         };
@@ -217,8 +231,24 @@ impl<'a> Study<'a> {
     }
 
     fn is_over(&self) -> bool {
-        self.left().is_some_and(|left| left.is_zero())
+        self.options.stop.is_made() || self.left().is_some_and(|left| left.is_zero())
     }
+}
+
+/// What a folder's results belong to.
+fn identity(options: &AblateOptions) -> String {
+    json!({ "recipe": &options.recipe, "scenes": options.scenes }).to_string()
+}
+
+/// Refuses a folder without ablations that holds anything but what a killed process has left.
+fn refuse_foreign(folder: &Path) -> Result<(), AblateError> {
+    for entry in fs::read_dir(folder).map_err(AblateError::io(folder))? {
+        let path = entry.map_err(AblateError::io(folder))?.path();
+        if !disk::is_unfinished(&path) {
+            return Err(AblateError::Foreign(folder.to_owned()));
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -249,6 +279,7 @@ mod tests {
             only: only.iter().map(|&name| name.to_owned()).collect(),
             scenes: 2,
             limit: None,
+            stop: StopRequest::default(),
             device: Device::flex(),
         };
         // A tokenizer that is there is not trained again.
@@ -267,6 +298,7 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("tokenizer.json"), &tokenizer).unwrap();
         }
+        fs::write(folder.join(STUDY), identity(&options)).unwrap();
         options
     }
 
@@ -319,6 +351,29 @@ mod tests {
         options.scenes = 3;
         let refused = ablate(&options, &|_| {}).unwrap_err().to_string();
         assert!(refused.contains("--run"), "{refused}");
+    }
+
+    #[test]
+    fn a_request_to_stop_ends_the_run_that_is_under_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(folder.path(), &["steps-0"]);
+        options.stop.make();
+        let (said, progress) = go_on(&options);
+        assert_eq!(said.len(), 1);
+        assert_eq!((progress.measured, progress.planned), (0, 1));
+        let checkpoint = Checkpoint::of(&folder.path().join("stage-1/steps-0-1")).unwrap();
+        assert_eq!(checkpoint.unwrap().step, 0);
+    }
+
+    #[test]
+    fn a_folder_of_somebody_else_s_is_left_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let options = options(folder, &["steps-0"]);
+        fs::remove_file(folder.join(STUDY)).unwrap();
+        let refused = ablate(&options, &|_| {}).unwrap_err();
+        assert!(matches!(refused, AblateError::Foreign(_)), "{refused}");
+        assert!(!folder.join(STUDY).exists());
     }
 
     #[test]

@@ -10,6 +10,7 @@ pub(crate) mod endpoint;
 mod error;
 mod options;
 mod reply;
+mod retry;
 
 use std::{future::Future, time::Duration};
 
@@ -28,6 +29,7 @@ pub use options::{ApiKey, ChatOptions};
 use options::{endpoint_of, is_this_computer};
 pub use reply::ChatAnswer;
 use reply::{answer_in, passes, reason_in, wanted_wait};
+pub use retry::Retry;
 
 /// Longest reply that is read.
 const MAX_REPLY_BYTES: usize = 4 << 20;
@@ -48,6 +50,7 @@ pub struct ChatClient {
     cache: Option<Cache>,
     retries: u32,
     first_wait: Duration,
+    on_retry: fn(&Retry<'_>),
     runtime: Runtime,
 }
 
@@ -93,6 +96,7 @@ impl ChatClient {
             cache: options.cache.map(|folder| Cache { folder }),
             retries: options.retries,
             first_wait: options.first_wait,
+            on_retry: options.on_retry,
             runtime,
         })
     }
@@ -178,9 +182,15 @@ impl ChatClient {
                     .min(LONGEST_WAIT)
                     .mul_f64(0.75 + f64::from(spread) / 512.0)
             });
+            let wait = wait.min(LONGEST_WAIT);
             repetition += 1;
-            tracing::warn!(error = %failure.error, ?wait, "the chat endpoint is asked again");
-            tokio::time::sleep(wait.min(LONGEST_WAIT)).await;
+            (self.on_retry)(&Retry {
+                error: &failure.error,
+                number: repetition,
+                of: self.retries,
+                wait,
+            });
+            tokio::time::sleep(wait).await;
         }
     }
 
@@ -252,6 +262,8 @@ fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use axum::{Json, response::IntoResponse};
     use http::StatusCode;
 
@@ -322,9 +334,26 @@ mod tests {
             1 => StatusCode::BAD_GATEWAY.into_response(),
             _ => completion("at last"),
         });
-        let client = client(&endpoint.base_url);
+        static HEARD: Mutex<Vec<String>> = Mutex::new(Vec::new());
+        let client = ChatClient::new(ChatOptions {
+            on_retry: |retry| HEARD.lock().unwrap().push(retry.to_string()),
+            ..options(&endpoint.base_url)
+        })
+        .unwrap();
         assert_eq!(client.complete("", "?", 3).unwrap(), "at last");
         assert_eq!(endpoint.asked(), 3);
+        let heard = HEARD.lock().unwrap();
+        let [busy, broken] = &heard[..] else {
+            panic!("{heard:?}");
+        };
+        assert!(
+            busy.contains("answers 429: ") && busy.contains("1 of 3"),
+            "{busy}"
+        );
+        assert!(
+            broken.contains("answers 502: ") && broken.contains("2 of 3"),
+            "{broken}"
+        );
     }
 
     #[test]

@@ -5,12 +5,15 @@ use std::{env, net::IpAddr, path::PathBuf, time::Duration};
 use http::HeaderValue;
 use reqwest::Url;
 
-use super::ChatError;
+use super::{ChatError, Retry};
+
+/// Where chat completions are asked for, below the base address.
+const COMPLETIONS: &str = "/chat/completions";
 
 /// Whom to ask, and how patiently.
 #[derive(Debug, Clone)]
 pub struct ChatOptions {
-    /// The address up to `/chat/completions`, such as `http://127.0.0.1:8000/v1`.
+    /// The address, such as `http://127.0.0.1:8000/v1`; `/chat/completions` may stand behind it.
     pub base_url: String,
     /// The model's name, as the endpoint calls it.
     pub model: String,
@@ -24,11 +27,13 @@ pub struct ChatOptions {
     pub retries: u32,
     /// Wait before the first repetition; it doubles with each.
     pub first_wait: Duration,
+    /// Hears of each repetition before it is waited for.
+    pub on_retry: fn(&Retry<'_>),
 }
 
 impl ChatOptions {
     /// Options with the usual patience: two minutes for an answer, six repetitions, the first
-    /// after a second; no key and no cache.
+    /// after a second; no key, no cache, and nobody who hears of repetitions.
     pub fn new(base_url: impl Into<String>, model: impl Into<String>) -> Self {
         Self {
             base_url: base_url.into(),
@@ -38,6 +43,7 @@ impl ChatOptions {
             timeout: Duration::from_secs(120),
             retries: 6,
             first_wait: Duration::from_secs(1),
+            on_retry: |_| {},
         }
     }
 }
@@ -77,7 +83,9 @@ pub(super) fn endpoint_of(base_url: &str) -> Result<Url, ChatError> {
         address: base_url.to_owned(),
         reason: reason.to_owned(),
     };
-    let address = format!("{}/chat/completions", base_url.trim().trim_end_matches('/'));
+    let base = base_url.trim().trim_end_matches('/');
+    let base = base.strip_suffix(COMPLETIONS).unwrap_or(base);
+    let address = format!("{}{COMPLETIONS}", base.trim_end_matches('/'));
     let url = Url::parse(&address).map_err(|error| wrong(&error.to_string()))?;
     match url.scheme() {
         _ if !url.has_host() => Err(wrong("it names no host")),
@@ -100,7 +108,12 @@ mod tests {
 
     #[test]
     fn the_endpoint_is_below_the_base_address() {
-        for base in ["http://127.0.0.1:8000/v1", " http://127.0.0.1:8000/v1/ "] {
+        for base in [
+            "http://127.0.0.1:8000/v1",
+            " http://127.0.0.1:8000/v1/ ",
+            "http://127.0.0.1:8000/v1/chat/completions",
+            "http://127.0.0.1:8000/v1//chat/completions/",
+        ] {
             let endpoint = endpoint_of(base).unwrap();
             assert_eq!(
                 endpoint.as_str(),

@@ -1,6 +1,6 @@
 use std::{path::PathBuf, process::ExitCode, time::Duration};
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 use clap::Args;
 use fclm_server::{
     ablate::{AblateOptions, Progress, Report, ablate},
@@ -10,6 +10,7 @@ use fclm_server::{
 use super::{
     at_least_one,
     device::DeviceArg,
+    interrupt::Interrupt,
     print,
     train::{default_run, read_recipe},
 };
@@ -25,17 +26,34 @@ pub(crate) struct Ablate {
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
     /// How many seeds each variant is trained with.
-    #[arg(long, value_name = "K", default_value_t = 3, value_parser = at_least_one::<u64>)]
+    #[arg(
+        long,
+        value_name = "K",
+        default_value_t = 3,
+        value_parser = at_least_one::<u64>,
+        allow_negative_numbers = true
+    )]
     seeds: u64,
     /// Only this table (extractor, self-reconstruction, latent, tuning or consistency) or variant;
     /// may be repeated.
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
     /// Scenes that every run is measured on.
-    #[arg(long, value_name = "N", default_value_t = 200, value_parser = at_least_one::<u64>)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 200,
+        value_parser = at_least_one::<u64>,
+        allow_negative_numbers = true
+    )]
     scenes: u64,
-    /// Stop, ready to go on, after this long.
-    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
+    /// Stop, ready to go on, after this long, as ctrl-c and SIGTERM do.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = at_least_one::<u32>,
+        allow_negative_numbers = true
+    )]
     minutes: Option<u32>,
     /// Only compare what has been measured.
     #[arg(long)]
@@ -54,7 +72,11 @@ impl Ablate {
             Some(run) => run,
             None => default_run("ablate", &name)?,
         };
-        if !self.report {
+        let mut code = ExitCode::SUCCESS;
+        if self.report {
+            ensure!(run.is_dir(), "there is no folder {}", run.display());
+        } else {
+            let interrupt = Interrupt::listen()?;
             let options = AblateOptions {
                 recipe,
                 run: run.clone(),
@@ -64,6 +86,7 @@ impl Ablate {
                 limit: self
                     .minutes
                     .map(|minutes| Duration::from_secs(60 * u64::from(minutes))),
+                stop: interrupt.stop(),
                 device: self.device.open()?,
             };
             let Progress { measured, planned } = ablate(&options, &|next| eprintln!("{next}"))?;
@@ -72,8 +95,9 @@ impl Ablate {
                     "fclm: {measured} of {planned} runs are measured; the same command goes on"
                 );
             }
+            code = interrupt.exit_code(measured == planned);
             if measured == 0 {
-                return Ok(ExitCode::SUCCESS);
+                return Ok(code);
             }
         }
         let report = Report::read(&run)?;
@@ -85,6 +109,6 @@ impl Ablate {
         }
         let shown = if self.json { json } else { markdown };
         print(shown.trim_end())?;
-        Ok(ExitCode::SUCCESS)
+        Ok(code)
     }
 }

@@ -5,8 +5,8 @@ use clap::Args;
 use fclm_server::eval::{EvalOptions, evaluate_with, protocol::Task};
 
 use super::{
-    at_least_one, eval_options::EvalArgs, heatmaps::draw_heatmaps, model::ModelArg, print,
-    show_progress,
+    at_least_one, at_least_zero, eval_options::EvalArgs, heatmaps::draw_heatmaps, model::ModelArg,
+    print, show_progress,
 };
 
 /// Options of `fclm eval`.
@@ -22,10 +22,20 @@ pub(crate) struct Eval {
     #[arg(long, value_name = "DIR", required_unless_present = "report")]
     data: Option<PathBuf>,
     /// Measure on the first pictures only.
-    #[arg(long, value_name = "N", value_parser = at_least_one::<usize>)]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = at_least_one::<usize>,
+        allow_negative_numbers = true
+    )]
     limit: Option<usize>,
     /// Chooses what is asked of each scene, and draws the intervals.
-    #[arg(long, default_value_t = 0)]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_parser = at_least_zero::<u64>,
+        allow_negative_numbers = true
+    )]
     seed: u64,
     /// Print JSON instead of a table.
     #[arg(long)]

@@ -13,7 +13,7 @@ use fclm_server::{
     },
 };
 
-use super::{model::ModelArg, print};
+use super::{model::ModelArg, print, tell_retry};
 
 /// Where a judge's answers are kept in the folder of the samples.
 const JUDGE_ANSWERS: &str = "judge";
@@ -45,7 +45,8 @@ pub(super) struct EvalArgs {
     /// meteor-1.5.jar, which java runs, for METEOR of gcg and region-caption.
     #[arg(long, value_name = "FILE")]
     meteor_jar: Option<PathBuf>,
-    /// An OpenAI-compatible endpoint, up to /chat/completions, that answers dlc's questions.
+    /// An OpenAI-compatible endpoint that answers dlc's questions, with or without
+    /// /chat/completions.
     #[arg(long, value_name = "URL", requires = "judge_model")]
     judge_url: Option<String>,
     /// The judge, as the endpoint calls it.
@@ -91,6 +92,7 @@ impl EvalArgs {
             tools.judge = Some(ChatClient::new(ChatOptions {
                 key: ApiKey::from_variable(&self.judge_key_variable)?,
                 cache: folder.map(|folder| folder.join(JUDGE_ANSWERS)),
+                on_retry: tell_retry,
                 ..ChatOptions::new(url, name)
             })?);
         }

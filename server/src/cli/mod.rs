@@ -1,6 +1,7 @@
 //! The command line: one module per command.
 //!
-//! Whatever goes wrong is one sentence on standard error and exit code 2.
+//! Whatever goes wrong is one sentence on standard error and exit code 2. A command that ctrl-c or
+//! SIGTERM has stopped in good order ends with exit code 130 or 143.
 
 mod ablate;
 mod bench;
@@ -13,6 +14,7 @@ mod eval_options;
 mod heatmaps;
 mod init;
 mod inspect;
+mod interrupt;
 mod mask;
 mod model;
 mod segment;
@@ -28,7 +30,7 @@ use std::{
 
 use clap::{Parser, Subcommand, error::ErrorKind as UsageError};
 use fclm_core::weights::WeightError;
-use fclm_server::serve::ServeError;
+use fclm_server::{chat_client::Retry, serve::ServeError};
 
 /// Exit code for bad input.
 const BAD_INPUT: u8 = 2;
@@ -123,9 +125,13 @@ pub(crate) fn admit_defect() -> ExitCode {
 pub(crate) fn explain(error: &clap::Error) -> ExitCode {
     match error.kind() {
         UsageError::DisplayHelp | UsageError::DisplayVersion => {
-            // A reader that has left needs no answer.
-            let _ = error.print();
-            ExitCode::SUCCESS
+            match error.print().and_then(|()| io::stdout().flush()) {
+                // A reader that has left needs no answer.
+                Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+                    complain(&format!("cannot write to standard output: {error}"))
+                }
+                _ => ExitCode::SUCCESS,
+            }
         }
         UsageError::DisplayHelpOnMissingArgumentOrSubcommand => {
             complain("there is no command; add --help to see which there are")
@@ -164,10 +170,26 @@ fn sentence(reason: &str) -> String {
 
 /// Reads a number of which less than one makes no sense.
 fn at_least_one<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
-    let number = text.parse::<T>().ok();
-    number
-        .filter(|number| *number >= T::from(1))
-        .ok_or_else(|| "it must be a whole number from 1 on".to_owned())
+    at_least(1, text)
+}
+
+/// Reads a number that may be zero.
+fn at_least_zero<T: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<T, String> {
+    at_least(0, text)
+}
+
+fn at_least<T: FromStr + PartialOrd + From<u8>>(least: u8, text: &str) -> Result<T, String> {
+    let is_whole = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse::<T>() {
+        Ok(number) if number >= T::from(least) => Ok(number),
+        Err(_) if is_whole => Err("it is too large".to_owned()),
+        _ => Err(format!("it must be a whole number from {least} on")),
+    }
+}
+
+/// Tells a person why nothing happens for a while.
+fn tell_retry(retry: &Retry<'_>) {
+    eprintln!("fclm: {retry}");
 }
 
 /// Writes a line to standard output.
@@ -207,6 +229,78 @@ mod tests {
     fn messages_become_one_line() {
         assert_eq!(sentence("a\n  b\n\nc "), "a b c");
         assert!(sentence(&"word ".repeat(200)).len() < 400);
+    }
+
+    #[test]
+    fn numbers_that_make_no_sense_are_told_apart() {
+        assert_eq!(at_least_one::<u16>("7"), Ok(7));
+        assert_eq!(at_least_zero::<u64>("0"), Ok(0));
+        for (wrong, reason) in [
+            ("0", "from 1 on"),
+            ("-3", "from 1 on"),
+            ("2.5", "from 1 on"),
+            ("", "from 1 on"),
+            ("70000", "too large"),
+        ] {
+            let refused = at_least_one::<u16>(wrong).unwrap_err();
+            assert!(refused.contains(reason), "{wrong}: {refused}");
+        }
+        let refused = at_least_zero::<u64>("-1").unwrap_err();
+        assert!(refused.contains("from 0 on"), "{refused}");
+    }
+
+    #[test]
+    fn negative_numbers_are_refused_as_values() {
+        let cases: [(&[&str], &str); 8] = [
+            (
+                &["data", "scenes", "--out", "d", "--count", "-3"],
+                "from 1 on",
+            ),
+            (
+                &[
+                    "data", "scenes", "--out", "d", "--count", "3", "--seed", "-1",
+                ],
+                "from 0 on",
+            ),
+            (
+                &[
+                    "data", "scenes", "--out", "d", "--count", "3", "--size", "-3x4",
+                ],
+                "width and height",
+            ),
+            (&["data", "look", "d", "--count", "-3"], "from 1 on"),
+            (
+                &[
+                    "data",
+                    "convert",
+                    "--from",
+                    "coco",
+                    "--out",
+                    "d",
+                    "f",
+                    "--limit-broken",
+                    "-1",
+                ],
+                "from 0 on",
+            ),
+            (
+                &["train", "--recipe", "nano", "--minutes", "-5"],
+                "from 1 on",
+            ),
+            (&["ablate", "--seeds", "-2"], "from 1 on"),
+            (
+                &["eval", "--task", "res", "--data", "d", "--limit", "-1"],
+                "from 1 on",
+            ),
+        ];
+        for (arguments, reason) in cases {
+            let all = [&["fclm"][..], arguments].concat();
+            let refused = Cli::try_parse_from(all).unwrap_err().to_string();
+            assert!(
+                refused.contains("invalid value '-") && refused.contains(reason),
+                "{arguments:?}: {refused}"
+            );
+        }
     }
 
     #[test]

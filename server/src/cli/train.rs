@@ -1,5 +1,7 @@
 use std::{
-    env, fs,
+    env,
+    ffi::OsString,
+    fs,
     path::{Path, PathBuf},
     process::ExitCode,
     time::Duration,
@@ -14,7 +16,7 @@ use fclm_server::{
     },
 };
 
-use super::{at_least_one, print};
+use super::{at_least_one, interrupt::Interrupt, print};
 
 /// Options of `fclm train`.
 #[derive(Debug, Args)]
@@ -26,7 +28,8 @@ pub(crate) struct Train {
     /// Folder of checkpoints and log; in the user's cache where it is not given.
     #[arg(long, value_name = "DIR")]
     run: Option<PathBuf>,
-    /// The model directory to write; `model` in the run's folder where it is not given.
+    /// The model directory to write: a new one, or that of the run which is gone on with; `model` in
+    /// the run's folder where it is not given.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Go on from the newest checkpoint of the run; there must be one.
@@ -41,8 +44,13 @@ pub(crate) struct Train {
     /// Where a data set of the recipe is; may be repeated.
     #[arg(long, value_name = "NAME=DIR", value_parser = named_folder)]
     data: Vec<(String, PathBuf)>,
-    /// Stop, with a checkpoint, after this long.
-    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
+    /// Stop, with a checkpoint and a model, after this long, as ctrl-c and SIGTERM do.
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = at_least_one::<u32>,
+        allow_negative_numbers = true
+    )]
     minutes: Option<u32>,
     /// Print lines also where a dashboard could be shown.
     #[arg(long)]
@@ -74,7 +82,8 @@ impl Train {
             .map(|choice| choice.open())
             .collect::<Result<Vec<_>, _>>()?;
         let display = Display::for_terminal(self.plain);
-        match recipe {
+        let interrupt = Interrupt::listen()?;
+        let trained = match recipe {
             AnyRecipe::FromScratch(recipe) => {
                 ensure!(
                     self.data.is_empty(),
@@ -87,15 +96,16 @@ impl Train {
                 );
                 train(&TrainOptions {
                     recipe: *recipe,
-                    run,
+                    run: run.clone(),
                     out: out.clone(),
                     resume: self.resume,
                     accept_changes: self.changed_recipe,
                     from: self.from,
                     limit,
+                    stop: interrupt.stop(),
                     device: devices.swap_remove(0),
                     display,
-                })?;
+                })?
             }
             AnyRecipe::Large(recipe) => {
                 let mut recipe = *recipe;
@@ -104,19 +114,52 @@ impl Train {
                 }
                 train_large(&LargeOptions {
                     recipe,
-                    run,
+                    run: run.clone(),
                     out: out.clone(),
                     from: self.from,
                     resume: self.resume,
                     accept_changes: self.changed_recipe,
                     limit,
+                    stop: interrupt.stop(),
                     devices,
                     display,
-                })?;
+                })?
             }
+        };
+        if !trained.is_finished() {
+            eprintln!(
+                "fclm: stopped after step {} of {}, with a checkpoint in {}; this goes on: {}",
+                trained.step,
+                trained.total_steps,
+                run.display(),
+                resuming(env::args_os())
+            );
         }
         print(out.display())?;
-        Ok(ExitCode::SUCCESS)
+        Ok(interrupt.exit_code(trained.is_finished()))
+    }
+}
+
+/// The command that goes on with the run of a command.
+fn resuming(arguments: impl Iterator<Item = OsString>) -> String {
+    let mut arguments: Vec<String> = arguments
+        .map(|argument| argument.to_string_lossy().into_owned())
+        // The checkpoint has the changed recipe.
+        .filter(|argument| argument != "--changed-recipe")
+        .collect();
+    if !arguments.iter().any(|argument| argument == "--resume") {
+        arguments.push("--resume".to_owned());
+    }
+    let quoted: Vec<String> = arguments.iter().map(|argument| quoted(argument)).collect();
+    quoted.join(" ")
+}
+
+/// An argument as a shell takes it.
+fn quoted(argument: &str) -> String {
+    let is_plain = |sign: char| sign.is_ascii_alphanumeric() || "-_./=,:+@%".contains(sign);
+    match !argument.is_empty() && argument.chars().all(is_plain) {
+        true => argument.to_owned(),
+        false => format!("'{}'", argument.replace('\'', r"'\''")),
     }
 }
 
@@ -207,6 +250,29 @@ mod tests {
             AnyRecipe::FromScratch(_)
         ));
         assert!(read_recipe("3b").is_err());
+    }
+
+    #[test]
+    fn a_run_goes_on_by_the_same_command_with_resume() {
+        let resumed = |arguments: &[&str]| resuming(arguments.iter().map(OsString::from));
+        let first = [
+            "fclm",
+            "train",
+            "--recipe",
+            "my recipe's.toml",
+            "--minutes=5",
+        ];
+        let told = r"fclm train --recipe 'my recipe'\''s.toml' --minutes=5 --resume";
+        assert_eq!(resumed(&first), told);
+        let second = [
+            "fclm",
+            "train",
+            "--resume",
+            "--changed-recipe",
+            "--data",
+            "",
+        ];
+        assert_eq!(resumed(&second), "fclm train --resume --data ''");
     }
 
     #[test]

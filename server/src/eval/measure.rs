@@ -10,7 +10,7 @@ use super::{
     summary, tasks,
     text::sentence::SentenceEncoder,
 };
-use crate::{chat_client::ChatClient, predict::Predictor};
+use crate::{chat_client::ChatClient, data::folder::FolderError, predict::Predictor};
 
 /// What is to be measured, and on what.
 #[derive(Debug, Clone)]
@@ -62,7 +62,8 @@ pub fn evaluate(
 }
 
 /// As [`evaluate`], with what further figures need, and with the samples kept in a folder, where
-/// `report.json` and `report.html` tell what came of all tasks so far.
+/// `report.json` and `report.html` tell what came of all tasks so far: of every picture whose samples
+/// are kept, also where fewer are asked about now.
 ///
 /// # Errors
 /// As [`evaluate`]; and where samples cannot be kept or gone on with, or a tool fails.
@@ -112,7 +113,12 @@ pub fn evaluate_with(
         });
     }
     if let Some(out) = out {
-        summary::keep(&out.dir, [measured])?;
+        // The folder's report is about all that it holds, also behind this limit.
+        let kept = match samples.take_all() {
+            true => tasks::measured(&samples, tools)?,
+            false => measured,
+        };
+        summary::keep(&out.dir, [kept])?;
     }
     report.left_out = source.left_out();
     Ok(report)
@@ -125,6 +131,7 @@ pub fn evaluate_with(
 /// # Errors
 /// Where there are no samples, a file is damaged or cannot be written, or a tool fails.
 pub fn rebuild_report(dir: &Path, tools: &EvalTools) -> Result<Vec<Report>, EvalError> {
+    FolderError::unless_folder(dir)?;
     let mut all = Vec::new();
     for task in Task::ALL {
         let Some(samples) = Samples::read(dir, task)? else {

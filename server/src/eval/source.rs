@@ -10,7 +10,7 @@ use super::{
     protocol::Task,
 };
 use crate::data::{
-    folder::PictureFolder,
+    folder::{FolderError, PictureFolder},
     record::{PICTURES_FILE, PictureRecord},
     scenes::{Dataset, LeftOut, SCENES_FILE, SceneRecord, read_dataset},
 };
@@ -78,6 +78,7 @@ impl Source {
         if task != Task::Dlc {
             return Ok(Self::Pictures(PictureFolder::open(dir)?));
         }
+        FolderError::unless_folder(dir)?;
         if !is_dlc_bench(dir) {
             return Err(EvalError::Unsuited {
                 path: dir.to_owned(),
@@ -201,8 +202,13 @@ mod tests {
         assert_eq!(pictures.entry(0).unwrap().id, "cup");
         let unsuited = Source::open(parent.path(), Task::Dlc).unwrap_err();
         assert!(unsuited.to_string().contains("DLC-Bench"), "{unsuited}");
-        let nothing = Source::open(&parent.path().join("none"), Task::Res).unwrap_err();
-        assert!(matches!(nothing, EvalError::Folder(_)), "{nothing}");
+        for task in [Task::Res, Task::Dlc] {
+            let nothing = Source::open(&parent.path().join("none"), task).unwrap_err();
+            assert!(
+                matches!(nothing, EvalError::Folder(FolderError::Missing(_))),
+                "{nothing}"
+            );
+        }
     }
 
     #[test]

@@ -1,3 +1,5 @@
+use rayon::iter::{IntoParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
 use super::parameters::ParameterTable;
 use super::recipe::OptimizerRecipe;
 
@@ -38,25 +40,29 @@ impl AdamW {
         shares: &[f64],
         learning_rate: f64,
     ) -> f64 {
-        let ranges: Vec<_> = table
-            .parameters
-            .iter()
-            .zip(shares)
-            .filter(|&(_, &share)| share > 0.0)
-            .map(|(parameter, &share)| {
-                let range = parameter.offset..parameter.offset + parameter.len();
-                (range, parameter.shape.len() >= 2, share)
-            })
-            .collect();
-        let square: f64 = ranges
-            .iter()
-            .map(|(range, ..)| {
-                gradients[range.clone()]
-                    .iter()
-                    .map(|&g| f64::from(g * g))
-                    .sum::<f64>()
-            })
-            .sum();
+        let mut pieces = Vec::with_capacity(shares.len());
+        let mut rest = [parameters, &mut self.first[..], &mut self.second[..]];
+        for (parameter, &share) in table.parameters.iter().zip(shares) {
+            let length = parameter.len();
+            let [values, first, second] = rest;
+            let (values, later_values) = values.split_at_mut(length);
+            let (first, later_first) = first.split_at_mut(length);
+            let (second, later_second) = second.split_at_mut(length);
+            rest = [later_values, later_first, later_second];
+            if share > 0.0 {
+                pieces.push(Piece {
+                    values,
+                    first,
+                    second,
+                    gradients: &gradients[parameter.offset..][..length],
+                    is_matrix: parameter.shape.len() >= 2,
+                    share,
+                });
+            }
+        }
+        // Added up in the parameters' order, so that the sum is the same on any number of threads.
+        let squares: Vec<f64> = pieces.par_iter().map(Piece::square).collect();
+        let square: f64 = squares.iter().sum();
         let norm = square.sqrt();
         let scale = (self.recipe.clip_norm / (norm + 1e-6)).min(1.0) as f32;
 
@@ -66,25 +72,41 @@ impl AdamW {
         let time = self.time as f64;
         let corrected = learning_rate / (1.0 - self.recipe.beta_1.powf(time));
         let root = (1.0 / (1.0 - self.recipe.beta_2.powf(time)).sqrt()) as f32;
-        for (range, is_matrix, share) in ranges {
-            let rate = (corrected * share) as f32;
-            let decay = if is_matrix {
-                1.0 - (learning_rate * share * self.recipe.weight_decay) as f32
+        let weight_decay = self.recipe.weight_decay;
+        pieces.into_par_iter().for_each(|piece| {
+            let rate = (corrected * piece.share) as f32;
+            let decay = if piece.is_matrix {
+                1.0 - (learning_rate * piece.share * weight_decay) as f32
             } else {
                 1.0
             };
-            let moments = self.first[range.clone()]
-                .iter_mut()
-                .zip(&mut self.second[range.clone()]);
-            let values = parameters[range.clone()].iter_mut().zip(&gradients[range]);
+            let moments = piece.first.iter_mut().zip(piece.second);
+            let values = piece.values.iter_mut().zip(piece.gradients);
             for ((value, &gradient), (first, second)) in values.zip(moments) {
                 let gradient = gradient * scale;
                 *first += (1.0 - beta_1) * (gradient - *first);
                 *second += (1.0 - beta_2) * (gradient * gradient - *second);
                 *value = *value * decay - rate * *first / (second.sqrt() * root + epsilon);
             }
-        }
+        });
         norm
+    }
+}
+
+/// A parameter that is updated, with what its update needs.
+struct Piece<'a> {
+    values: &'a mut [f32],
+    first: &'a mut [f32],
+    second: &'a mut [f32],
+    gradients: &'a [f32],
+    is_matrix: bool,
+    share: f64,
+}
+
+impl Piece<'_> {
+    /// The gradient's squared norm.
+    fn square(&self) -> f64 {
+        self.gradients.iter().map(|&g| f64::from(g * g)).sum()
     }
 }
 

@@ -1,5 +1,5 @@
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData, Transaction};
 
 /// One parameter's place in the flat vector of all parameters.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,11 +72,20 @@ impl ParameterTable {
     /// Copies the gradients out; parameters without one get zeros.
     pub fn gradients<M: Module>(&self, module: &M, gradients: &Gradients) -> Vec<f32> {
         let mut reader = GradientReader {
-            out: Vec::with_capacity(self.len()),
             gradients,
+            read: Transaction::default(),
+            parameters: Vec::with_capacity(self.parameters.len()),
         };
         module.visit(&mut reader);
-        reader.out
+        let mut out = Vec::with_capacity(self.len());
+        let mut read = reader.read.execute().into_iter();
+        for parameter in reader.parameters {
+            match parameter {
+                Gradient::Read => read.next().iter().for_each(|data| extend(&mut out, data)),
+                Gradient::None(numbers) => out.resize(out.len() + numbers, 0.0),
+            }
+        }
+        out
     }
 
     /// A module with these parameters on `device`: new leaves of the autodiff graph where `trained`
@@ -144,19 +153,30 @@ impl ModuleVisitor for Reader {
 }
 
 struct GradientReader<'a> {
-    out: Vec<f32>,
     gradients: &'a Gradients,
+    /// All gradients, so that a GPU is waited for once and not for each of them.
+    read: Transaction,
+    parameters: Vec<Gradient>,
+}
+
+/// Where a parameter's gradient is to be found.
+enum Gradient {
+    /// The next that is read.
+    Read,
+    /// There is none for so many numbers.
+    None(usize),
 }
 
 impl ModuleVisitor for GradientReader<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        match param.val().grad(self.gradients) {
-            Some(gradient) => extend(&mut self.out, &gradient.into_data()),
-            None => {
-                let count = self.out.len() + param.lazy_shape().num_elements();
-                self.out.resize(count, 0.0);
+        let gradient = match param.val().grad(self.gradients) {
+            Some(gradient) => {
+                self.read = std::mem::take(&mut self.read).register(gradient);
+                Gradient::Read
             }
-        }
+            None => Gradient::None(param.lazy_shape().num_elements()),
+        };
+        self.parameters.push(gradient);
     }
 }
 

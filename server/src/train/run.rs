@@ -1,6 +1,6 @@
 use std::fs;
 use std::io::Write;
-use std::path::{self, Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,13 +16,16 @@ use super::checkpoint::{Checkpoint, Saved};
 use super::conversations::corpus;
 use super::display::Display;
 use super::error::TrainError;
+use super::folders::{check_folders, prepare_folders, refused};
 use super::heads::Learner;
 use super::log::{StepRecord, TrainLog};
 use super::parameters::ParameterTable;
 use super::phase::{PhaseStep, phase_at, shares, stage_after};
 use super::recipe::Recipe;
 use super::sample::Sampler;
+use super::samples::Ahead;
 use super::schedule::learning_rate;
+use super::stop::StopRequest;
 use super::terms::{TERMS, Term};
 use super::tokenizer::train_tokenizer;
 use super::worker::{Task, Worker};
@@ -49,6 +52,8 @@ pub struct TrainOptions {
     pub from: Option<PathBuf>,
     /// Stop, with a checkpoint, after this long.
     pub limit: Option<Duration>,
+    /// Stop, with a checkpoint, when this is made.
+    pub stop: StopRequest,
     /// What gradients are computed on.
     pub device: Device,
     /// How a person hears of it.
@@ -73,8 +78,8 @@ impl Trained {
     }
 }
 
-/// Trains, or goes on training, until the recipe or the time limit ends, or somebody stops it at the
-/// dashboard; writes the model either way.
+/// Trains, or goes on training, until the recipe or the time limit ends, or somebody asks to stop, be
+/// it at the dashboard; writes the model either way.
 ///
 /// # Errors
 /// Where files cannot be read or written, the checkpoint belongs to another recipe, or the loss is
@@ -92,7 +97,7 @@ pub fn train(options: &TrainOptions) -> Result<Trained, TrainError> {
         let is_over = options
             .limit
             .is_some_and(|limit| started.elapsed() >= limit);
-        if is_over || run.log.is_stopped() {
+        if is_over || options.stop.is_made() || run.log.is_stopped() {
             break;
         }
         run.step(before + started.elapsed().as_secs_f64())?;
@@ -125,6 +130,8 @@ struct Run<'a> {
     optimizer: AdamW,
     state: Checkpoint,
     workers: Vec<Worker>,
+    /// What draws for a GPU, which would wait for its worker.
+    ahead: Option<Ahead>,
     log: TrainLog,
     /// What the model is at before stage 1.
     first_stage: Stage,
@@ -134,7 +141,7 @@ impl<'a> Run<'a> {
     fn start(options: &'a TrainOptions) -> Result<Self, TrainError> {
         let is_there = Checkpoint::is_in(&options.run);
         check_folders(&options.run, &options.out, options.resume, is_there)?;
-        fs::create_dir_all(&options.run).map_err(TrainError::io(&options.run))?;
+        prepare_folders(&options.run, &options.out)?;
         let mut recipe = options.recipe.clone();
         let tokenizer_json = tokenizer(options, &recipe)?;
         let tokenizer = FclmTokenizer::from_json(tokenizer_json.as_bytes())?;
@@ -159,6 +166,7 @@ impl<'a> Run<'a> {
             optimizer: AdamW::new(recipe.optimizer, table.len()),
             state: Checkpoint::new(&table, &recipe),
             workers: Vec::new(),
+            ahead: None,
             log: TrainLog::new(&options.run),
             first_stage,
             learner,
@@ -176,6 +184,10 @@ impl<'a> Run<'a> {
             run.recipe.total_steps(),
         );
         let sampler = Sampler::new(&run.recipe, &tokenizer, CHAT_TEMPLATE)?;
+        if !device::is_cpu(&options.device) {
+            let (step, scenes) = (run.state.step, run.state.scenes);
+            run.ahead = Some(Ahead::start(&run.recipe, sampler.clone(), step, scenes)?);
+        }
         let device = options.device.clone().autodiff();
         run.workers = (0..workers)
             .map(|number| {
@@ -225,6 +237,7 @@ impl<'a> Run<'a> {
     /// One optimiser step over the whole batch. Each of the recipe's workers has its share of it;
     /// where fewer threads compute, they compute the shares in turn.
     fn step(&mut self, seconds: f64) -> Result<(), TrainError> {
+        let began = Instant::now();
         let recipe = &self.recipe;
         let PhaseStep {
             phase,
@@ -236,8 +249,13 @@ impl<'a> Run<'a> {
         let trained: Arc<[bool]> = shares.iter().map(|&share| share > 0.0).collect();
         let shared = Arc::new(std::mem::take(&mut self.parameters));
         let workers = || self.workers.iter().cycle().take(recipe.batch.workers);
+        let mut waited = Duration::ZERO;
         for (number, worker) in workers().enumerate() {
+            let asked = Instant::now();
+            let samples = self.ahead.as_ref().map(Ahead::next).transpose()?;
+            waited += asked.elapsed();
             worker.start(Task {
+                samples,
                 parameters: Arc::clone(&shared),
                 phase,
                 first_scene: self.state.scenes + (number * per_worker) as u64,
@@ -262,10 +280,13 @@ impl<'a> Run<'a> {
                 *total += value;
             }
             sum.turns += other.turns;
+            sum.drawing += other.drawing;
         }
         sum.gradients.iter_mut().for_each(|value| *value *= share);
-        let terms: [f32; TERMS.len()] = sum.terms.map(|term| term * share);
+        let mut terms: [f32; TERMS.len()] = sum.terms.map(|term| term * share);
 
+        // Threads that draw at once keep each other from nothing.
+        waited += sum.drawing / self.workers.len() as u32;
         let scenes = (per_worker * recipe.batch.workers) as u64;
         let rate = learning_rate(&schedule, own_step);
         let norm = if terms[Term::Loss as usize].is_finite() {
@@ -286,6 +307,8 @@ impl<'a> Run<'a> {
                 end: self.state.scenes + scenes,
             });
         }
+        let took = began.elapsed().as_secs_f64().max(1e-9);
+        terms[Term::FeedWait as usize] = (waited.as_secs_f64() / took) as f32;
         self.state.step += 1;
         self.state.scenes += scenes;
         self.state.turns += sum.turns as u64;
@@ -342,42 +365,6 @@ fn worker_count(recipe: &Recipe, device: &Device) -> usize {
     }
 }
 
-/// Refuses folders in which the run could not begin or end, before anything is computed.
-pub(super) fn check_folders(
-    run: &Path,
-    out: &Path,
-    resume: bool,
-    has_checkpoint: bool,
-) -> Result<(), TrainError> {
-    let absolute = |path: &Path| path::absolute(path).map_err(TrainError::io(path));
-    if absolute(run)?.starts_with(absolute(out)?) {
-        return Err(refused(
-            run,
-            "the checkpoints would lie in the model's folder; name another one with --out",
-        ));
-    }
-    model_dir::refuse_foreign(out)?;
-    match (has_checkpoint, resume) {
-        (true, false) => Err(refused(
-            run,
-            "there is a run in this folder; add --resume to go on with it, or name another folder \
-             with --run",
-        )),
-        (false, true) => Err(refused(
-            run,
-            "there is no checkpoint in this folder; leave --resume out to start",
-        )),
-        _ => Ok(()),
-    }
-}
-
-pub(super) fn refused(run: &Path, reason: &str) -> TrainError {
-    TrainError::Checkpoint {
-        path: run.to_owned(),
-        reason: reason.to_owned(),
-    }
-}
-
 /// The run's tokenizer: the one in its folder, the one of the model that it starts from, or a new
 /// one.
 fn tokenizer(options: &TrainOptions, recipe: &Recipe) -> Result<String, TrainError> {
@@ -418,6 +405,8 @@ pub(super) fn set_ids(
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::super::recipe::TowerRecipe;
     use super::*;
 
@@ -430,6 +419,7 @@ mod tests {
             accept_changes: false,
             from: None,
             limit: None,
+            stop: StopRequest::default(),
             device: Device::flex(),
             display: Display::Plain,
         }
@@ -478,6 +468,19 @@ mod tests {
             run.parameters
         };
         assert!(after_a_step(1) == after_a_step(2));
+    }
+
+    #[test]
+    fn a_run_that_is_asked_to_stop_ends_with_a_checkpoint_and_a_model() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(folder.path());
+        give_tokenizer(&options);
+        options.stop.make();
+        let trained = train(&options).unwrap();
+        assert_eq!(trained.step, 0);
+        assert!(!trained.is_finished());
+        assert_eq!(Checkpoint::of(&options.run).unwrap().unwrap().step, 0);
+        assert!(options.out.join("config.json").is_file());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use image::RgbImage;
 use rand::seq::{IndexedRandom, SliceRandom};
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
+use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use fclm_core::fclm::{FclmConfig, FclmTokenizer};
 use fclm_core::image::resize_bicubic;
@@ -90,7 +91,7 @@ impl Sampler {
 
     /// Some scenes of the stream as the vision tower is to look at them: the first `whole` of them
     /// whole, and in each at most `crops` objects from near, each in one window of the tower's
-    /// attention.
+    /// attention. Drawn on all threads of the pool that the caller is in.
     pub(super) fn tower_batches(
         &self,
         scenes: Range<u64>,
@@ -115,22 +116,35 @@ impl Sampler {
             },
             [tokens, tokens],
         );
-        for (number, index) in scenes.enumerate() {
+        let (merged, near) = (of_pictures.merged, of_objects.merged);
+        let seen = |index: u64| -> Result<[Vec<TowerSample>; 2], TrainError> {
             let seed = self.seed(index);
             let mut rng = ChaCha8Rng::seed_from_u64(seed.value());
             let drawn = self.draw(seed, &mut rng);
-            if number < whole {
+            let mut pictures = Vec::new();
+            if index - scenes.start < whole as u64 {
                 let crop = Crop::whole(&drawn);
                 let (pixels, _) = preprocess(&crop.image(&drawn), &self.config)?;
-                let sample = TowerSample::new(&drawn, crop, of_pictures.merged, pixels);
-                of_pictures.samples.push(sample);
+                pictures.push(TowerSample::new(&drawn, crop, merged, pixels));
             }
-            for crop in Crop::around_objects(&drawn, crops, &mut rng) {
-                let image = resize_bicubic(&crop.image(&drawn), side as u32, side as u32);
-                let pixels = patches_of(&image, &self.config, [side * side; 2])?.0;
-                let sample = TowerSample::new(&drawn, crop, of_objects.merged, pixels);
-                of_objects.samples.push(sample);
-            }
+            let objects = Crop::around_objects(&drawn, crops, &mut rng)
+                .into_iter()
+                .map(|crop| {
+                    let image = resize_bicubic(&crop.image(&drawn), side as u32, side as u32);
+                    let pixels = patches_of(&image, &self.config, [side * side; 2])?.0;
+                    Ok(TowerSample::new(&drawn, crop, near, pixels))
+                })
+                .collect::<Result<_, TrainError>>()?;
+            Ok([pictures, objects])
+        };
+        let all: Vec<_> = scenes
+            .clone()
+            .into_par_iter()
+            .map(seen)
+            .collect::<Result<_, _>>()?;
+        for [pictures, objects] in all {
+            of_pictures.samples.extend(pictures);
+            of_objects.samples.extend(objects);
         }
         Ok([of_pictures, of_objects])
     }

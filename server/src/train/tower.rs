@@ -185,6 +185,12 @@ impl TowerBatch {
         Some(learner.heads.tower_loss(&labels, local_masks, vision))
     }
 
+    /// The patches of each sample.
+    #[cfg(test)]
+    pub(super) fn pictures(&self) -> impl Iterator<Item = &[f32]> {
+        self.samples.iter().map(|sample| sample.pixels.as_slice())
+    }
+
     /// The labelled tokens, counted over all samples.
     fn cells(&self) -> Vec<Labelled> {
         let tokens = self.merged[0] * self.merged[1];

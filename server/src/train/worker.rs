@@ -1,6 +1,7 @@
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
 
@@ -11,18 +12,21 @@ use super::parameters::ParameterTable;
 use super::phase::Phase;
 use super::recipe::Recipe;
 use super::sample::Sampler;
+use super::samples::Samples;
 use super::step::step;
 use super::terms::{StepOutput, TERMS};
 use super::tower::tower_step;
 
 /// What a worker is to do in one step.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Task {
     pub(super) parameters: Arc<Vec<f32>>,
     pub(super) phase: Phase,
     /// Index of the worker's first scene.
     pub(super) first_scene: u64,
     pub(super) scenes: usize,
+    /// What it learns from; the worker draws it where it is not there.
+    pub(super) samples: Option<Samples>,
     /// Which parameters the stage trains.
     pub(super) trained: Arc<[bool]>,
 }
@@ -34,6 +38,8 @@ pub(super) struct Outcome {
     pub(super) terms: [f32; TERMS.len()],
     /// Region turns learned from.
     pub(super) turns: usize,
+    /// How long it drew samples, in which nothing was learned.
+    pub(super) drawing: Duration,
 }
 
 /// A thread that owns a copy of the model and computes gradients.
@@ -72,7 +78,7 @@ impl Worker {
                     let mut learner = learner;
                     while let Ok(task) = inbox.recv() {
                         let (next, outcome) =
-                            compute(learner, &task, &table, &recipe, &sampler, &device);
+                            compute(learner, task, &table, &recipe, &sampler, &device);
                         learner = next;
                         if outbox.send(outcome).is_err() {
                             break;
@@ -114,29 +120,38 @@ impl Drop for Worker {
 
 fn compute(
     learner: Learner,
-    task: &Task,
+    task: Task,
     table: &ParameterTable,
     recipe: &Recipe,
     sampler: &Sampler,
     device: &Device,
 ) -> (Learner, Result<Outcome, TrainError>) {
-    let learner = table.with_values(learner, &task.parameters, &task.trained, device);
-    let (output, turns) = match forward(&learner, task, recipe, sampler, device) {
-        Ok(done) => done,
+    let started = Instant::now();
+    let samples = match task.samples {
+        Some(samples) => Ok(samples),
+        None => Samples::draw(sampler, task.phase, task.first_scene, task.scenes),
+    };
+    let samples = match samples {
+        Ok(samples) => samples,
         Err(error) => return (learner, Err(error)),
     };
+    let drawing = started.elapsed();
+    let learner = table.with_values(learner, &task.parameters, &task.trained, device);
+    let (output, turns) = forward(&learner, samples, recipe, sampler, device);
+    let gradients = output.loss.backward();
+    let gradients = table.gradients(&learner, &gradients);
+    // Read last: a device that computes while the host goes on would be waited for here.
     let mut terms = [0.0; TERMS.len()];
     for (term, value) in terms.iter_mut().zip(output.terms.into_data().iter::<f32>()) {
         *term = value;
     }
-    let gradients = output.loss.backward();
-    let gradients = table.gradients(&learner, &gradients);
     (
         learner,
         Ok(Outcome {
             gradients,
             terms,
             turns,
+            drawing,
         }),
     )
 }
@@ -144,27 +159,24 @@ fn compute(
 /// The step's loss, and how many region turns it learns from.
 fn forward(
     learner: &Learner,
-    task: &Task,
+    samples: Samples,
     recipe: &Recipe,
     sampler: &Sampler,
     device: &Device,
-) -> Result<(StepOutput, usize), TrainError> {
-    match task.phase {
-        Phase::Tower { whole, crops } => {
-            let scenes = task.first_scene..task.first_scene + task.scenes as u64;
-            let [whole, crops] = sampler.tower_batches(scenes, whole, crops)?;
-            Ok((tower_step(learner, &whole, &crops, device), 0))
-        }
-        Phase::Stage { stage, mix, losses } => {
-            let scenes = (0..task.scenes)
-                .map(|place| sampler.scene(task.first_scene + place as u64, place, &mix))
-                .collect::<Result<Vec<_>, _>>()?;
+) -> (StepOutput, usize) {
+    match samples {
+        Samples::Tower([whole, crops]) => (tower_step(learner, &whole, &crops, device), 0),
+        Samples::Scenes {
+            stage,
+            losses,
+            scenes,
+        } => {
             let turns = scenes
                 .iter()
                 .map(|scene| scene.described.len() + scene.grounds.len())
                 .sum();
             let batch = Batch::new(&scenes, sampler.grid(), &recipe.model, device);
-            Ok((step(learner, batch, stage, losses), turns))
+            (step(learner, batch, stage, losses), turns)
         }
     }
 }

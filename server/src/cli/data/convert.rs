@@ -11,7 +11,7 @@ use fclm_server::data::{
 };
 
 use super::{count_pictures, tell};
-use crate::cli::print;
+use crate::cli::{at_least_zero, print};
 
 /// Pictures after which a person hears how many there are.
 const STEP: u64 = 100;
@@ -34,7 +34,13 @@ pub(super) struct Convert {
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     /// How many broken records are skipped before that is too much.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = DEFAULT_LIMIT,
+        value_parser = at_least_zero::<u64>,
+        allow_negative_numbers = true
+    )]
     limit_broken: u64,
     /// Copy the pictures into the new folder; otherwise they stay where they are.
     #[arg(long)]

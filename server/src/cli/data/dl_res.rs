@@ -14,7 +14,7 @@ use fclm_server::{
 };
 
 use super::{count_pictures, tell};
-use crate::cli::{at_least_one, print, show_progress};
+use crate::cli::{at_least_one, at_least_zero, print, show_progress, tell_retry};
 
 /// Options of `fclm data dl-res`.
 #[derive(Debug, Args)]
@@ -26,7 +26,7 @@ pub(super) struct DlRes {
     /// The folder to write; must be new or empty. Its pictures stay where they are.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// An OpenAI-compatible endpoint, up to /chat/completions.
+    /// An OpenAI-compatible endpoint, with or without /chat/completions.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000/v1")]
     endpoint: String,
     /// The model, as the endpoint calls it.
@@ -40,16 +40,39 @@ pub(super) struct DlRes {
     #[arg(long, value_name = "DIR")]
     answers: Option<PathBuf>,
     /// How many requests are on their way at once.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = at_least_one::<u16>)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 8,
+        value_parser = at_least_one::<u16>,
+        allow_negative_numbers = true
+    )]
     at_once: u16,
     /// Longest wait for an answer, in seconds.
-    #[arg(long, value_name = "SECONDS", default_value_t = 120, value_parser = at_least_one::<u32>)]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 120,
+        value_parser = at_least_one::<u32>,
+        allow_negative_numbers = true
+    )]
     timeout: u32,
     /// Turn the descriptions of the first pictures only.
-    #[arg(long, value_name = "N", value_parser = at_least_one::<u32>)]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = at_least_one::<u32>,
+        allow_negative_numbers = true
+    )]
     limit: Option<u32>,
     /// How many broken records and unusable answers are skipped.
-    #[arg(long, value_name = "N", default_value_t = DEFAULT_LIMIT)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = DEFAULT_LIMIT,
+        value_parser = at_least_zero::<u64>,
+        allow_negative_numbers = true
+    )]
     limit_broken: u64,
 }
 
@@ -64,6 +87,7 @@ impl DlRes {
             key: ApiKey::from_variable(&self.key_variable)?,
             cache: Some(answers),
             timeout: Duration::from_secs(self.timeout.into()),
+            on_retry: tell_retry,
             ..ChatOptions::new(self.endpoint, self.model)
         })?;
         let options = DlResOptions {

@@ -19,7 +19,13 @@ pub(super) struct Look {
     /// A folder of pictures or scenes.
     dir: PathBuf,
     /// How many pictures, from all over the folder; up to 1000.
-    #[arg(long, value_name = "N", default_value_t = 24, value_parser = at_least_one::<usize>)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 24,
+        value_parser = at_least_one::<usize>,
+        allow_negative_numbers = true
+    )]
     count: usize,
     /// The page to write; it needs no other file.
     #[arg(long, value_name = "FILE.html", default_value = "look.html")]

@@ -3,22 +3,38 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Args;
 use fclm_server::data::scenes::{DEFAULT_SIDE, DatasetOptions, World, write_dataset_with_progress};
 
-use crate::cli::{at_least_one, print, show_progress};
+use crate::cli::{at_least_one, at_least_zero, print, show_progress};
 
 /// Options of `fclm data scenes`.
 #[derive(Debug, Args)]
 pub(super) struct Scenes {
     /// Which scenes; the same seed gives the same ones. Training never draws these.
-    #[arg(long, default_value_t = 0)]
+    #[arg(
+        long,
+        default_value_t = 0,
+        value_parser = at_least_zero::<u64>,
+        allow_negative_numbers = true
+    )]
     seed: u64,
     /// How many.
-    #[arg(long, value_name = "K", value_parser = at_least_one::<u64>)]
+    #[arg(
+        long,
+        value_name = "K",
+        value_parser = at_least_one::<u64>,
+        allow_negative_numbers = true
+    )]
     count: u64,
     /// The folder to write; must be new or empty.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     /// Size of the pictures.
-    #[arg(long, value_name = "WxH", value_parser = parse_size, default_value_t = Size::default())]
+    #[arg(
+        long,
+        value_name = "WxH",
+        value_parser = parse_size,
+        default_value_t = Size::default(),
+        allow_hyphen_values = true
+    )]
     size: Size,
     /// How crowded they are: plain scenes have 2 to 6 objects, hard ones 3 to 10, of which several
     /// have one colour and some are hidden up to 70 %.

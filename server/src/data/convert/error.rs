@@ -9,6 +9,9 @@ pub enum ConvertError {
     /// Nobody said where the pictures are.
     #[error("{0} needs --images, the folder in which its pictures are")]
     NoImages(Source),
+    /// The folder that was said to hold the pictures is not there.
+    #[error("there is no folder {}; --images names the folder in which the pictures are", .0.display())]
+    NoImagesFolder(PathBuf),
     /// Somebody said where pictures are that come with the data set.
     #[error("{0} comes with its pictures; leave out --images")]
     ImagesWithin(Source),
@@ -24,6 +27,26 @@ pub enum ConvertError {
         _ => ", or its references and instances.json",
     })]
     Files(Source),
+    /// A folder where the data set has a file.
+    #[error("{} is a folder; {source_name} wants a file, such as {example}", path.display())]
+    FolderForFile {
+        /// The folder.
+        path: PathBuf,
+        /// The data set.
+        source_name: Source,
+        /// A name that would do.
+        example: &'static str,
+    },
+    /// A file where the data set has a folder.
+    #[error("{} is a file; {source_name} wants a folder: {wanted}", path.display())]
+    FileForFolder {
+        /// The file.
+        path: PathBuf,
+        /// The data set.
+        source_name: Source,
+        /// Which folder.
+        wanted: &'static str,
+    },
     /// A file whose name says nothing of its layout.
     #[error(
         "{}: what is in a file of {source_name} is told by its name, such as {example}",

@@ -1,6 +1,9 @@
 use std::path::{Path, PathBuf};
 
-use super::{ConvertError, ConvertOptions, Source};
+use super::{
+    ConvertError, ConvertOptions, Source,
+    source::{GRANDF_FILE, OSPREY_FILE, Wanted},
+};
 use crate::data::published::{
     Pictures, Problems, ReadError, Sink, captions, coco, describe_anything, grandf, muse, osprey,
     reasonseg, refer, roc,
@@ -60,6 +63,7 @@ pub(super) fn inputs(options: &ConvertOptions) -> Result<Vec<Input>, ConvertErro
     }
     let mut inputs = Vec::with_capacity(options.files.len());
     for path in &options.files {
+        check_kind(source, path)?;
         let prefix = (options.files.len() > 1).then(|| stem(path));
         if let Some(prefix) = &prefix
             && inputs
@@ -77,11 +81,32 @@ pub(super) fn inputs(options: &ConvertOptions) -> Result<Vec<Input>, ConvertErro
     Ok(inputs)
 }
 
+/// Refuses a folder where a file is wanted, and the reverse. What is not there is told when it is
+/// opened.
+fn check_kind(source: Source, path: &Path) -> Result<(), ConvertError> {
+    match source.wanted() {
+        Some(Wanted::File(example)) if path.is_dir() => Err(ConvertError::FolderForFile {
+            path: path.to_owned(),
+            source_name: source,
+            example,
+        }),
+        Some(Wanted::Folder(wanted)) if path.is_file() => Err(ConvertError::FileForFolder {
+            path: path.to_owned(),
+            source_name: source,
+            wanted,
+        }),
+        _ => Ok(()),
+    }
+}
+
 /// References with the objects that they are about: a folder with both, both files, or the first
 /// of them with the other one beside it.
 fn references(options: &ConvertOptions, name: &str) -> Result<Input, ConvertError> {
     let (path, instances) = match options.files.as_slice() {
         [folder] if folder.is_dir() => (folder.join(name), folder.join(INSTANCES)),
+        several if several.iter().any(|path| path.is_dir()) => {
+            return Err(ConvertError::Files(options.source));
+        }
         [refs] => (refs.clone(), refs.with_file_name(INSTANCES)),
         [instances, refs] if instances.ends_with(INSTANCES) => (refs.clone(), instances.clone()),
         [refs, instances] => (refs.clone(), instances.clone()),
@@ -110,15 +135,15 @@ fn layout(options: &ConvertOptions, path: &Path) -> Result<Layout, ConvertError>
         Source::Muse => Layout::Muse,
         Source::CocoCaptions => Layout::Captions,
         Source::RocList => Layout::RocList,
-        Source::GranDf => Layout::GranDf(
-            grandf::Variant::of_file(path).ok_or_else(|| unknown("GranDf_HA_GCG_train.json"))?,
-        ),
+        Source::GranDf => {
+            Layout::GranDf(grandf::Variant::of_file(path).ok_or_else(|| unknown(GRANDF_FILE))?)
+        }
         Source::DescribeAnything => Layout::DescribeAnything {
             is_packed: options.images.is_empty(),
         },
-        Source::Osprey => Layout::Osprey(
-            osprey::Variant::of_file(path).ok_or_else(|| unknown("osprey_conversation.json"))?,
-        ),
+        Source::Osprey => {
+            Layout::Osprey(osprey::Variant::of_file(path).ok_or_else(|| unknown(OSPREY_FILE))?)
+        }
         _ => Layout::Instances,
     })
 }
@@ -292,6 +317,38 @@ mod tests {
         assert!(osprey.contains("osprey_conversation.json"), "{osprey}");
         let same = refused(&options(Source::Coco, &["a/val.json", "b/val.json"]));
         assert!(same.contains("called val"), "{same}");
+    }
+
+    #[test]
+    fn files_and_folders_are_not_taken_for_each_other() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().to_str().unwrap();
+        let file = parent.path().join("annotations.json");
+        fs::write(&file, "{}").unwrap();
+        let file = file.to_str().unwrap();
+        for source in Source::ALL {
+            let mut given = options(source, &[folder]);
+            given.split = source.has_splits().then(|| "val".to_owned());
+            let Some(Wanted::File(example)) = source.wanted() else {
+                inputs(&given).unwrap();
+                continue;
+            };
+            let sentence = refused(&given);
+            assert!(
+                sentence.contains("is a folder") && sentence.contains(example),
+                "{sentence}"
+            );
+        }
+        let subset = refused(&options(Source::DescribeAnything, &[file]));
+        assert!(
+            subset.contains("is a file") && subset.contains("such as COCOStuff"),
+            "{subset}"
+        );
+        let mut split = options(Source::ReasonSeg, &[file]);
+        split.split = Some("val".to_owned());
+        assert!(refused(&split).contains("train, val and test"));
+        let both = refused(&options(Source::RefCoco, &[file, folder]));
+        assert!(both.contains("refcoco wants its folder"), "{both}");
     }
 
     #[test]

@@ -60,6 +60,9 @@ pub fn convert(
     progress: &mut dyn FnMut(u64),
 ) -> Result<Converted, ConvertError> {
     let inputs = inputs(options)?;
+    if let Some(missing) = options.images.iter().find(|folder| !folder.is_dir()) {
+        return Err(ConvertError::NoImagesFolder(missing.clone()));
+    }
     let pictures = Pictures::new(&options.images)?;
     let writer = PictureWriter::create(&options.out)?;
     // Readers hold what saves pictures and what takes records at once, and call one at a time.
@@ -198,6 +201,14 @@ mod tests {
         options.limit_broken = 0;
         let error = convert(&options, &mut |_| {}).unwrap_err().to_string();
         assert!(error.contains("more than 0 records are broken"), "{error}");
+
+        options.images.push(parent.path().join("more-photos"));
+        let error = convert(&options, &mut |_| {}).unwrap_err().to_string();
+        assert!(
+            error.contains("no folder") && error.contains("more-photos"),
+            "{error}"
+        );
+        options.images.truncate(1);
 
         fs::remove_file(parent.path().join("photos/a/7.jpg")).unwrap();
         options.limit_broken = 9;

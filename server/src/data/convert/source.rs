@@ -1,5 +1,10 @@
 use std::{fmt, str::FromStr};
 
+/// The name of a file of GranD-f.
+pub(super) const GRANDF_FILE: &str = "GranDf_HA_GCG_train.json";
+/// The name of a file of Osprey-724K.
+pub(super) const OSPREY_FILE: &str = "osprey_conversation.json";
+
 /// A published data set that can be converted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Source {
@@ -31,6 +36,15 @@ pub enum Source {
     DescribeAnything,
     /// Osprey-724K: descriptions of regions and conversations about them.
     Osprey,
+}
+
+/// What a data set is given as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// A file, called as this one.
+    File(&'static str),
+    /// A folder, which is this one.
+    Folder(&'static str),
 }
 
 /// A name that is no data set's.
@@ -89,6 +103,23 @@ impl Source {
             Self::GRefCoco => Some("grefs(unc).json"),
             _ => None,
         }
+    }
+
+    /// What is converted, where there is no choice between a file and a folder.
+    pub(super) const fn wanted(self) -> Option<Wanted> {
+        Some(match self {
+            Self::RefCoco | Self::RefCocoPlus | Self::RefCocoG | Self::GRefCoco => return None,
+            Self::ReasonSeg => Wanted::Folder("the one that holds train, val and test"),
+            Self::DescribeAnything => Wanted::Folder("that of a subset, such as COCOStuff"),
+            Self::Muse => Wanted::File("muse_train.json"),
+            Self::Lvis => Wanted::File("lvis_v1_val.json"),
+            Self::Paco => Wanted::File("paco_lvis_v1_val.json"),
+            Self::Coco => Wanted::File("instances_val2017.json"),
+            Self::CocoCaptions => Wanted::File("captions_val2017.json"),
+            Self::RocList => Wanted::File("lvis_val_1k_category.json"),
+            Self::GranDf => Wanted::File(GRANDF_FILE),
+            Self::Osprey => Wanted::File(OSPREY_FILE),
+        })
     }
 
     /// Whether one file holds several splits, or one folder does.

@@ -27,6 +27,12 @@ pub enum FolderError {
         /// Why.
         source: io::Error,
     },
+    /// There is no folder.
+    #[error("there is no folder {}", .0.display())]
+    Missing(PathBuf),
+    /// A file stands where a folder is wanted.
+    #[error("{} is a file; a folder is wanted", .0.display())]
+    File(PathBuf),
     /// The folder is none of our format.
     #[error("{} holds neither {} nor {}", .0.display(), PICTURES_FILE, SCENES_FILE)]
     NoData(PathBuf),
@@ -85,6 +91,21 @@ pub enum FolderLineError {
 }
 
 impl FolderError {
+    /// Makes sure that a folder is there.
+    ///
+    /// # Errors
+    /// Where there is none, or the system does not tell.
+    pub(crate) fn unless_folder(dir: &Path) -> Result<(), Self> {
+        match dir.metadata() {
+            Ok(there) if there.is_dir() => Ok(()),
+            Ok(_) => Err(Self::File(dir.to_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                Err(Self::Missing(dir.to_owned()))
+            }
+            Err(error) => Err(Self::io("open", dir)(error)),
+        }
+    }
+
     /// For `map_err`: what was tried with which file or folder.
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();

@@ -40,7 +40,7 @@ impl PictureFolder {
     /// Opens a folder and finds its lines, without reading what they say.
     ///
     /// # Errors
-    /// Where there is neither `pictures.jsonl` nor `scenes.jsonl`, or no line in it.
+    /// Where there is no folder, neither `pictures.jsonl` nor `scenes.jsonl` in it, or no line there.
     pub fn open(dir: &Path) -> Result<Self, FolderError> {
         for (name, layout) in [
             (PICTURES_FILE, Layout::Pictures),
@@ -54,6 +54,7 @@ impl PictureFolder {
                 Err(error) => return Err(FolderError::io("open", &path)(error)),
             }
         }
+        FolderError::unless_folder(dir)?;
         Err(FolderError::NoData(dir.to_owned()))
     }
 
@@ -331,10 +332,10 @@ mod tests {
             neither.contains("neither pictures.jsonl nor scenes.jsonl"),
             "{neither}"
         );
-        assert!(refused(&dir.path().join("missing")).contains("neither"));
+        assert!(refused(&dir.path().join("missing")).contains("there is no folder"));
         let file = dir.path().join("file");
         fs::write(&file, "").unwrap();
-        assert!(refused(&file).contains("neither"));
+        assert!(refused(&file).contains("is a file"));
         fs::write(dir.path().join(PICTURES_FILE), "\n \n").unwrap();
         assert!(refused(dir.path()).contains("holds no picture"));
     }

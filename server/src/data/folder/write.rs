@@ -184,6 +184,20 @@ mod tests {
     }
 
     #[test]
+    fn what_a_killed_process_left_beside_the_place_is_removed() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("set");
+        let left = crate::disk::beside(&dir, "partial").unwrap();
+        fs::create_dir(&left).unwrap();
+        fs::write(left.join(PICTURES_FILE), "{").unwrap();
+        let first = PictureWriter::create(&dir).unwrap();
+        assert!(!left.exists());
+        // What somebody is still writing stays.
+        let second = PictureWriter::create(&dir).unwrap();
+        assert!(first.staging.path().exists() && second.staging.path().exists());
+    }
+
+    #[test]
     fn what_does_not_fit_is_not_written() {
         let parent = tempfile::tempdir().unwrap();
         let dir = parent.path().join("set");

@@ -172,7 +172,8 @@ impl Samples {
         Ok(samples)
     }
 
-    /// The samples of a task that a folder holds; none where it holds none.
+    /// All samples of a task that a folder holds, however many pictures were asked about the last
+    /// time; none where it holds none.
     pub(in crate::eval) fn read(dir: &Path, task: Task) -> Result<Option<Self>, EvalError> {
         let path = path_of(dir, task);
         let bytes = match fs::read(&path) {
@@ -190,12 +191,23 @@ impl Samples {
             ..header.clone()
         };
         current.refuse_other(&header, &path)?;
-        Ok(Some(Self {
+        let mut samples = Self {
             header,
             path,
             file: None,
             kept,
-        }))
+        };
+        samples.take_all();
+        Ok(Some(samples))
+    }
+
+    /// From now on all pictures count that samples are kept of, also those behind the last one that
+    /// was to be asked about. Whether there are such.
+    pub(in crate::eval) fn take_all(&mut self) -> bool {
+        let end = self.kept.last_key_value().map_or(0, |(place, _)| place + 1);
+        let are_more = end > self.header.pictures;
+        self.header.pictures = self.header.pictures.max(end);
+        are_more
     }
 
     /// What they are of.
@@ -417,8 +429,18 @@ mod tests {
         let fewer = begin(dir, header(1, 1), true).unwrap();
         assert_eq!((details(&fewer), fewer.missing()), (vec![10], 0));
         drop(fewer);
-        let more = begin(dir, header(1, 2), true).unwrap();
+        let mut fewer = begin(dir, header(1, 1), true).unwrap();
+        assert!(fewer.take_all());
+        assert_eq!((details(&fewer), fewer.missing()), (vec![10, 21], 0));
+        assert!(!fewer.take_all());
+        drop(fewer);
+        let read = Samples::read(dir, Task::Res).unwrap().unwrap();
+        assert_eq!(details(&read), [10, 21]);
+        let mut more = begin(dir, header(1, 3), true).unwrap();
         assert_eq!(details(&more), [10, 21]);
+        // What has not been asked about yet is still missing.
+        assert!(!more.take_all());
+        assert_eq!(more.missing(), 1);
     }
 
     #[test]

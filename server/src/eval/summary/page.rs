@@ -98,7 +98,8 @@ fn paper_row(summary: &Summary, row: &PaperFigure) -> Html {
     let here = match (measured, metric) {
         (None, _) => "not measured".to_owned(),
         (Some(measured), Some(metric)) if metric.estimate.is_some() => {
-            format!("{} on {}", row.metric, measured.on.name())
+            let samples = counted(measured.report.n);
+            format!("{} on {}, {samples}", row.metric, measured.on.name())
         }
         (Some(measured), _) => format!("not computed on {}", measured.on.name()),
     };
@@ -168,8 +169,8 @@ fn task(measured: &Measured) -> Html {
             (
                 "setting",
                 Html::text(format_args!(
-                    "{} samples, {} in {}, seed {}, model {} ({})",
-                    report.n,
+                    "{}, {} in {}, seed {}, model {} ({})",
+                    counted(report.n),
                     measured.on.name(),
                     measured.data,
                     report.seed,
@@ -315,6 +316,14 @@ fn shown(metric: Option<&Metric>) -> (Html, Html, Html) {
     (value(estimate), interval, value(blind))
 }
 
+/// A number of samples in words.
+fn counted(samples: usize) -> String {
+    match samples {
+        1 => "one sample".to_owned(),
+        more => format!("{more} samples"),
+    }
+}
+
 fn one_decimal(value: Option<f64>) -> Html {
     match value {
         Some(value) => Html::text(format_args!("{value:.1}")),
@@ -374,8 +383,9 @@ mod tests {
         for part in [
             "<td>62.0</td><td>59.0 to 64.0</td><td>11.0</td>",
             "<td>RES, RefCOCO</td><td class=\"name\">gIoU</td><td class=\"name\">giou on rendered \
-             scenes</td><td>62.0</td>",
+             scenes, 20 samples</td><td>62.0</td>",
             "<td>81.5</td><td>82.6</td><td class=\"name\">UniPixel-7B 80.8</td>",
+            "20 samples, rendered scenes in /sets/scenes",
             "not computed on rendered scenes",
             "<td>DL-RES</td><td class=\"name\">gIoU</td><td class=\"name\">not measured</td>",
             "<td>50.0</td>",

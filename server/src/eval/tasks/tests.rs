@@ -208,6 +208,14 @@ fn fixture_model_goes_on_where_it_was_stopped() {
         let resumed = measure(&predictor, &options, &kept(&dir, true));
         assert_eq!(resumed, whole, "{task}");
         assert_eq!(fs::read(dir.join("report.json")).unwrap(), summary);
+        // Fewer pictures are told of by themselves, and the folder still of all that it holds.
+        let fewer = EvalOptions {
+            limit: Some(2),
+            ..options.clone()
+        };
+        let fewer = measure(&predictor, &fewer, &kept(&dir, true));
+        assert!(fewer.n <= whole.n, "{task}");
+        assert_eq!(fs::read(dir.join("report.json")).unwrap(), summary);
         let other = EvalOptions { seed: 6, ..options };
         let other = evaluate_with(
             &predictor,
@@ -288,6 +296,10 @@ fn fixture_model_without_data_gives_a_sentence() {
     assert!(matches!(
         rebuild_report(folder.path(), &EvalTools::default()),
         Err(EvalError::NoSamples(_))
+    ));
+    assert!(matches!(
+        rebuild_report(&folder.path().join("none"), &EvalTools::default()),
+        Err(EvalError::Folder(_))
     ));
 }
 

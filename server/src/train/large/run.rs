@@ -1,4 +1,3 @@
-use std::fs;
 use std::path::{self, Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -22,9 +21,11 @@ use crate::device;
 use crate::model_dir::ModelDir;
 use crate::train::display::Display;
 use crate::train::error::TrainError;
+use crate::train::folders::{check_folders, prepare_folders, refused};
 use crate::train::log::{StepRecord, TrainLog};
-use crate::train::run::{Trained, check_folders, refused};
+use crate::train::run::Trained;
 use crate::train::schedule::learning_rate;
+use crate::train::stop::StopRequest;
 use crate::train::terms::{TERMS, Term};
 
 /// Steps after which the copies of the model are compared.
@@ -47,6 +48,8 @@ pub struct LargeOptions {
     pub accept_changes: bool,
     /// Stop, with a checkpoint, after this long.
     pub limit: Option<Duration>,
+    /// Stop, with a checkpoint, when this is made.
+    pub stop: StopRequest,
     /// What it runs on; a copy of the model goes to each.
     pub devices: Vec<Device>,
     /// How a person hears of it.
@@ -54,7 +57,7 @@ pub struct LargeOptions {
 }
 
 /// Tunes a model directory, or goes on tuning it, until the recipe or the time limit ends, or somebody
-/// stops it at the dashboard; writes the model either way, and at the end of stage 1.
+/// asks to stop, be it at the dashboard; writes the model either way, and at the end of stage 1.
 ///
 /// # Errors
 /// Where files cannot be read or written, the checkpoint belongs to another run, a device fails, or
@@ -72,7 +75,7 @@ pub fn train_large(options: &LargeOptions) -> Result<Trained, TrainError> {
         let is_over = options
             .limit
             .is_some_and(|limit| started.elapsed() >= limit);
-        if is_over || run.log.is_stopped() {
+        if is_over || options.stop.is_made() || run.log.is_stopped() {
             break;
         }
         run.step(seconds())?;
@@ -138,7 +141,7 @@ impl<'a> Run<'a> {
                  with others; add --changed-recipe to go on with it all the same",
             ));
         }
-        fs::create_dir_all(&options.run).map_err(TrainError::io(&options.run))?;
+        prepare_folders(&options.run, &options.out)?;
 
         let setups = options.devices.iter().zip(reduces);
         let setups = setups.map(|(device, reduce)| ReplicaSetup {
@@ -489,6 +492,8 @@ fn restore(
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::tiny;
     use super::*;
 
@@ -502,6 +507,7 @@ mod tests {
             resume: false,
             accept_changes: false,
             limit: None,
+            stop: StopRequest::default(),
             devices: vec![Device::flex()],
             display: Display::Plain,
         }
@@ -625,6 +631,22 @@ mod tests {
         let sentence = refusal(&elsewhere);
         assert!(sentence.contains("\"scenes\""), "{sentence}");
         assert!(!start.run.exists());
+    }
+
+    #[test]
+    fn a_run_that_is_asked_to_stop_can_be_gone_on_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let setting = tiny::Setting::new(folder.path());
+        let mut options = options(&setting, "run");
+        options.stop.make();
+        let trained = train_large(&options).unwrap();
+        assert_eq!((trained.step, trained.is_finished()), (0, false));
+        assert!(options.out.join("config.json").is_file());
+        options.stop = StopRequest::default();
+        options.resume = true;
+        let mut run = Run::start(&options).unwrap();
+        run.step(0.0).unwrap();
+        assert_eq!(run.state.step, 1);
     }
 
     #[test]
