@@ -28,8 +28,9 @@
 //! | `model-badge`, `model-stage`, `model-knows` | the model's badge and its parts |
 //! | `theme-toggle` | dark or light |
 //! | `chat-title`, `save-state` | the chat's title; `Saved` once the server has the regions |
-//! | `stage`, `canvas` | the picture. The canvas tells how it shows it: `data-ready`, `data-tool`, `data-image-width`, `data-image-height`, and `data-scale`, `data-offset-x`, `data-offset-y` with *canvas = image * scale + offset* in CSS pixels |
-//! | `tool-select`, `tool-box`, `tool-brush`, `tool-eraser`, `tool-polygon`, `tool-lasso`, `tool-undo`, `tool-redo`, `tool-peek`, `brush-size` | the tools |
+//! | `stage`, `canvas` | the picture. The canvas tells how it shows it: `data-ready`, `data-tool`, `data-preview` (whether it shows what a click would give), `data-image-width`, `data-image-height`, and `data-scale`, `data-offset-x`, `data-offset-y` with *canvas = image * scale + offset* in CSS pixels |
+//! | `tool-select`, `tool-click`, `tool-minus`, `tool-box`, `tool-brush`, `tool-eraser`, `tool-polygon`, `tool-lasso`, `tool-undo`, `tool-redo`, `tool-peek`, `brush-size` | the tools |
+//! | `mask-place` | where masks are made; `data-place` is `server`, `loading`, `gpu` or `cpu`, and the title says why a device was given up |
 //! | `stage-hint` | what the tool in hand does next |
 //! | `zoom-in`, `zoom-out`, `zoom-fit` | zoom |
 //! | `toolbar`, `zoom` | what holds the tools and the zoom, both beside the fitted picture |
@@ -60,6 +61,7 @@
 mod canvas;
 mod client;
 mod editor;
+mod extractor;
 mod formats;
 mod icons;
 mod page;
@@ -74,7 +76,7 @@ use leptos_router::path;
 
 #[cfg(feature = "ssr")]
 pub use shell::render_page;
-pub use shell::{Boot, PageAssets, shell};
+pub use shell::{Boot, ExtractorAssets, PageAssets, shell};
 
 use page::{ChatPage, Frame, HomePage, NotFound};
 use state::Application;

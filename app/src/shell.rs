@@ -18,6 +18,20 @@ pub struct PageAssets {
     pub wasm: String,
     /// Path of the stylesheet.
     pub css: String,
+    /// What computes masks in the browser; none where it has not been built.
+    #[serde(default)]
+    pub extractor: Option<ExtractorAssets>,
+}
+
+/// Names of the built files of the page's worker.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtractorAssets {
+    /// Path of the script that a worker starts with; it loads the others.
+    pub worker: String,
+    /// Path of the module that wasm-bindgen made.
+    pub js: String,
+    /// Path of the WebAssembly that the module loads.
+    pub wasm: String,
 }
 
 /// What the server knows when it renders a page. The browser reads the same from the document, so
@@ -29,6 +43,9 @@ pub struct Boot {
     /// The sample scenes.
     #[serde(default)]
     pub samples: Vec<SampleInfo>,
+    /// Path of the script of the worker that computes masks, where there is one.
+    #[serde(default)]
+    pub extractor: Option<String>,
 }
 
 impl Boot {
@@ -116,6 +133,7 @@ mod tests {
             js: "/pkg/fclm-1.js".to_owned(),
             wasm: "/pkg/fclm_bg-2.wasm".to_owned(),
             css: "/style-3.css".to_owned(),
+            extractor: None,
         }
     }
 
@@ -131,6 +149,7 @@ mod tests {
         Boot {
             model: None,
             samples: vec![sample],
+            extractor: None,
         }
     }
 

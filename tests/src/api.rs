@@ -154,6 +154,7 @@ pub fn ask(text: &str) -> PostMessage {
         text: text.to_owned(),
         region_ids: Vec::new(),
         regions: Vec::new(),
+        region_vectors: Vec::new(),
     }
 }
 

@@ -37,6 +37,10 @@ const POLL: Duration = Duration::from_millis(50);
 /// How long anything on the page may take; an answer on two busy cores is the slowest.
 const PATIENCE: Duration = Duration::from_secs(90);
 const VIEW: (u32, u32) = (1280, 860);
+/// Takes WebGPU from a page. Without a GPU the browser computes it on the CPU, which takes so long
+/// that only what is about it should use it.
+const WITHOUT_GPU: &str =
+    "Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined });";
 
 /// One tab of a browser that was started for this test alone.
 pub struct Tab {
@@ -63,11 +67,24 @@ pub type Point = (f64, f64);
 pub type Rect = [f64; 4];
 
 impl Tab {
-    /// Starts a browser with a fresh profile and opens a page in it.
+    /// Starts a browser without WebGPU and with a fresh profile, and opens a page in it.
     ///
     /// # Panics
     /// If there is no Chromium, or it does not start, or does not load the page.
     pub async fn open(url: &str) -> Self {
+        Self::open_after(url, Some(WITHOUT_GPU)).await
+    }
+
+    /// As [`Tab::open`], with WebGPU, which the CPU computes.
+    ///
+    /// # Panics
+    /// As [`Tab::open`].
+    pub async fn open_with_gpu(url: &str) -> Self {
+        Self::open_after(url, None).await
+    }
+
+    /// Opens a page after a script, which runs on every page before its own ones.
+    async fn open_after(url: &str, script: Option<&str>) -> Self {
         let profile = tempfile::tempdir().expect("a folder for the profile");
         let config = BrowserConfig::builder()
             .chrome_executable(chromium())
@@ -91,6 +108,11 @@ impl Tab {
             }
         })];
         let page = browser.new_page("about:blank").await.expect("a new tab");
+        if let Some(script) = script {
+            page.evaluate_on_new_document(script)
+                .await
+                .expect("the script is taken");
+        }
         page.enable_log().await.expect("the browser's log");
         page.enable_runtime()
             .await
@@ -244,6 +266,15 @@ impl Tab {
             .await;
         let centre: Point = serde_json::from_value(centre).expect("two numbers");
         self.drag(&[centre]).await;
+    }
+
+    /// Moves the mouse to a point without a button.
+    ///
+    /// # Panics
+    /// If the browser refuses the event.
+    pub async fn hover(&self, point: Point) {
+        self.mouse(DispatchMouseEventType::MouseMoved, point, 0)
+            .await;
     }
 
     /// Presses the left button at the first point, moves through the others, lets go at the last.

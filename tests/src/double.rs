@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use fclm_core::mask::Mask;
 use fclm_core::wire::{
-    FinishReason, FoundRegion, Mode, ModelInfo, RegionMask, RunEvent, SegmentRequest, Stage,
+    FinishReason, FoundRegion, LightInfo, Mode, ModelInfo, RegionMask, RunEvent, SegmentRequest,
+    Stage,
 };
 use fclm_server::engine::{Backend, BackendError, Prompt, Step, TokenCounts};
 use image::RgbImage;
@@ -23,6 +24,8 @@ pub struct Counters {
     pub images: AtomicUsize,
     /// Regions that were encoded.
     pub regions: AtomicUsize,
+    /// Regions that were completed from a browser's vector.
+    pub vectors: AtomicUsize,
     /// Conversations that went on from what was kept.
     pub kept: AtomicUsize,
 }
@@ -31,7 +34,11 @@ pub struct Counters {
 #[derive(Debug, Default)]
 pub struct Words {
     counters: Arc<Counters>,
+    is_light: bool,
 }
+
+/// The hash of the weights that browsers are told of.
+pub const LIGHT: &str = "0a1b";
 
 /// An answer that is being written.
 #[derive(Debug)]
@@ -51,6 +58,14 @@ impl Words {
         let words = Self::default();
         let counters = Arc::clone(&words.counters);
         (words, counters)
+    }
+
+    /// The same with a part for browsers, whose vectors are two numbers.
+    pub fn with_light(self) -> Self {
+        Self {
+            is_light: true,
+            ..self
+        }
     }
 }
 
@@ -82,6 +97,13 @@ impl Backend for Words {
             parts: Vec::new(),
             device: "CPU".to_owned(),
             sha256: String::new(),
+            light: self.is_light.then(|| LightInfo {
+                url: format!("/models/light.safetensors?sha256={LIGHT}"),
+                sha256: LIGHT.to_owned(),
+                bytes: 7,
+                vector_len: 2,
+                config: serde_json::Value::Null,
+            }),
         }
     }
 
@@ -97,6 +119,16 @@ impl Backend for Words {
     fn encode_region(&self, _: &[u32; 2], _: &RgbImage, mask: &Mask) -> Result<u64, BackendError> {
         self.counters.regions.fetch_add(1, Ordering::Relaxed);
         Ok(mask.area())
+    }
+
+    fn complete_region(
+        &self,
+        _: &[u32; 2],
+        mask: &Mask,
+        _: &[f32],
+    ) -> Result<Option<u64>, BackendError> {
+        self.counters.vectors.fetch_add(1, Ordering::Relaxed);
+        Ok(Some(mask.area()))
     }
 
     fn segment(

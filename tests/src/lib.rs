@@ -11,5 +11,6 @@ pub mod desk;
 pub mod double;
 pub mod samples;
 pub mod served;
+pub mod site;
 pub mod view;
 pub mod words_server;

@@ -1,7 +1,9 @@
 //! A running `fclm serve` with a data directory of its own.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,18 @@ impl Served {
     /// # Panics
     /// If it does not start; shows its log.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// As [`Served::start`], with another page than the one that was built.
+    ///
+    /// # Panics
+    /// As [`Served::start`].
+    pub async fn with_site(site: &Path) -> Self {
+        Self::start_with(&[OsStr::new("--site"), site.as_os_str()]).await
+    }
+
+    async fn start_with(arguments: &[&OsStr]) -> Self {
         let port = free_port();
         let data = tempfile::tempdir().expect("a folder for the server's data");
         let log = File::create(data.path().join("log")).expect("a log file");
@@ -35,6 +49,7 @@ impl Served {
             .args(["serve", "--listen", &format!("127.0.0.1:{port}")])
             .arg("--data-dir")
             .arg(data.path().join("data"))
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("the log file is shared"))
             .stderr(log)

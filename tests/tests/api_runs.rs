@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use fclm_core::wire::{
     ChatSummary, CreateChat, ErrorCode, FinishReason, Mode, ModelInfo, PostMessage, PostedMessage,
-    RunEvent, RunState, SegmentRequest, SegmentResponse,
+    RegionVector, RunEvent, RunState, SegmentRequest, SegmentResponse,
 };
 use fclm_server::engine::EngineOptions;
-use fclm_tests::api::{Api, Client, HEIGHT, Numbered, WIDTH, ask, png, read, refused, region};
-use fclm_tests::double::words;
+use fclm_tests::api::{
+    Api, Client, HEIGHT, Numbered, WIDTH, ask, png, read, refused, region, start_server,
+};
+use fclm_tests::double::{LIGHT, Words, words};
 use fclm_tests::words_server::WordsServer;
 use reqwest::{Method, StatusCode};
 
@@ -91,6 +93,55 @@ async fn a_question_about_a_region_is_answered_and_kept() {
     assert_eq!(counters.images.load(Ordering::Relaxed), 1);
     assert_eq!(counters.regions.load(Ordering::Relaxed), 1);
     assert_eq!(counters.kept.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_browsers_vector_spares_the_server_the_region_if_it_fits() {
+    let data = tempfile::tempdir().expect("a folder");
+    let (model, counters) = Words::counted();
+    let server = start_server(
+        data.path(),
+        model.with_light(),
+        EngineOptions::default(),
+        |_| {},
+    )
+    .await;
+    let client = Client::new(&format!("http://{}", server.addr()));
+    let computed = || {
+        (
+            counters.vectors.load(Ordering::Relaxed),
+            counters.regions.load(Ordering::Relaxed),
+        )
+    };
+    let vector = |values: &[f32]| RegionVector {
+        region_id: "r1".to_owned(),
+        mask: region("r1").mask,
+        values: values.to_vec(),
+        sha256: LIGHT.to_owned(),
+    };
+    let chat = client.chat().await;
+    let message = PostMessage {
+        regions: vec![region("r1")],
+        region_vectors: vec![vector(&[0.5, -1.0])],
+        ..ask("What is <region:r1>?")
+    };
+    let posted = client.ask(&chat.id, &message).await;
+    assert_eq!(
+        finish_of(&client.events(&posted.run_id, 0).await),
+        Some(FinishReason::Stop)
+    );
+    assert_eq!(computed(), (1, 0));
+
+    let message = PostMessage {
+        region_vectors: vec![vector(&[0.5])],
+        ..ask("And what colour is @1?")
+    };
+    let posted = client.ask(&chat.id, &message).await;
+    assert_eq!(
+        finish_of(&client.events(&posted.run_id, 0).await),
+        Some(FinishReason::Stop)
+    );
+    assert_eq!(computed(), (1, 1));
 }
 
 #[tokio::test]

@@ -6,7 +6,8 @@ use fclm_core::mask::Mask;
 use fclm_core::wire::{Chat, CreateChat, ErrorCode, SampleInfo};
 use fclm_server::engine::EngineOptions;
 use fclm_server::predict::{Predictor, read_picture};
-use fclm_tests::api::{Api, HEIGHT, WIDTH, ask, png, read, refused};
+use fclm_tests::api::{Api, Client, HEIGHT, WIDTH, ask, png, read, refused, start_server};
+use fclm_tests::double::{LIGHT, Words};
 use fclm_tests::samples;
 use reqwest::{Method, StatusCode};
 use tempfile::TempDir;
@@ -67,6 +68,57 @@ async fn the_page_runs_only_its_own_scripts() {
     nonces.sort();
     nonces.dedup();
     assert_eq!(nonces.len(), 3);
+}
+
+#[tokio::test]
+async fn the_worker_has_a_policy_of_its_own() {
+    let site = site();
+    let manifest = r#"{"js":"/pkg/fclm-1.js","wasm":"/pkg/fclm-2.wasm","css":"/pkg/fclm-3.css",
+        "extractor":{"worker":"/pkg/fclm-1.js","js":"/pkg/a.js","wasm":"/pkg/a.wasm"}}"#;
+    fs::write(site.path().join("manifest.json"), manifest).expect("written");
+    let api = start(&site).await;
+    let page = api.client.get("/").await;
+    let policy = page.headers()["content-security-policy"]
+        .to_str()
+        .expect("text");
+    assert!(policy.contains("worker-src 'self'"), "{policy}");
+    let html = page.text().await.expect("a body");
+    assert!(html.contains(r#""extractor":"/pkg/fclm-1.js""#), "{html}");
+    let worker = api.client.get("/pkg/fclm-1.js").await;
+    let policy = worker.headers()["content-security-policy"]
+        .to_str()
+        .expect("text");
+    for allowed in ["'wasm-unsafe-eval'", "connect-src 'self'"] {
+        assert!(policy.contains(allowed), "{policy}");
+    }
+    assert!(!policy.contains("'unsafe-eval'"), "{policy}");
+}
+
+#[tokio::test]
+async fn the_light_weights_may_be_kept_under_the_address_that_names_them() {
+    let model = tempfile::tempdir().expect("a folder");
+    fs::write(model.path().join("light.safetensors"), b"weights").expect("written");
+    let data = tempfile::tempdir().expect("a folder");
+    let words = Words::default().with_light();
+    let server = start_server(data.path(), words, EngineOptions::default(), |options| {
+        options.model = Some(model.path().to_path_buf());
+    })
+    .await;
+    let client = Client::new(&format!("http://{}", server.addr()));
+    let named = format!("/models/light.safetensors?sha256={LIGHT}");
+    for (path, caching) in [
+        (named.as_str(), "public, max-age=31536000, immutable"),
+        ("/models/light.safetensors?sha256=ff", "no-cache"),
+        ("/models/light.safetensors", "no-cache"),
+    ] {
+        let answer = client.get(path).await;
+        assert_eq!(answer.status(), StatusCode::OK);
+        assert_eq!(answer.headers()["cache-control"], caching, "{path}");
+        assert_eq!(answer.headers()["content-type"], "application/octet-stream");
+        assert_eq!(answer.bytes().await.expect("a body"), "weights");
+    }
+    let without = Api::start().await;
+    refused(without.client.get(&named).await, ErrorCode::NotFound).await;
 }
 
 #[tokio::test]

@@ -130,6 +130,7 @@ fn check(workspace: &Workspace) -> Result<()> {
         ("fclm-core", None),
         ("fclm-app", Some("hydrate")),
         ("fclm-hydrate", None),
+        ("fclm-extractor", None),
     ] {
         let mut cargo = workspace.cargo(["clippy", "--release", "--package", package]);
         cargo.args(["--target", toolchain::WASM_TARGET]);

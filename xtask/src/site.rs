@@ -1,7 +1,8 @@
 //! The page as files: compiled, bound, shrunk, named by content and compressed beforehand.
 //!
 //! `target/site` afterwards holds `manifest.json`, which names the script, the wasm module and the
-//! stylesheet, a folder `pkg` with these three, and everything of `public` except the models.
+//! stylesheet of the page and the three files of its worker, a folder `pkg` with these, and
+//! everything of `public` except the models.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,7 +18,19 @@ use crate::process;
 use crate::toolchain::{WASM_TARGET, ensure_wasm_target};
 use crate::workspace::Workspace;
 
-const PACKAGE: &str = "fclm-hydrate";
+/// The page.
+const PAGE: &str = "fclm-hydrate";
+/// What the page's worker computes with. It is compiled apart, because it has the model in it.
+const EXTRACTOR: &str = "fclm-extractor";
+/// What the worker starts with. Whatever is thrown where nobody catches it, as the module does when
+/// it cannot go on, reaches the page as a failure of the device.
+const WORKER_SCRIPT: &str = r#"import init, { receive } from "JS";
+const fail = (what) => postMessage(JSON.stringify({ reply: "failed", id: null, failure: "device", message: String(what) }));
+addEventListener("error", (event) => fail(event.message));
+addEventListener("unhandledrejection", (event) => fail(event.reason));
+const ready = init({ module_or_path: "WASM" });
+addEventListener("message", (event) => { ready.then(() => receive(event.data)); });
+"#;
 const PROFILE: &str = "wasm-release";
 const STAMP: &str = ".stamp";
 /// What rustc's wasm32 output uses beyond the first version of WebAssembly.
@@ -45,9 +58,14 @@ const TEXT_EXTENSIONS: [&str; 9] = [
 /// Brings `target/site` up to date; cargo and a stamp over the inputs decide what must be redone.
 pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     ensure_wasm_target()?;
-    let mut cargo = workspace.cargo(["build", "--package", PACKAGE, "--lib"]);
-    cargo.args(["--target", WASM_TARGET, "--profile", PROFILE]);
-    process::run(&mut cargo, "compiling the page")?;
+    for (package, what) in [
+        (PAGE, "compiling the page"),
+        (EXTRACTOR, "compiling the page's worker"),
+    ] {
+        let mut cargo = workspace.cargo(["build", "--package", package, "--lib"]);
+        cargo.args(["--target", WASM_TARGET, "--profile", PROFILE]);
+        process::run(&mut cargo, what)?;
+    }
 
     let inputs = Inputs::read(workspace)?;
     let site = workspace.site();
@@ -71,7 +89,8 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 
 /// Everything that the page is made of.
 struct Inputs {
-    wasm: Vec<u8>,
+    page: Vec<u8>,
+    extractor: Vec<u8>,
     stylesheet: Vec<u8>,
     /// Files of `public` by their path there, with forward slashes.
     public: BTreeMap<String, Vec<u8>>,
@@ -85,12 +104,11 @@ struct WasmOpt {
 
 impl Inputs {
     fn read(workspace: &Workspace) -> Result<Self> {
-        let file = format!("{}.wasm", PACKAGE.replace('-', "_"));
-        let compiled = workspace
-            .target()
-            .join(WASM_TARGET)
-            .join(PROFILE)
-            .join(file);
+        let compiled = |package: &str| {
+            let file = format!("{}.wasm", package.replace('-', "_"));
+            let folder = workspace.target().join(WASM_TARGET).join(PROFILE);
+            read_file(&folder.join(file))
+        };
         let mut public = BTreeMap::new();
         let folder = workspace.root().join("public");
         if folder.is_dir() {
@@ -101,7 +119,8 @@ impl Inputs {
             Some(WasmOpt { program, version })
         });
         Ok(Self {
-            wasm: read_file(&compiled)?,
+            page: compiled(PAGE)?,
+            extractor: compiled(EXTRACTOR)?,
             stylesheet: read_file(&only_stylesheet(&workspace.root().join("style"))?)?,
             public,
             wasm_opt,
@@ -118,7 +137,8 @@ impl Inputs {
         };
         add(include_bytes!("site.rs"));
         add(version.as_bytes());
-        add(&self.wasm);
+        add(&self.page);
+        add(&self.extractor);
         add(&self.stylesheet);
         for (path, bytes) in &self.public {
             add(path.as_bytes());
@@ -128,19 +148,43 @@ impl Inputs {
     }
 
     fn write(&self, site: &Path) -> Result<()> {
+        let page = self.write_module(site, "fclm", &self.page)?;
+        let extractor = self.write_module(site, "fclm_extractor", &self.extractor)?;
+        let script = WORKER_SCRIPT
+            .replace("\"JS\"", &quoted(&extractor.js))
+            .replace("\"WASM\"", &quoted(&extractor.wasm));
+        let manifest = serde_json::json!({
+            "js": page.js,
+            "wasm": page.wasm,
+            "css": write_hashed(site, "css", &self.stylesheet)?,
+            "extractor": {
+                "worker": write_hashed(site, "js", script.as_bytes())?,
+                "js": extractor.js,
+                "wasm": extractor.wasm,
+            },
+        });
+        for (path, bytes) in &self.public {
+            write_file(&site.join(path), bytes)?;
+        }
+        let text = serde_json::to_vec_pretty(&manifest).context("the manifest is no JSON")?;
+        write_plain(&site.join("manifest.json"), &text)
+    }
+
+    /// Binds a compiled module, makes it smaller, and writes it with its script.
+    fn write_module(&self, site: &Path, name: &str, compiled: &[u8]) -> Result<Module> {
         let mut output = Bindgen::new()
-            .input_bytes("fclm", self.wasm.clone())
+            .input_bytes(name, compiled.to_vec())
             .web(true)
             .and_then(|bindgen| {
                 bindgen
                     .typescript(false)
                     .remove_name_section(true)
                     .remove_producers_section(true)
-                    // The page's own script says where the module is: its name holds a hash.
+                    // Whoever loads the module says where it is: its name holds a hash.
                     .omit_default_module_path(true)
                     .generate_output()
             })
-            .context("wasm-bindgen could not bind the page's module")?;
+            .with_context(|| format!("wasm-bindgen could not bind the module {name}"))?;
         let bound = output.wasm_mut().emit_wasm();
         let module = match &self.wasm_opt {
             Some(found) => found.shrink(bound, site)?,
@@ -156,17 +200,17 @@ impl Inputs {
                 write_file(&site.join(path), script.as_bytes())?;
             }
         }
-        let manifest = serde_json::json!({
-            "js": write_hashed(site, "js", output.js().as_bytes())?,
-            "wasm": write_hashed(site, "wasm", &module)?,
-            "css": write_hashed(site, "css", &self.stylesheet)?,
-        });
-        for (path, bytes) in &self.public {
-            write_file(&site.join(path), bytes)?;
-        }
-        let text = serde_json::to_vec_pretty(&manifest).context("the manifest is no JSON")?;
-        write_plain(&site.join("manifest.json"), &text)
+        Ok(Module {
+            js: write_hashed(site, "js", output.js().as_bytes())?,
+            wasm: write_hashed(site, "wasm", &module)?,
+        })
     }
+}
+
+/// The URL paths of a module and its script.
+struct Module {
+    js: String,
+    wasm: String,
 }
 
 impl WasmOpt {
@@ -198,6 +242,11 @@ impl WasmOpt {
         }
         Ok(shrunk)
     }
+}
+
+/// A text of a script; URL paths hold nothing that would have to be escaped.
+fn quoted(path: &str) -> String {
+    format!("\"{path}\"")
 }
 
 /// The one stylesheet of a folder.
@@ -360,7 +409,8 @@ mod unit_tests {
     #[test]
     fn the_stamp_follows_each_input() {
         let inputs = || Inputs {
-            wasm: vec![1],
+            page: vec![1],
+            extractor: vec![4],
             stylesheet: vec![2],
             public: BTreeMap::from([("a".to_owned(), vec![3])]),
             wasm_opt: None,
@@ -370,7 +420,15 @@ mod unit_tests {
         assert_ne!(
             base,
             Inputs {
-                wasm: vec![9],
+                page: vec![9],
+                ..inputs()
+            }
+            .stamp()
+        );
+        assert_ne!(
+            base,
+            Inputs {
+                extractor: vec![9],
                 ..inputs()
             }
             .stamp()

@@ -14,6 +14,8 @@ use crate::state::{Highlight, Notices, Tool, Workspace};
 // Shorter drags are clicks, in CSS pixels.
 const CLICK: f64 = 5.0;
 const PEN_ERASER: u16 = 32;
+/// A finger that rests for so many milliseconds takes away instead of adding.
+const LONG_PRESS: f64 = 500.0;
 /// For so many milliseconds after a pen was near, a touch is taken for the hand that holds it.
 const PALM: f64 = 700.0;
 
@@ -32,6 +34,8 @@ enum Gesture {
     Corner(usize),
     // The chosen region, from an image point.
     Carry(PointXy),
+    // A finger of the click tool, on the stage, since a time in milliseconds.
+    Press(PointXy, f64),
 }
 
 /// Turns pointers (and the keyboard's crosshair) into boxes, strokes and views.
@@ -103,7 +107,8 @@ impl Gestures {
     /// A pointer goes down.
     pub(super) fn down(self, event: &PointerEvent) {
         let Some(at) = place(event) else { return };
-        if self.image().is_none() || event.button() == 2 {
+        let clicks = self.workspace.editor.tool.get_untracked() == Tool::Click;
+        if self.image().is_none() || (event.button() == 2 && !clicks) {
             return;
         }
         let (id, kind) = (event.pointer_id(), PointerKind::of(&event.pointer_type()));
@@ -113,7 +118,7 @@ impl Gestures {
         let landing = self.hand.try_update_value(|hand| hand.land(id, kind, at));
         match landing {
             Some(Landing::Leads) => {
-                self.lead(event, at);
+                self.lead(event, kind, at);
                 if kind == PointerKind::Touch && is_drawn(self.gesture()) {
                     self.view.finger.set(Some(at));
                 }
@@ -127,8 +132,9 @@ impl Gestures {
         }
     }
 
-    fn lead(self, event: &PointerEvent, at: PointXy) {
+    fn lead(self, event: &PointerEvent, kind: PointerKind, at: PointXy) {
         capture(event);
+        self.view.preview.clear();
         // What the keyboard left unfinished, or fingers before a pen.
         if self.gesture() != Gesture::Idle {
             self.cancel();
@@ -155,12 +161,26 @@ impl Gestures {
             } else {
                 Gesture::Pan(at)
             });
+        } else if tool == Tool::Click && kind == PointerKind::Touch {
+            // It may be the first of two, or rest.
+            self.set_gesture(Gesture::Press(at, js_sys::Date::now()));
+        } else if tool == Tool::Click {
+            let minus = event.button() == 2 || self.workspace.editor.minus.get_untracked();
+            self.click(point, minus);
         } else if tool == Tool::Lasso && event.alt_key() {
             self.start_lasso(point, true);
         } else if tool == Tool::Polygon && event.alt_key() {
             self.drop_corner(point);
         } else {
             self.begin(point, tool);
+        }
+    }
+
+    // A click of the click tool; beside the picture there is nothing to ask about.
+    fn click(self, at: PointXy, minus: bool) {
+        if self.image().is_some_and(|image| is_inside(at, image)) {
+            self.workspace.editor.add_point(at, minus);
+            self.pointed.set_value(true);
         }
     }
 
@@ -192,7 +212,15 @@ impl Gestures {
         };
         let point = self.view.viewport.get_untracked().to_image(at);
         match self.gesture() {
-            Gesture::Idle if kind != PointerKind::Touch => self.point_at(point),
+            Gesture::Idle if kind != PointerKind::Touch => {
+                self.point_at(point);
+                self.preview(point);
+            }
+            Gesture::Press(start, _)
+                if leads && (at.0 - start.0).hypot(at.1 - start.1) >= CLICK =>
+            {
+                self.set_gesture(Gesture::Pan(at));
+            }
             Gesture::Pan(last) if leads => {
                 self.gesture.set_value(Gesture::Pan(at));
                 self.view.pan(at.0 - last.0, at.1 - last.1, image);
@@ -224,6 +252,7 @@ impl Gestures {
                 self.set_gesture(Gesture::Idle);
             }
             Gesture::Pan(_) if led => self.set_gesture(Gesture::Idle),
+            Gesture::Press(..) if led => self.end(),
             gesture if led && (is_drawn(gesture) || matches!(gesture, Gesture::Carry(_))) => {
                 self.end();
             }
@@ -272,6 +301,7 @@ impl Gestures {
     /// The pointer leaves the canvas.
     pub(super) fn left(self) {
         self.view.hover.set(None);
+        self.view.preview.clear();
         self.workspace.conversation.highlight.update(|highlight| {
             if highlight
                 .as_ref()
@@ -299,6 +329,7 @@ impl Gestures {
     pub(super) fn begin(self, at: PointXy, tool: Tool) {
         match tool {
             Tool::Select => self.choose(at),
+            Tool::Click => self.click(at, self.workspace.editor.minus.get_untracked()),
             Tool::Box => {
                 self.view.drag.set(Some((at, at)));
                 self.set_gesture(Gesture::Box(at));
@@ -352,7 +383,7 @@ impl Gestures {
                     self.view.carried.set(id.map(|id| (id, by)));
                 }
             }
-            Gesture::Idle | Gesture::Pan(_) | Gesture::Pinch => {}
+            Gesture::Idle | Gesture::Pan(_) | Gesture::Pinch | Gesture::Press(..) => {}
         }
     }
 
@@ -383,6 +414,12 @@ impl Gestures {
                     self.view.carried.set(None);
                     self.workspace.editor.nudge(&id, by.0 as i64, by.1 as i64);
                 }
+            }
+            Gesture::Press(at, since) => {
+                let rested = js_sys::Date::now() - since >= LONG_PRESS;
+                let minus = self.workspace.editor.minus.get_untracked();
+                let point = self.view.viewport.get_untracked().to_image(at);
+                self.click(point, rested || minus);
             }
             Gesture::Idle | Gesture::Pan(_) | Gesture::Pinch => {}
         }
@@ -505,6 +542,18 @@ impl Gestures {
         });
         self.pointed.set_value(hit.is_some());
         editor.selected.set(hit);
+    }
+
+    // What a click would give here is shown where this device can tell.
+    fn preview(self, at: PointXy) {
+        let editor = self.workspace.editor;
+        let is_on = editor.tool.get_untracked() == Tool::Click
+            && self.image().is_some_and(|image| is_inside(at, image));
+        if is_on {
+            self.view.preview.point_at(at, editor);
+        } else {
+            self.view.preview.clear();
+        }
     }
 
     // The mask under the pointer lights up its phrase.

@@ -44,6 +44,10 @@ pub(super) fn page_key(
     };
     match key.as_str() {
         "v" | "V" => take(Tool::Select),
+        "c" | "C" => take(Tool::Click),
+        "x" | "X" if editor.tool.get_untracked() == Tool::Click => {
+            editor.minus.update(|minus| *minus = !*minus);
+        }
         "b" | "B" => take(Tool::Box),
         "p" | "P" => take(Tool::Brush),
         "e" | "E" => take(Tool::Eraser),
@@ -126,6 +130,10 @@ pub(super) fn canvas_key(
         return false;
     }
     let tool = editor.tool.get_untracked();
+    if event.key() == "Tab" {
+        // Where there is no other mask, Tab leads on as everywhere.
+        return tool == Tool::Click && !event.shift_key() && editor.next_candidate();
+    }
     let is_marked = editor.selected.with_untracked(Option::is_some);
     let direction = match event.key().as_str() {
         "ArrowLeft" => (-1.0, 0.0),

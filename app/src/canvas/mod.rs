@@ -5,6 +5,7 @@ mod hand;
 mod keyboard;
 mod layer;
 mod painter;
+mod preview;
 mod stage;
 mod toolbar;
 mod view;

@@ -38,8 +38,12 @@ pub(crate) fn Stage() -> impl IntoView {
         view.schedule(workspace);
     });
     Effect::new(move |_| {
-        if editor.tool.get() != Tool::Polygon {
+        let tool = editor.tool.get();
+        if tool != Tool::Polygon {
             view.polygon.set(Polygon::default());
+        }
+        if tool != Tool::Click {
+            view.preview.clear();
         }
         if let Some((width, height)) = editor.size() {
             view.make_room((f64::from(width), f64::from(height)));
@@ -55,7 +59,7 @@ pub(crate) fn Stage() -> impl IntoView {
     // Where a stroke goes is worth saying each time; what a box or a click does, only at first.
     let hinted = move || {
         let tool = editor.tool.get();
-        let draws = tool.paints() || matches!(tool, Tool::Polygon | Tool::Lasso);
+        let draws = tool.paints() || matches!(tool, Tool::Polygon | Tool::Lasso | Tool::Click);
         draws || editor.document.with(|document| document.regions.is_empty())
     };
     let waiting = move || workspace.loading.get() == Loading::Pending || !view.ready.get();
@@ -68,6 +72,7 @@ pub(crate) fn Stage() -> impl IntoView {
                 data-testid="canvas"
                 data-tool=move || tool_name(editor.tool.get())
                 data-ready=move || view.ready.get().to_string()
+                data-preview=move || view.preview.mask.with(Option::is_some).to_string()
                 data-scale=move || view.viewport.get().scale.to_string()
                 data-offset-x=move || view.viewport.get().x.to_string()
                 data-offset-y=move || view.viewport.get().y.to_string()
@@ -78,6 +83,11 @@ pub(crate) fn Stage() -> impl IntoView {
                 aria-label="Picture: arrows move, Enter sets a corner or starts and ends a stroke; after a mark by pointer Enter sends"
                 aria-describedby="stage-hint"
                 on:pointerdown=move |event| gestures.down(&event)
+                on:contextmenu=move |event| {
+                    if editor.tool.get_untracked() == Tool::Click {
+                        event.prevent_default();
+                    }
+                }
                 on:pointermove=move |event| gestures.moved(&event)
                 on:pointerup=move |event| gestures.up(&event)
                 on:pointercancel=move |event| gestures.lost(&event)
@@ -122,6 +132,12 @@ pub(crate) fn Stage() -> impl IntoView {
 fn hint(tool: Tool, chosen: Option<usize>) -> String {
     let text = match (tool, chosen) {
         (Tool::Select, _) => "Click a region to choose it, drag it to move it.",
+        (Tool::Click, Some(number)) => {
+            return format!(
+                "Click to add to @{number}, right button or long press to take away. Tab: another mask."
+            );
+        }
+        (Tool::Click, None) => "Click on something.",
         (Tool::Box, _) => "Drag a box around something, or click it.",
         (Tool::Brush, Some(number)) => {
             return format!("Paint to add to @{number}. N starts a new region.");
@@ -141,6 +157,7 @@ fn hint(tool: Tool, chosen: Option<usize>) -> String {
 fn tool_name(tool: Tool) -> &'static str {
     match tool {
         Tool::Select => "select",
+        Tool::Click => "click",
         Tool::Box => "box",
         Tool::Brush => "brush",
         Tool::Eraser => "eraser",
@@ -267,5 +284,7 @@ mod tests {
         assert!(hint(Tool::Eraser, None).contains("first"));
         assert_eq!(hint(Tool::Box, Some(1)), hint(Tool::Box, None));
         assert!(hint(Tool::Lasso, Some(3)).contains("@3"));
+        assert!(hint(Tool::Click, Some(4)).contains("@4"));
+        assert_eq!(hint(Tool::Click, None), "Click on something.");
     }
 }

@@ -31,11 +31,25 @@ pub(super) fn Toolbar(
     view! {
         <div class="toolbar" role="toolbar" aria-label="Tools" data-testid="toolbar">
             {tool(Tool::Select, "tool-select", "cursor", "Select and move (V)")}
+            {tool(Tool::Click, "tool-click", "sparkle", "Click on something (C)")}
             {tool(Tool::Box, "tool-box", "box", "Box (B)")}
             {tool(Tool::Brush, "tool-brush", "brush", "Brush (P)")}
             {tool(Tool::Eraser, "tool-eraser", "eraser", "Eraser (E)")}
             {tool(Tool::Polygon, "tool-polygon", "polygon", "Polygon (G)")}
             {tool(Tool::Lasso, "tool-lasso", "lasso", "Lasso (L)")}
+            <button
+                r#type="button"
+                class="tool"
+                class:is-on=move || editor.minus.get()
+                class:is-out=move || editor.tool.get() != Tool::Click
+                aria-pressed=move || editor.minus.get().to_string()
+                aria-label="Clicks take away (X, right button or long press)"
+                title="Clicks take away (X, right button or long press)"
+                data-testid="tool-minus"
+                on:click=move |_| editor.minus.update(|minus| *minus = !*minus)
+            >
+                <Icon name="minus"/>
+            </button>
             <span class="tool-rule"></span>
             <button
                 r#type="button"

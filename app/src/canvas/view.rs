@@ -1,6 +1,7 @@
 use leptos::prelude::*;
 
 use super::painter::{Drawn, Line, Painter, Scene};
+use super::preview::Preview;
 use crate::editor::{Insets, PointXy, Polygon, Viewport, dragged_box, found_color};
 use crate::state::{Editor, Tool, Workspace};
 
@@ -23,6 +24,8 @@ const NARROW_BRUSH: f64 = 76.0;
 const EDGE: f64 = 8.0;
 const NARROW_PAGE: &str = "(max-width: 820px), (max-height: 480px)";
 const REDUCED_MOTION: &str = "(prefers-reduced-motion: reduce)";
+/// The colour of what a click would give, which is no region's.
+const PREVIEW_COLOR: &str = "#ffffff";
 
 /// What the canvas shows besides the chat's own state. All of it is of this visit only.
 #[derive(Clone, Copy)]
@@ -47,6 +50,8 @@ pub(crate) struct CanvasView {
     pub(crate) edited: RwSignal<Option<(String, Polygon)>>,
     /// The region that is being moved, and by how many image pixels.
     pub(crate) carried: RwSignal<Option<(String, PointXy)>>,
+    /// What a click would give where the pointer is.
+    pub(crate) preview: Preview,
     /// Where a finger that draws is on the stage.
     pub(crate) finger: RwSignal<Option<PointXy>>,
     /// Whether a stroke is running, and for which region.
@@ -81,6 +86,7 @@ impl CanvasView {
             polygon: RwSignal::new(Polygon::default()),
             edited: RwSignal::new(None),
             carried: RwSignal::new(None),
+            preview: Preview::new(),
             finger: RwSignal::new(None),
             stroke: RwSignal::new(None),
             strokes: RwSignal::new(0),
@@ -384,6 +390,20 @@ impl CanvasView {
                         }
                     }));
                 });
+            });
+        }
+        if let Some(mask) = self.preview.mask.get() {
+            masks.push(Drawn {
+                key: "preview".to_owned(),
+                mask,
+                color: PREVIEW_COLOR.to_owned(),
+                label: None,
+                fill: 0.35,
+                line: 1.5,
+                pending: false,
+                spotlight: false,
+                shift: (0.0, 0.0),
+                live: false,
             });
         }
         if let Some(None) = stroke {

@@ -1,6 +1,7 @@
 //! What the canvas edits, free of any browser type: regions, their history, strokes, drags,
 //! outlines and the mapping between image and screen. All of it is tested on the host.
 
+mod clicks;
 mod document;
 mod drag;
 mod history;
@@ -11,6 +12,7 @@ mod raster;
 mod run_index;
 mod viewport;
 
+pub use clicks::Clicks;
 pub use document::{Document, RegionState, clean_name, region_id_from};
 pub use drag::{dragged_box, is_inside};
 pub use history::History;

@@ -9,7 +9,7 @@ use super::composer::{draft_field, focus_draft, is_by_key};
 use super::menus::{Menus, Opacity};
 use crate::editor::{Document, MAX_PIXELS, RegionState};
 use crate::icons::Icon;
-use crate::state::{Editor, Workspace};
+use crate::state::{Application, Editor, Workspace};
 use crate::text::with_mention;
 
 /// The regions as a list: the canvas in words, with everything that can be done to them.
@@ -17,12 +17,22 @@ use crate::text::with_mention;
 pub(crate) fn Regions() -> impl IntoView {
     let workspace = expect_context::<Workspace>();
     let editor = workspace.editor;
+    let extractor = expect_context::<Application>().extractor;
+    let place = extractor.place;
     let ids = move || editor.document.with(Document::ids);
     let empty = move || editor.document.with(|document| document.regions.is_empty());
     view! {
         <section class="regions" aria-label="Regions" class:is-empty=empty>
             <div class="regions-head">
                 <h2>"Regions"</h2>
+                <span
+                    class="mask-place muted"
+                    title=move || extractor.why.get()
+                    data-testid="mask-place"
+                    data-place=move || place.get().name()
+                >
+                    {move || place.get().words()}
+                </span>
                 {view! { <Opacity workspace/> }.into_any()}
                 {view! { <Menus workspace/> }.into_any()}
                 <button

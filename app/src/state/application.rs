@@ -8,6 +8,7 @@ use web_sys::File;
 
 use super::Notices;
 use crate::client::{self, Failure, Picked};
+use crate::extractor::Extractor;
 use crate::shell::Boot;
 
 const MODEL_POLL: Duration = Duration::from_secs(2);
@@ -31,6 +32,8 @@ pub(crate) struct Application {
     pub(crate) notices: Notices,
     /// The model, once it is loaded.
     pub(crate) model: RwSignal<Option<ModelInfo>>,
+    /// Masks from this device, where it can make them.
+    pub(crate) extractor: Extractor,
     /// The sample scenes.
     pub(crate) samples: RwSignal<Vec<SampleInfo>>,
     /// Chats of before; none until they are fetched.
@@ -49,9 +52,11 @@ impl Application {
     /// Starts from what the server rendered.
     pub(crate) fn new() -> Self {
         let boot = Boot::current();
+        let model = RwSignal::new(boot.model);
         let application = Self {
             notices: Notices::new(),
-            model: RwSignal::new(boot.model),
+            model,
+            extractor: Extractor::new(boot.extractor, model),
             samples: RwSignal::new(boot.samples),
             chats: RwSignal::new(None),
             has_more_chats: RwSignal::new(false),

@@ -302,7 +302,11 @@ impl Conversation {
             return Ok(());
         }
         let path = format!("{}/messages", self.chat.path());
-        let failure = match client::post::<_, PostedMessage>(&path, question).await {
+        let asked = PostMessage {
+            region_vectors: self.editor.vectors(&question.region_ids).await,
+            ..question.clone()
+        };
+        let failure = match client::post::<_, PostedMessage>(&path, &asked).await {
             Ok(posted) => {
                 self.show_posted(posted);
                 return Ok(());
@@ -465,6 +469,7 @@ fn question(mode: Mode, text: String, region_ids: Vec<String>) -> PostMessage {
         text,
         region_ids,
         regions: Vec::new(),
+        region_vectors: Vec::new(),
     }
 }
 

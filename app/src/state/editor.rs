@@ -1,25 +1,33 @@
 mod shapes;
 
 use std::collections::BTreeSet;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use fclm_core::mask::Mask;
 use fclm_core::wire::{
-    BoxPx, ImageInfo, MAX_REGIONS, MaskRle, MaskSource, Point, PointLabel, PutRegions, Region,
-    SegmentRequest, SegmentResponse,
+    BoxPx, ImageInfo, MAX_REGIONS, MaskPrompt, MaskRle, MaskSource, Point, PointLabel, PutRegions,
+    Region, RegionVector, SegmentRequest, SegmentResponse,
 };
+use futures::future::select;
 use leptos::prelude::*;
 
 use super::{Found, Notices, OpenChat, Tasks};
 use crate::client::{self, ChatPart, Failure};
 use crate::editor::{
-    Document, History, KeptView, PointXy, RegionState, clean_name, dragged_box, region_id_from,
+    Clicks, Document, History, KeptView, PointXy, RegionState, clean_name, dragged_box,
+    region_id_from,
 };
+use crate::extractor::Extractor;
 
 const SAVE_DELAY: Duration = Duration::from_millis(500);
 const SAVE_RETRY: Duration = Duration::from_secs(3);
 const MASK_PATIENCE: Duration = Duration::from_secs(30);
+/// For so long a question waits for what this device computes of its regions.
+const VECTOR_PATIENCE: Duration = Duration::from_secs(3);
+/// Pixels of the largest picture on which the pointer's mask is shown.
+const PREVIEWED: u64 = 4_000_000;
 const POLL: Duration = Duration::from_millis(40);
 /// Under which the browser keeps how strongly masks are filled.
 const OPACITY_KEY: &str = "fclm.opacity";
@@ -31,6 +39,8 @@ const OPACITY: f64 = 0.3;
 pub(crate) enum Tool {
     /// Choose regions, move the picture.
     Select,
+    /// Click on what the model should mask, and beside what it should not.
+    Click,
     /// Draw a box, or click, around what the model should mask.
     Box,
     /// Paint.
@@ -92,6 +102,9 @@ pub(crate) struct Editor {
     pub(crate) spoken: RwSignal<String>,
     /// Whether the server has it all.
     pub(crate) saved: RwSignal<SaveState>,
+    /// Whether the next click takes something away.
+    pub(crate) minus: RwSignal<bool>,
+    clicks: StoredValue<Option<Clicks>>,
     history: StoredValue<History>,
     generation: StoredValue<u64>,
     in_flight: StoredValue<bool>,
@@ -100,11 +113,17 @@ pub(crate) struct Editor {
     chat: OpenChat,
     tasks: Tasks,
     notices: Notices,
+    extractor: Extractor,
 }
 
 impl Editor {
     /// Without a picture yet.
-    pub(super) fn new(chat: OpenChat, tasks: Tasks, notices: Notices) -> Self {
+    pub(super) fn new(
+        chat: OpenChat,
+        tasks: Tasks,
+        notices: Notices,
+        extractor: Extractor,
+    ) -> Self {
         Self {
             image: RwSignal::new(None),
             document: RwSignal::new(Document::default()),
@@ -119,6 +138,8 @@ impl Editor {
             opacity: RwSignal::new(OPACITY),
             spoken: RwSignal::new(String::new()),
             saved: RwSignal::new(SaveState::Saved),
+            minus: RwSignal::new(false),
+            clicks: StoredValue::new(None),
             history: StoredValue::new(History::default()),
             generation: StoredValue::new(0),
             in_flight: StoredValue::new(false),
@@ -126,6 +147,7 @@ impl Editor {
             chat,
             tasks,
             notices,
+            extractor,
         }
     }
 
@@ -246,7 +268,8 @@ impl Editor {
     }
 
     /// The picture was clicked: the model is asked what is there.
-    pub(crate) fn add_click(self, (x, y): PointXy) {
+    pub(crate) fn add_click(self, at: PointXy) {
+        let (x, y) = at;
         let Some((width, height)) = self.size() else {
             return;
         };
@@ -254,11 +277,8 @@ impl Editor {
         let reach = image.0.max(image.1) / 60.0;
         let around = dragged_box((x - reach, y - reach), (x + reach, y + reach), image);
         if let Some(id) = around.and_then(|px| self.add_rectangle(px)) {
-            let point = Point {
-                x: x as f32,
-                y: y as f32,
-                label: PointLabel::Positive,
-            };
+            let point = point(at, false);
+            self.clicks.set_value(Some(Clicks::new(id.clone(), point)));
             self.segment(
                 id,
                 SegmentRequest {
@@ -266,6 +286,121 @@ impl Editor {
                     points: vec![point],
                 },
             );
+        }
+    }
+
+    /// The picture was clicked with the click tool: the region that is being clicked together gets
+    /// another point, or a new one begins. What is taken away is taken from a region.
+    pub(crate) fn add_point(self, at: PointXy, minus: bool) {
+        match self.refined(point(at, minus)) {
+            Some((id, _)) if self.refuses(&id) => {}
+            Some((id, points)) => {
+                self.clicks.update_value(|clicks| {
+                    if let Some(clicks) = clicks {
+                        clicks.ask(points.clone());
+                    }
+                });
+                let box_px = None;
+                self.segment(id, SegmentRequest { box_px, points });
+            }
+            None if minus => self.notices.info(
+                "Nothing to take away from",
+                "Click on something first, then beside it.",
+            ),
+            None => self.add_click(at),
+        }
+    }
+
+    /// The mask that a click with the click tool would give, where this device makes masks; large
+    /// pictures have none, because drawing it would take longer than a frame.
+    pub(crate) async fn preview(self, at: PointXy) -> Option<MaskRle> {
+        let image = self.image.get_untracked()?;
+        if u64::from(image.width) * u64::from(image.height) > PREVIEWED {
+            return None;
+        }
+        let minus = self.minus.get_untracked();
+        let point = point(at, minus);
+        let points = match self.refined(point) {
+            Some((_, points)) => points,
+            None if minus => return None,
+            None => vec![point],
+        };
+        let prompt = MaskPrompt {
+            points,
+            ..MaskPrompt::default()
+        };
+        let masks = self.extractor.segment(&image.url, prompt).await?;
+        masks.into_iter().next().map(|best| best.mask)
+    }
+
+    // The region that the next click goes on with, and all its points then.
+    fn refined(self, point: Point) -> Option<(String, Vec<Point>)> {
+        let id = self.selected.get_untracked()?;
+        let mask = self
+            .document
+            .with_untracked(|document| document.get(&id).map(|region| region.mask.clone()))?;
+        let is_pending = self.pending.with_untracked(|pending| pending.contains(&id));
+        let points = self.clicks.with_value(|clicks| {
+            let clicks = clicks.as_ref().filter(|clicks| clicks.id == id)?;
+            clicks.with((!is_pending).then_some(&*mask), point)
+        })?;
+        Some((id, points))
+    }
+
+    /// Shows the next of the model's masks for the region that was clicked last; false where there
+    /// is no other.
+    pub(crate) fn next_candidate(self) -> bool {
+        let Some(id) = self.selected.get_untracked() else {
+            return false;
+        };
+        let next = self.document.with_untracked(|document| {
+            let shown = &document.get(&id)?.mask;
+            self.clicks.with_value(|clicks| {
+                let clicks = clicks.as_ref().filter(|clicks| clicks.id == id)?;
+                clicks.candidate_after(shown).cloned()
+            })
+        });
+        let Some(mask) = next else { return false };
+        if !self.refuses(&id) {
+            self.change(|document| {
+                if let Some(region) = document.get_mut(&id) {
+                    region.refine(&mask);
+                    region.box_px = Some(mask.box_px);
+                }
+            });
+        }
+        true
+    }
+
+    /// What this device has computed of regions, for a question about them. A device that is slow
+    /// does not hold the question up: the server computes what is missing.
+    pub(crate) async fn vectors(self, region_ids: &[String]) -> Vec<RegionVector> {
+        let mut vectors = Vec::new();
+        {
+            let computing = pin!(self.collect_vectors(region_ids, &mut vectors));
+            let patience = pin!(client::pause(VECTOR_PATIENCE));
+            select(computing, patience).await;
+        }
+        vectors
+    }
+
+    async fn collect_vectors(self, region_ids: &[String], vectors: &mut Vec<RegionVector>) {
+        let Some(image) = self.image.get_untracked() else {
+            return;
+        };
+        for id in region_ids {
+            let mask = self
+                .document
+                .with_untracked(|document| document.get(id).map(|region| region.mask.clone()));
+            let Some(mask) = mask else { continue };
+            if let Some((values, sha256)) = self.extractor.vector(&image.url, &mask).await {
+                vectors.push(RegionVector {
+                    region_id: id.clone(),
+                    mask: (*mask).clone(),
+                    values,
+                    sha256,
+                });
+            }
         }
     }
 
@@ -313,8 +448,16 @@ impl Editor {
         });
         let from_click = request.box_px.is_none();
         self.tasks.spawn(async move {
-            let path = format!("/api/v1/images/{}/segment", image.id);
-            let answer = client::post::<_, SegmentResponse>(&path, &request).await;
+            let answer = self.masks(&image, &request).await;
+            let is_overtaken = self.clicks.with_value(|clicks| {
+                let clicks = clicks.as_ref().filter(|clicks| clicks.id == id);
+                let points = &request.points;
+                !points.is_empty() && clicks.is_some_and(|clicks| !clicks.is_waiting_for(points))
+            });
+            if is_overtaken {
+                // The region waits for the answer to a later click.
+                return;
+            }
             self.pending.update(|pending| {
                 pending.remove(&id);
             });
@@ -323,17 +466,43 @@ impl Editor {
                     let Some(best) = answer.masks.first() else {
                         return;
                     };
-                    let changed = self.history.try_update_value(|history| {
-                        history.amend(&drawn, |region| {
-                            region.refine(best);
-                            if from_click {
-                                region.box_px = Some(best.box_px);
-                            }
-                        })
+                    self.clicks.update_value(|clicks| {
+                        if let Some(clicks) = clicks
+                            && clicks.id == id
+                            && clicks.is_waiting_for(&request.points)
+                        {
+                            clicks.answer(&answer.masks);
+                        }
                     });
-                    if changed == Some(true) {
-                        self.publish();
-                        self.save_later();
+                    let refine = |region: &mut RegionState| {
+                        region.refine(best);
+                        if from_click {
+                            region.box_px = Some(best.box_px);
+                        }
+                    };
+                    // Another point is a step of its own; a first mask belongs to the step that
+                    // made its region.
+                    let changed = match request.points.len() > 1 {
+                        true => {
+                            self.change(|document| {
+                                document.get_mut(&id).into_iter().for_each(refine);
+                            });
+                            true
+                        }
+                        false => {
+                            let amended = self
+                                .history
+                                .try_update_value(|history| history.amend(&drawn, refine));
+                            if amended == Some(true) {
+                                self.publish();
+                                self.save_later();
+                            }
+                            amended == Some(true)
+                        }
+                    };
+                    if changed {
+                        // The next question is likely to be about it.
+                        self.extractor.vector(&image.url, &best.mask).await;
                     }
                 }
                 // A picture goes with its last chat, as saving the region finds out.
@@ -341,6 +510,24 @@ impl Editor {
                 Err(failure) => self.notices.fail(&failure),
             }
         });
+    }
+
+    /// Masks from this device, or else from the server.
+    async fn masks(
+        self,
+        image: &ImageInfo,
+        request: &SegmentRequest,
+    ) -> Result<SegmentResponse, Failure> {
+        let prompt = MaskPrompt {
+            points: request.points.clone(),
+            box_px: request.box_px,
+            mask: None,
+        };
+        if let Some(masks) = self.extractor.segment(&image.url, prompt).await {
+            return Ok(SegmentResponse { masks });
+        }
+        let path = format!("/api/v1/images/{}/segment", image.id);
+        client::post(&path, request).await
     }
 
     /// Shows the plain rectangle instead of the model's mask.
@@ -541,6 +728,17 @@ impl Editor {
             Err(_) => self.saved.set(SaveState::Unsaved),
         }
         result
+    }
+}
+
+fn point((x, y): PointXy, minus: bool) -> Point {
+    Point {
+        x: x as f32,
+        y: y as f32,
+        label: match minus {
+            true => PointLabel::Negative,
+            false => PointLabel::Positive,
+        },
     }
 }
 

@@ -154,6 +154,7 @@ mod tests {
             text: " what is @1? ".to_owned(),
             region_ids: Vec::new(),
             regions: Vec::new(),
+            region_vectors: Vec::new(),
         };
         assert!(is_question(&message(Role::User, "what is @1?"), &sent));
         assert!(!is_question(&message(Role::User, "what is @2?"), &sent));

@@ -7,6 +7,7 @@ use web_sys::{ClipboardEvent, HtmlInputElement, HtmlTextAreaElement};
 use super::{Application, Conversation, Editor, Loading, Notices, OpenChat, Tasks};
 use crate::client::{self, Failure};
 use crate::editor::Document;
+use crate::extractor::Extractor;
 use crate::text::renumbered;
 
 /// One chat on the page.
@@ -23,6 +24,7 @@ pub(crate) struct Workspace {
     chat: OpenChat,
     pub(super) tasks: Tasks,
     pub(super) notices: Notices,
+    extractor: Extractor,
 }
 
 impl Workspace {
@@ -31,7 +33,7 @@ impl Workspace {
         let tasks = Tasks::new();
         let notices = application.notices;
         let chat = OpenChat::new(chat_id);
-        let editor = Editor::new(chat, tasks, notices);
+        let editor = Editor::new(chat, tasks, notices, application.extractor);
         let workspace = Self {
             title: RwSignal::new(String::new()),
             loading: chat.loading,
@@ -40,6 +42,7 @@ impl Workspace {
             chat,
             tasks,
             notices,
+            extractor: application.extractor,
         };
         Effect::new(move |_| workspace.load());
         Effect::new(move |before: Option<Vec<String>>| workspace.renumber_draft(before));
@@ -125,6 +128,7 @@ impl Workspace {
 
     fn show(self, chat: Chat) {
         self.title.set(chat.title);
+        self.extractor.open(chat.image.url.clone());
         self.editor.open(chat.image, chat.regions);
         self.conversation.open(chat.messages);
         self.loading.set(Loading::Ready);

@@ -5,11 +5,15 @@
 #[cfg(feature = "model")]
 mod answer;
 #[cfg(feature = "model")]
+mod candidates;
+#[cfg(feature = "model")]
 mod config;
 #[cfg(feature = "model")]
 mod error;
 #[cfg(all(test, feature = "model"))]
 mod gradient;
+#[cfg(feature = "model")]
+mod light;
 #[cfg(feature = "model")]
 mod model;
 #[cfg(feature = "model")]
@@ -27,8 +31,10 @@ mod tokenizer;
 #[cfg(feature = "model")]
 pub use self::{
     answer::{AnswerEvent, AnswerReader},
+    candidates::{ScoredMask, candidates},
     config::{ConsistencyConfig, FclmConfig, LatentSpace, SelfReconstruction, Stage2Tuning},
     error::FclmError,
+    light::{LightConfig, LightFeatures, LightModel},
     model::{Fclm, ImageFeatures, ScoredLogits, SegProjection},
     names::{is_light, name_map, part_of},
     session::{PromptPart, Session, StepOutput},

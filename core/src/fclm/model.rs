@@ -1,15 +1,17 @@
 use ::image::RgbImage;
 use burn::module::Module;
 use burn::nn::Linear;
-use burn::tensor::{Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Device, Tensor, TensorData, activation};
 
 use super::config::FclmConfig;
 use super::error::FclmError;
 use crate::linear::in_type_of;
 use crate::mask::Mask;
 use crate::qwen::{self, Qwen};
-use crate::region::{RegionBatch, RegionExtractor, RegionTokens, prepare_region};
-use crate::sam::{self, Decoded, Sam};
+use crate::region::{
+    RegionBatch, RegionExtractor, RegionTokens, mask_shape, prepare_region, region_center,
+};
+use crate::sam::{self, Decoded, PicturePrompt, Sam};
 
 /// `seg_projection`: Linear, ReLU, Linear from the LLM's width to the mask decoder's (LISA's
 /// `text_hidden_fcs`). `[SEG]`'s hidden state and `<pos>` both go through it.
@@ -178,6 +180,40 @@ impl Fclm {
         Ok(self.extract_regions(crop, features.sam.clone(), vision, features.grid, batch))
     }
 
+    /// `<mask>` and `<pos>` of one region, each `[1, hidden_size]`, from the vector that steps 1 and
+    /// 2 gave elsewhere.
+    ///
+    /// # Errors
+    /// Where the mask is empty or has another size than the picture.
+    ///
+    /// # Panics
+    /// Panics where `vector` has not the extractor's width.
+    pub fn complete_region(
+        &self,
+        features: &ImageFeatures,
+        vector: &[f32],
+        mask: &Mask,
+        config: &FclmConfig,
+        device: &Device,
+    ) -> Result<RegionTokens, FclmError> {
+        let size = (features.width, features.height);
+        let center = region_center(mask)
+            .filter(|_| (mask.width(), mask.height()) == size)
+            .ok_or(FclmError::Region)?;
+        let row = |values: Vec<f32>| {
+            let length = values.len();
+            Tensor::<2>::from_data(TensorData::new(values, [1, length]), device)
+        };
+        let vision = features.vision.clone().unsqueeze::<3>();
+        Ok(self.region.complete(
+            row(vector.to_vec()),
+            vision,
+            features.grid,
+            row(center.to_vec()),
+            row(mask_shape(mask, &config.region)),
+        ))
+    }
+
     /// Region tokens of a batch, from features that were computed before.
     ///
     /// # Shapes
@@ -291,33 +327,15 @@ impl Fclm {
         box_px: Option<[f32; 4]>,
         features: &ImageFeatures,
         config: &FclmConfig,
-        device: &Device,
     ) -> Decoded {
         let original = [features.height as usize, features.width as usize];
-        let to_input = |places: &[[f32; 2]]| -> Vec<f32> {
-            sam::to_input_coords(places, original, config.sam.image_size).into_flattened()
+        let prompt = PicturePrompt {
+            points,
+            box_px,
+            mask: None,
         };
-        let points = (!points.is_empty()).then(|| {
-            let places: Vec<[f32; 2]> = points.iter().map(|&(x, y, _)| [x, y]).collect();
-            let labels: Vec<i32> = points.iter().map(|&(_, _, label)| label).collect();
-            let count = points.len();
-            (
-                Tensor::<3>::from_data(TensorData::new(to_input(&places), [1, count, 2]), device),
-                Tensor::<2, Int>::from_data(TensorData::new(labels, [1, count]), device),
-            )
-        });
-        let boxes = box_px.map(|[x0, y0, x1, y1]| {
-            let corners = to_input(&[[x0, y0], [x1, y1]]);
-            Tensor::<2>::from_data(TensorData::new(corners, [1, 4]), device)
-        });
-        let prompts = &self.sam.prompt_encoder;
-        let decoded = self.sam.mask_decoder.forward(
-            features.sam.clone(),
-            prompts.dense_pe(),
-            prompts.sparse(points, boxes),
-            prompts.dense_no_mask(1),
-        );
-        decoded.multi()
+        self.sam
+            .segment(prompt, features.sam.clone(), original, &config.sam)
     }
 }
 

@@ -110,6 +110,14 @@ impl RegionConfig {
         count("max_cells", self.max_cells, usize::MAX)
     }
 
+    /// Channels of the features that step 1 pools.
+    pub(super) fn pooled_dim(&self) -> usize {
+        match self.steps.local {
+            true => self.sam_dim,
+            false => self.vision_dim,
+        }
+    }
+
     /// Numbers that the position branch takes; see [`super::mask_shape`].
     pub fn shape_len(&self) -> usize {
         self.mask_side * self.mask_side + BOX_NUMBERS + self.close_side * self.close_side

@@ -3,6 +3,7 @@ use burn::tensor::module::adaptive_avg_pool2d;
 use burn::tensor::{Bool, Device, Tensor};
 
 use super::config::{ExtractorSteps, RegionConfig};
+use super::light::light_vector;
 use super::local::LocalAggregation;
 use super::pixel::PixelEnhancement;
 use super::position::PositionBranch;
@@ -38,13 +39,8 @@ pub struct RegionExtractor {
 impl RegionExtractor {
     pub(super) fn new(config: &RegionConfig, device: &Device) -> Self {
         let ExtractorSteps { local, pixel, .. } = config.steps;
-        let pooled_dim = if local {
-            config.sam_dim
-        } else {
-            config.vision_dim
-        };
         Self {
-            local: LocalAggregation::new(config, pooled_dim, device),
+            local: LocalAggregation::new(config, config.pooled_dim(), device),
             pixel: PixelEnhancement::new(config, device),
             semantic: SemanticGuidance::new(config, device),
             position: PositionBranch::new(config, device),
@@ -94,12 +90,14 @@ impl RegionExtractor {
         image_features: Tensor<3>,
         image_background: Tensor<2, Bool>,
     ) -> Tensor<2> {
-        let region = self.local.forward(crop_features, crop_cells);
-        if self.uses_pixels {
-            self.pixel.forward(region, image_features, image_background)
-        } else {
-            region
-        }
+        light_vector(
+            &self.local,
+            self.uses_pixels.then_some(&self.pixel),
+            crop_features,
+            crop_cells,
+            image_features,
+            image_background,
+        )
     }
 
     /// Steps 3 and 4.

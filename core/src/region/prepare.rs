@@ -47,7 +47,6 @@ pub fn prepare_region(
     let side = sam_config.image_size;
     let grid = sam_config.grid();
     let whole = sam::input_size(height as usize, width as usize, side);
-    let [cx, cy, ..] = geometry::box_center_size_normalised(bounds, width, height);
     Some(PreparedRegion {
         crop_cells: foreground_cells(
             mask,
@@ -67,9 +66,17 @@ pub fn prepare_region(
             grid,
             config.max_cells,
         ),
-        center: [cx, cy],
+        center: region_center(mask)?,
         shape: mask_shape(mask, config),
     })
+}
+
+/// Centre of the box around a region, over the width and height of its picture; none where the
+/// mask is empty.
+pub fn region_center(mask: &Mask) -> Option<[f32; 2]> {
+    let bounds = mask.bounds()?;
+    let [cx, cy, ..] = geometry::box_center_size_normalised(bounds, mask.width(), mask.height());
+    Some([cx, cy])
 }
 
 /// Dims the pixels of a prepared window that the mask does not hold. SAM's normalisation makes the

@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{FinishReason, FoundRegion, ImageInfo, Region, RunState, Usage};
+use super::{FinishReason, FoundRegion, ImageInfo, MaskRle, Region, RunState, Usage};
 
 /// Longest text of a message, in characters.
 pub const MAX_TEXT: usize = 4000;
@@ -125,6 +125,21 @@ pub struct PutRegions {
     pub regions: Vec<Region>,
 }
 
+/// What a browser has computed of a region, so that the server need not encode its crop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+#[serde(deny_unknown_fields)]
+pub struct RegionVector {
+    /// The region.
+    pub region_id: String,
+    /// The mask that it was computed of.
+    pub mask: MaskRle,
+    /// The region's vector after the extractor's second step.
+    pub values: Vec<f32>,
+    /// SHA-256 of the weights that it was computed with.
+    pub sha256: String,
+}
+
 /// Body of `POST /api/v1/chats/{id}/messages`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -141,6 +156,10 @@ pub struct PostMessage {
     /// Regions that the chat does not hold yet; they are added to it.
     #[serde(default)]
     pub regions: Vec<Region>,
+    /// Vectors of regions that the question is about. One that does not fit the model or the
+    /// region is passed over, and the server computes it by itself.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub region_vectors: Vec<RegionVector>,
 }
 
 /// Answer (202) of `POST /api/v1/chats/{id}/messages`.

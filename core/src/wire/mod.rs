@@ -5,6 +5,7 @@
 
 mod chat;
 mod error;
+mod extractor;
 mod image;
 pub mod mention;
 mod model;
@@ -13,11 +14,12 @@ mod run;
 
 pub use chat::{
     CHATS_PER_PAGE, Chat, ChatSummary, CreateChat, MAX_TEXT, Message, Mode, PostMessage,
-    PostedMessage, PutRegions, Role,
+    PostedMessage, PutRegions, RegionVector, Role,
 };
 pub use error::{ApiError, ErrorCode};
+pub use extractor::{LightDevice, MaskPrompt, WorkerFailure, WorkerReply, WorkerRequest};
 pub use image::{ImageInfo, SampleInfo};
-pub use model::{ModelInfo, PartSize, Stage};
+pub use model::{LightInfo, ModelInfo, PartSize, Stage};
 pub use region::{
     BoxPx, Counts, MAX_REGION_NAME, MAX_REGIONS, MaskRle, MaskSource, Point, PointLabel, Region,
     RegionMask, SegmentRequest, SegmentResponse,

@@ -46,6 +46,23 @@ pub struct PartSize {
     pub parameters: u64,
 }
 
+/// The part of the served model that a browser can compute with.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LightInfo {
+    /// Where the weights are; the address changes with them.
+    pub url: String,
+    /// SHA-256 of the weights, hexadecimal.
+    pub sha256: String,
+    /// How many bytes they are.
+    pub bytes: u64,
+    /// Numbers of a region's vector; zero where a browser cannot compute it.
+    pub vector_len: u32,
+    /// The sizes of its parts, as in the model's own configuration.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub config: serde_json::Value,
+}
+
 /// The model that is served: `GET /api/v1/model`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -64,4 +81,7 @@ pub struct ModelInfo {
     pub device: String,
     /// SHA-256 over its weight files, hexadecimal.
     pub sha256: String,
+    /// What a browser can compute by itself; none where the model is too large for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub light: Option<LightInfo>,
 }

@@ -2,7 +2,8 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State, http::StatusCode};
 use fclm_core::wire::{
-    MAX_TEXT, Message, Mode, PostMessage, PostedMessage, Region, Role, RunState, mention,
+    LightInfo, MAX_TEXT, Message, Mode, PostMessage, PostedMessage, Region, RegionVector, Role,
+    RunState, mention,
 };
 use tokio::sync::mpsc;
 
@@ -14,7 +15,7 @@ use super::{
     request_id,
 };
 use crate::{
-    engine::Question,
+    engine::{AskedRegion, LoadState, Question},
     store::{NewRun, RegionChange, StoreError, new_id, now},
 };
 
@@ -77,6 +78,10 @@ async fn ask(
     let about = regions_asked_about(&text, &request.region_ids, &regions)?;
     check_text(&text, request.mode, !about.is_empty())?;
 
+    let light = match state.engine.load_state() {
+        LoadState::Ready(info) => info.light.clone(),
+        LoadState::Loading | LoadState::Failed(_) => None,
+    };
     let permit = state.engine.reserve()?;
     let run_id = new_id();
     let live = state.runs.open(&run_id, chat_id)?;
@@ -113,7 +118,15 @@ async fn ask(
         text,
         regions: about
             .iter()
-            .map(|&number| (number, regions[number - 1].mask.clone()))
+            .map(|&number| AskedRegion {
+                number,
+                mask: regions[number - 1].mask.clone(),
+                vector: usable_vector(
+                    &regions[number - 1],
+                    &request.region_vectors,
+                    light.as_ref(),
+                ),
+            })
             .collect(),
     };
     let new = NewRun {
@@ -144,6 +157,24 @@ async fn ask(
         Err(StoreError::Changed) => Ok(None),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What a browser has computed of a region, if it was computed of this very mask, with the weights
+/// that are served, and is as many finite numbers as it should be. Anything else is passed over:
+/// the server then computes it by itself.
+fn usable_vector(
+    region: &Region,
+    vectors: &[RegionVector],
+    light: Option<&LightInfo>,
+) -> Option<Vec<f32>> {
+    let light = light?;
+    let sent = vectors.iter().find(|sent| sent.region_id == region.id)?;
+    let fits = sent.sha256 == light.sha256
+        && sent.mask == region.mask
+        && !sent.values.is_empty()
+        && u32::try_from(sent.values.len()) == Ok(light.vector_len)
+        && sent.values.iter().all(|value| value.is_finite());
+    fits.then(|| sent.values.clone())
 }
 
 /// The chat's regions with those that came along; the same id replaces.
@@ -262,6 +293,65 @@ mod tests {
             score: None,
         };
         ids.iter().map(region).collect()
+    }
+
+    #[test]
+    fn a_vector_of_something_else_is_passed_over() {
+        let light = LightInfo {
+            url: String::new(),
+            sha256: "ab".to_owned(),
+            bytes: 1,
+            vector_len: 2,
+            config: serde_json::Value::Null,
+        };
+        let mask = |x1| fclm_core::mask::Mask::rect(4, 4, [0.0, 0.0, x1, 2.0]).to_wire();
+        let region = Region {
+            id: "r".to_owned(),
+            name: "one".to_owned(),
+            color: "#ff0000".to_owned(),
+            mask: mask(2.0),
+            box_px: None,
+            source: fclm_core::wire::MaskSource::Brush,
+            score: None,
+        };
+        let sent = RegionVector {
+            region_id: "r".to_owned(),
+            mask: mask(2.0),
+            values: vec![0.5, -1.0],
+            sha256: "ab".to_owned(),
+        };
+        let usable =
+            |sent: &RegionVector| usable_vector(&region, std::slice::from_ref(sent), Some(&light));
+        assert_eq!(usable(&sent), Some(vec![0.5, -1.0]));
+        assert_eq!(
+            usable_vector(&region, std::slice::from_ref(&sent), None),
+            None
+        );
+        let others = [
+            RegionVector {
+                region_id: "s".to_owned(),
+                ..sent.clone()
+            },
+            RegionVector {
+                mask: mask(3.0),
+                ..sent.clone()
+            },
+            RegionVector {
+                values: vec![0.5],
+                ..sent.clone()
+            },
+            RegionVector {
+                values: vec![0.5, f32::NAN],
+                ..sent.clone()
+            },
+            RegionVector {
+                sha256: "cd".to_owned(),
+                ..sent
+            },
+        ];
+        for other in &others {
+            assert_eq!(usable(other), None, "{other:?}");
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod decode;
 mod error;
 mod health;
 mod images;
+mod light;
 mod live;
 mod messages;
 mod model;
@@ -24,7 +25,7 @@ mod site;
 mod sniff;
 mod trace;
 
-use std::{pin::pin, sync::Arc, time::Duration};
+use std::{path::Path, pin::pin, sync::Arc, time::Duration};
 
 use tokio::time::timeout;
 
@@ -35,7 +36,7 @@ pub use self::{
     site::{Site, SiteError},
 };
 use self::{live::LiveRuns, picture_decoder::PictureDecoder, trace::request_id};
-use crate::{engine::Engine, store::Store};
+use crate::{engine::Engine, model_dir::LIGHT, store::Store};
 
 /// How long the ends of answers may take to be stored and sent when the server goes down.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -48,6 +49,8 @@ pub struct AppState {
     runs: Arc<LiveRuns>,
     site: Arc<Site>,
     decoder: PictureDecoder,
+    /// The weights that browsers load.
+    light: Option<Arc<Path>>,
 }
 
 impl AppState {
@@ -59,6 +62,15 @@ impl AppState {
             runs: Arc::default(),
             site: Arc::new(site),
             decoder: PictureDecoder::new(limits),
+            light: None,
+        }
+    }
+
+    /// The same with the light part of a model directory for browsers.
+    pub fn with_light(self, model: Option<&Path>) -> Self {
+        Self {
+            light: model.map(|folder| Arc::from(folder.join(LIGHT))),
+            ..self
         }
     }
 

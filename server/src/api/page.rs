@@ -9,6 +9,10 @@ use tower::ServiceExt;
 use super::{AppError, AppState};
 use crate::engine::LoadState;
 
+/// What the page's worker may do: it has a policy of its own, that of its script.
+const WORKER_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
+    connect-src 'self'; frame-ancestors 'none'";
+
 /// The page, rendered for the path that was asked for.
 pub(super) async fn show(State(state): State<AppState>, request: Request) -> Response {
     render(&state, &request, StatusCode::OK)
@@ -22,6 +26,12 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
         return AppError::NotFound("address").into_response();
     }
     let is_named_by_content = path.starts_with("/pkg/");
+    let worker = state
+        .site
+        .assets
+        .as_ref()
+        .and_then(|assets| assets.extractor.as_ref());
+    let is_worker = worker.is_some_and(|extractor| extractor.worker == path);
     let wants_page = request
         .headers()
         .get(header::ACCEPT)
@@ -40,9 +50,14 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
                 true => "public, max-age=31536000, immutable",
                 false => "no-cache",
             };
-            response
-                .headers_mut()
-                .insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+            let headers = response.headers_mut();
+            headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(caching));
+            if is_worker {
+                headers.insert(
+                    header::CONTENT_SECURITY_POLICY,
+                    HeaderValue::from_static(WORKER_POLICY),
+                );
+            }
             return response;
         }
         let request = Request::from_parts(parts, body);
@@ -77,6 +92,10 @@ fn render(state: &AppState, request: &Request, status: StatusCode) -> Response {
     let boot = Boot {
         model,
         samples: state.site.sample_infos(),
+        extractor: assets
+            .extractor
+            .as_ref()
+            .map(|extractor| extractor.worker.clone()),
     };
     let path = request
         .uri()
@@ -87,7 +106,7 @@ fn render(state: &AppState, request: &Request, status: StatusCode) -> Response {
     let policy = format!(
         "default-src 'none'; script-src 'self' 'nonce-{nonce}' 'wasm-unsafe-eval'; \
          style-src 'self'; img-src 'self' blob: data:; connect-src 'self'; font-src 'self'; \
-         manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+         manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
     (
         status,

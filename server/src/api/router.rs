@@ -4,8 +4,8 @@ use utoipa::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    AppError, AppState, chats, health, images, messages, model, page, runs, samples, security,
-    trace,
+    AppError, AppState, chats, health, images, light, messages, model, page, runs, samples,
+    security, trace,
 };
 
 #[derive(OpenApi)]
@@ -34,6 +34,7 @@ fn described() -> (Router<AppState>, utoipa::openapi::OpenApi) {
         .routes(routes!(runs::events))
         .routes(routes!(runs::stop))
         .routes(routes!(model::show))
+        .routes(routes!(light::show))
         .routes(routes!(samples::list))
         .routes(routes!(samples::image))
         .routes(routes!(health::livez))
@@ -108,6 +109,7 @@ mod tests {
             "/api/v1/runs/{id}/events",
             "/api/v1/runs/{id}/stop",
             "/api/v1/model",
+            "/models/light.safetensors",
             "/api/v1/samples",
             "/api/v1/samples/{id}/image",
             "/livez",

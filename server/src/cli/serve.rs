@@ -57,6 +57,7 @@ impl Serve {
         let options = ServeOptions {
             addr: resolve(&self.addr)?,
             site: self.site.or_else(find_site),
+            model: Some(model.clone()),
             ..ServeOptions::new(data_dir)
         };
         // Opened before anything is logged, so that a wrong path is answered by one sentence.

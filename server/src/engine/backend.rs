@@ -39,6 +39,20 @@ pub trait Backend: 'static {
         mask: &Mask,
     ) -> Result<Self::Region, BackendError>;
 
+    /// Encodes a region whose vector a browser has computed; none where the vector is of no use,
+    /// and the region has to be encoded from its pixels.
+    ///
+    /// # Errors
+    /// Where the mask is empty or has another size than the picture.
+    fn complete_region(
+        &self,
+        _features: &Self::Features,
+        _mask: &Mask,
+        _vector: &[f32],
+    ) -> Result<Option<Self::Region>, BackendError> {
+        Ok(None)
+    }
+
     /// SAM's own task: candidates for points and a box, best first.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use fclm_core::{
     fclm::{
         AnswerEvent, AnswerReader, Fclm, FclmConfig, FclmError, FclmTokenizer, ImageFeatures,
-        PromptPart, ScoredLogits, Session, StepOutput,
+        LightConfig, PromptPart, ScoredLogits, ScoredMask, Session, StepOutput,
         prompt::{self, ChatMessage, Piece},
     },
     mask::Mask,
@@ -18,7 +18,7 @@ use fclm_core::{
 use image::RgbImage;
 
 use super::backend::{Backend, BackendError, Prompt, Step, TokenCounts};
-use super::found::{ScoredMask, named_by, scored_masks};
+use super::found::{named_by, scored_masks};
 
 /// Most tokens of an answer.
 const MAX_NEW_TOKENS: usize = 512;
@@ -326,17 +326,33 @@ impl Backend for FclmBackend {
             .map_err(refused)
     }
 
-    fn segment(
+    fn complete_region(
         &self,
         features: &ImageFeatures,
-        request: &SegmentRequest,
-    ) -> Result<Vec<RegionMask>, BackendError> {
+        mask: &Mask,
+        vector: &[f32],
+    ) -> Result<Option<Arc<RegionTokens>>, BackendError> {
         let LoadedModel {
             model,
             config,
             device,
             ..
         } = &self.loaded;
+        if vector.len() != LightConfig::of(config).vector_len() {
+            return Ok(None);
+        }
+        let completed = model.complete_region(features, vector, mask, config, device);
+        completed
+            .map(|tokens| Some(Arc::new(tokens)))
+            .map_err(refused)
+    }
+
+    fn segment(
+        &self,
+        features: &ImageFeatures,
+        request: &SegmentRequest,
+    ) -> Result<Vec<RegionMask>, BackendError> {
+        let LoadedModel { model, config, .. } = &self.loaded;
         let points: Vec<(f32, f32, i32)> = request
             .points
             .iter()
@@ -346,7 +362,7 @@ impl Backend for FclmBackend {
             })
             .collect();
         let Decoded { low_res, iou } =
-            model.segment_prompt(&points, request.box_px, features, config, device);
+            model.segment_prompt(&points, request.box_px, features, config);
         let [_, count] = iou.dims();
         let at_a_time = masks_at_a_time(features);
         let mut masks = Vec::new();
@@ -357,11 +373,7 @@ impl Backend for FclmBackend {
                 scores: iou.clone().narrow(1, start, length),
             };
             let scored = scored_masks(decoded, features)?.into_iter().flatten();
-            masks.extend(scored.map(|scored| RegionMask {
-                mask: scored.mask.to_wire(),
-                box_px: scored.box_px,
-                score: scored.score,
-            }));
+            masks.extend(scored.map(|scored| scored.to_wire()));
         }
         masks.sort_by(|a, b| b.score.total_cmp(&a.score));
         match masks.is_empty() {

@@ -1,21 +1,12 @@
 //! The masks of an answer with their scores and phrases.
 
 use fclm_core::{
-    fclm::{ImageFeatures, ScoredLogits},
+    fclm::{ImageFeatures, ScoredLogits, ScoredMask},
     mask::Mask,
-    wire::{BoxPx, FoundRegion},
+    wire::FoundRegion,
 };
 
 use super::backend::BackendError;
-
-/// A decoded mask with at least one pixel.
-#[derive(Debug)]
-pub(crate) struct ScoredMask {
-    pub(crate) mask: Mask,
-    pub(crate) box_px: BoxPx,
-    /// Estimated IoU, 0 to 1.
-    pub(crate) score: f32,
-}
 
 /// Each decoded mask in order; none where no pixel is set.
 pub(crate) fn scored_masks(
@@ -33,18 +24,7 @@ pub(crate) fn scored_masks(
         .zip(scores)
         .map(|(logits, score)| {
             let mask = Mask::from_logits(logits, features.width, features.height);
-            let box_px = mask.bounds()?;
-            // A score that is no number says nothing for the mask.
-            let score = if score.is_finite() {
-                score.clamp(0.0, 1.0)
-            } else {
-                0.0
-            };
-            Some(ScoredMask {
-                mask,
-                box_px,
-                score,
-            })
+            ScoredMask::new(mask, score)
         });
     Ok(masks.collect())
 }

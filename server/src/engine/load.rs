@@ -1,11 +1,18 @@
 use burn::tensor::Device;
 #[cfg(test)]
 use fclm_core::fclm::{Fclm, FclmConfig, FclmTokenizer, prompt::CHAT_TEMPLATE};
-use fclm_core::wire::ModelInfo;
+use fclm_core::{
+    fclm::LightConfig,
+    wire::{LightInfo, ModelInfo},
+};
 
 use super::fclm::{FclmBackend, LoadedModel};
 use crate::device;
-use crate::model_dir::{ModelDir, ModelDirError};
+use crate::model_dir::{Hashes, LIGHT, ModelDir, ModelDirError};
+
+/// Largest light part that browsers are offered, in bytes: the TinyViT of MobileSAM has 40 MB, a
+/// ViT-B would have 360.
+const MOST_LIGHT: u64 = 96 << 20;
 
 impl LoadedModel {
     /// Loads the model of a directory onto a device.
@@ -17,6 +24,7 @@ impl LoadedModel {
         let tokenizer = dir.tokenizer()?;
         dir.check_template(&tokenizer)?;
         let parts = dir.parts();
+        let hashes = dir.hashes()?;
         let info = ModelInfo {
             name: config.name.clone(),
             stage: config.stage,
@@ -24,7 +32,8 @@ impl LoadedModel {
             parameters: parts.iter().map(|part| part.parameters).sum(),
             parts,
             device: device::name_of(device),
-            sha256: dir.hashes()?.weights,
+            light: light_info(dir, &hashes),
+            sha256: hashes.weights,
         };
         Ok(Self {
             model: dir.load(device)?,
@@ -56,11 +65,28 @@ impl LoadedModel {
                 parts: Vec::new(),
                 device: String::new(),
                 sha256: String::new(),
+                light: None,
             },
             config,
             device,
         }
     }
+}
+
+/// What browsers are told of the light part; none where it is no file of its own, or too large.
+fn light_info(dir: &ModelDir, hashes: &Hashes) -> Option<LightInfo> {
+    let file = hashes.files.iter().find(|file| file.file == LIGHT)?;
+    if file.bytes > MOST_LIGHT {
+        return None;
+    }
+    let config = LightConfig::of(dir.config());
+    Some(LightInfo {
+        url: format!("/models/{LIGHT}?sha256={}", file.sha256),
+        sha256: file.sha256.clone(),
+        bytes: file.bytes,
+        vector_len: u32::try_from(config.vector_len()).ok()?,
+        config: serde_json::to_value(config).ok()?,
+    })
 }
 
 impl FclmBackend {

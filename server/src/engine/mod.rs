@@ -17,5 +17,7 @@ pub(crate) use self::found::scored_masks;
 pub use self::{
     backend::{Backend, BackendError, Prompt, PromptRegion, Step, TokenCounts},
     fclm::{FclmAnswer, FclmBackend, LoadedModel},
-    queue::{Engine, EngineError, EngineOptions, ImageSource, LoadState, Permit, Question},
+    queue::{
+        AskedRegion, Engine, EngineError, EngineOptions, ImageSource, LoadState, Permit, Question,
+    },
 };

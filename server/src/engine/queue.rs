@@ -107,8 +107,19 @@ pub struct Question {
     pub mode: Mode,
     /// What the person wrote; `@k` names region k.
     pub text: String,
-    /// Number and mask of each region that it is about.
-    pub regions: Vec<(usize, MaskRle)>,
+    /// The regions that it is about.
+    pub regions: Vec<AskedRegion>,
+}
+
+/// A region that a question is about.
+#[derive(Debug, Clone)]
+pub struct AskedRegion {
+    /// Its `@k`.
+    pub number: usize,
+    /// Its mask.
+    pub mask: MaskRle,
+    /// What a browser has computed of it with the served weights: finite numbers.
+    pub vector: Option<Vec<f32>>,
 }
 
 pub(super) struct Job {

@@ -15,7 +15,7 @@ use sha2::{Digest, Sha256};
 use super::{
     backend::{Backend, BackendError, Prompt, PromptRegion, Step},
     cache::Lru,
-    queue::{EngineOptions, ImageSource, Job, Question, SegmentJob, Shared, WENT_DOWN},
+    queue::{AskedRegion, EngineOptions, ImageSource, Job, SegmentJob, Shared, WENT_DOWN},
 };
 
 /// Decoded pictures that are kept for the next region, in bytes.
@@ -258,18 +258,10 @@ impl<B: Backend> Kept<B> {
         let question = &job.question;
         let features = self.features(backend, &question.image)?;
         let mut regions = Vec::with_capacity(question.regions.len());
-        for (number, mask) in &question.regions {
-            let key = key_of(&[question.image.sha256.as_bytes(), &mask_bytes(mask)]);
-            let tokens = match self.regions.get(&key) {
-                Some(tokens) => tokens.clone(),
-                None => {
-                    let tokens = self.region(backend, &features, question, *number, mask)?;
-                    self.regions.insert(key, tokens.clone(), 1);
-                    tokens
-                }
-            };
+        for asked in &question.regions {
+            let (key, tokens) = self.region(backend, &features, &question.image, asked)?;
             regions.push(PromptRegion {
-                number: *number,
+                number: asked.number,
                 key,
                 tokens,
             });
@@ -285,21 +277,48 @@ impl<B: Backend> Kept<B> {
         backend.begin(prompt, session)
     }
 
+    /// A region's tokens, and the key that says which they are. Those that go back to a browser's
+    /// vector have a key of their own: nobody who has not sent that vector gets them.
     fn region(
         &mut self,
         backend: &B,
         features: &B::Features,
-        question: &Question,
-        number: usize,
-        mask: &MaskRle,
-    ) -> Result<B::Region, BackendError> {
-        let image = self.decoded(&question.image)?;
-        let pixels = u64::from(image.width()) * u64::from(image.height());
-        let mask = Mask::from_wire(mask, pixels).map_err(|error| BackendError::Refused {
-            code: ErrorCode::BadRegion,
-            message: format!("Region @{number} cannot be used: {error}."),
-        })?;
-        backend.encode_region(features, &image, &mask)
+        source: &ImageSource,
+        asked: &AskedRegion,
+    ) -> Result<(u64, B::Region), BackendError> {
+        let (image_key, mask_key) = (source.sha256.as_bytes(), mask_bytes(&asked.mask));
+        let key = key_of(&[image_key, &mask_key]);
+        if let Some(tokens) = self.regions.get(&key) {
+            return Ok((key, tokens.clone()));
+        }
+        let read = |pixels: u64| {
+            Mask::from_wire(&asked.mask, pixels).map_err(|error| BackendError::Refused {
+                code: ErrorCode::BadRegion,
+                message: format!("Region @{} cannot be used: {error}.", asked.number),
+            })
+        };
+        if let Some(vector) = &asked.vector {
+            let bytes: Vec<u8> = vector
+                .iter()
+                .flat_map(|value| value.to_le_bytes())
+                .collect();
+            let own_key = key_of(&[image_key, &mask_key, &bytes]);
+            if let Some(tokens) = self.regions.get(&own_key) {
+                return Ok((own_key, tokens.clone()));
+            }
+            // The mask has the picture's size; that was checked before it was stored.
+            let [height, width] = asked.mask.size;
+            let mask = read(u64::from(height) * u64::from(width))?;
+            if let Some(tokens) = backend.complete_region(features, &mask, vector)? {
+                self.regions.insert(own_key, tokens.clone(), 1);
+                return Ok((own_key, tokens));
+            }
+        }
+        let image = self.decoded(source)?;
+        let mask = read(u64::from(image.width()) * u64::from(image.height()))?;
+        let tokens = backend.encode_region(features, &image, &mask)?;
+        self.regions.insert(key, tokens.clone(), 1);
+        Ok((key, tokens))
     }
 
     fn features(&mut self, backend: &B, source: &ImageSource) -> Result<B::Features, BackendError> {

@@ -40,4 +40,5 @@ const CONFIG: &str = "config.json";
 const TOKENIZER: &str = "tokenizer.json";
 const CHAT_TEMPLATE: &str = "chat_template.jinja";
 const INDEX: &str = "model.safetensors.index.json";
-const LIGHT: &str = "light.safetensors";
+/// The file with the part of a model that browsers load too.
+pub(crate) const LIGHT: &str = "light.safetensors";

@@ -39,6 +39,8 @@ pub struct ServeOptions {
     pub data_dir: PathBuf,
     /// The built page; without one there is only the interface for programs.
     pub site: Option<PathBuf>,
+    /// The model directory, whose light part browsers load; none where they may not.
+    pub model: Option<PathBuf>,
     /// What a picture may be at most.
     pub images: ImageLimits,
     /// How long requests and answers may go on after the server was told to end.
@@ -52,6 +54,7 @@ impl ServeOptions {
             addr: SocketAddr::from((Ipv4Addr::LOCALHOST, 3000)),
             data_dir,
             site: None,
+            model: None,
             images: ImageLimits::default(),
             grace: Duration::from_secs(10),
         }
@@ -95,7 +98,8 @@ impl Server {
             source,
         })?;
         let sweeping = tokio::spawn(sweep(Arc::clone(&store)));
-        let state = AppState::new(store, engine.clone(), site, options.images);
+        let state = AppState::new(store, engine.clone(), site, options.images)
+            .with_light(options.model.as_deref());
         let (end, ended) = oneshot::channel::<()>();
         let grace = options.grace;
         let serving = tokio::spawn(async move {

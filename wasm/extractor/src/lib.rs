@@ -1,0 +1,113 @@
+//! Click-to-mask and the light region extractor, in a Web Worker.
+//!
+//! The worker's script calls [`receive`] with each message of the page, and answers go back as
+//! messages; `fclm_core::wire` defines both. Requests are done one after the other. The worker
+//! waits on the GPU without blocking; on the CPU it computes in one go, which holds up nobody but
+//! the worker itself.
+#![cfg(target_family = "wasm")]
+
+mod download;
+mod problem;
+mod session;
+mod surroundings;
+
+use std::cell::RefCell;
+
+use fclm_core::wire::{WorkerFailure, WorkerReply, WorkerRequest};
+use futures::StreamExt;
+use futures::channel::mpsc::{UnboundedReceiver, UnboundedSender, unbounded};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen_futures::spawn_local;
+
+use problem::Problem;
+use session::Session;
+use surroundings::post;
+
+thread_local! {
+    static REQUESTS: RefCell<Option<UnboundedSender<WorkerRequest>>> = const { RefCell::new(None) };
+}
+
+/// Takes a message of the page: a `WorkerRequest` as JSON.
+#[wasm_bindgen]
+pub fn receive(text: &str) {
+    let request = match serde_json::from_str(text) {
+        Ok(request) => request,
+        Err(error) => {
+            let message = format!("the page's message cannot be read: {error}");
+            return report(None, &Problem::new(WorkerFailure::BadRequest, message));
+        }
+    };
+    REQUESTS.with_borrow_mut(|requests| {
+        let sender = requests.get_or_insert_with(|| {
+            console_error_panic_hook::set_once();
+            let (sender, receiver) = unbounded();
+            spawn_local(work(receiver));
+            sender
+        });
+        // It is never closed: the receiver lives as long as the worker.
+        let _ = sender.unbounded_send(request);
+    });
+}
+
+/// Does what the page asks for, in order.
+async fn work(mut requests: UnboundedReceiver<WorkerRequest>) {
+    let mut session = None;
+    while let Some(request) = requests.next().await {
+        let id = id_of(&request);
+        match answer(&mut session, request).await {
+            Ok(reply) => post(&reply),
+            Err(problem) => report(id, &problem),
+        }
+    }
+}
+
+async fn answer(
+    session: &mut Option<Session>,
+    request: WorkerRequest,
+) -> Result<WorkerReply, Problem> {
+    match request {
+        WorkerRequest::Start { device, light } => {
+            let (started, reply) = Session::start(device, &light).await?;
+            *session = Some(started);
+            Ok(reply)
+        }
+        WorkerRequest::Open { id, url } => {
+            let encode_ms = loaded(session)?.open(&url).await?;
+            Ok(WorkerReply::Opened { id, encode_ms })
+        }
+        WorkerRequest::Segment { id, prompt } => {
+            let masks = loaded(session)?.segment(&prompt).await?;
+            Ok(WorkerReply::Segmented { id, masks })
+        }
+        WorkerRequest::Vector { id, mask } => {
+            let values = loaded(session)?.vector(&mask).await?;
+            Ok(WorkerReply::Vector { id, values })
+        }
+        WorkerRequest::Probe { id, prompt } => loaded(session)?.probe(id, &prompt).await,
+    }
+}
+
+fn loaded(session: &mut Option<Session>) -> Result<&mut Session, Problem> {
+    session.as_mut().ok_or_else(|| {
+        let message = "the model is not loaded".to_owned();
+        Problem::new(WorkerFailure::BadRequest, message)
+    })
+}
+
+fn id_of(request: &WorkerRequest) -> Option<u32> {
+    match request {
+        WorkerRequest::Start { .. } => None,
+        WorkerRequest::Open { id, .. }
+        | WorkerRequest::Segment { id, .. }
+        | WorkerRequest::Vector { id, .. }
+        | WorkerRequest::Probe { id, .. } => Some(*id),
+    }
+}
+
+fn report(id: Option<u32>, problem: &Problem) {
+    post(&WorkerReply::Failed {
+        id,
+        failure: problem.failure,
+        message: problem.to_string(),
+    });
+}

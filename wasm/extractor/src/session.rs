@@ -1,0 +1,223 @@
+use std::io::Cursor;
+
+use burn::tensor::wgpu::WgpuBackend;
+use burn::tensor::{Device, Tensor};
+use fclm_core::fclm::{LightConfig, LightFeatures, LightModel, candidates};
+use fclm_core::mask::Mask;
+use fclm_core::sam::{Decoded, PicturePrompt};
+use fclm_core::weights::{WeightFile, Weights};
+use fclm_core::wire::{
+    LightDevice, LightInfo, MaskPrompt, MaskRle, PointLabel, RegionMask, WorkerFailure, WorkerReply,
+};
+use image::{ImageReader, Rgb, RgbImage};
+
+use crate::download;
+use crate::problem::Problem;
+use crate::surroundings::{has_gpu, now};
+
+/// The model on its device, and the picture that is open.
+pub(crate) struct Session {
+    device: Device,
+    config: LightConfig,
+    model: LightModel,
+    picture: Option<Picture>,
+}
+
+struct Picture {
+    pixels: RgbImage,
+    features: LightFeatures,
+}
+
+impl Session {
+    /// Opens the device, loads the model and encodes a picture twice: once to make the device
+    /// warm, once to time it.
+    pub(crate) async fn start(
+        kind: LightDevice,
+        light: &LightInfo,
+    ) -> Result<(Self, WorkerReply), Problem> {
+        let config = LightConfig::from_value(light.config.clone())
+            .map_err(|error| Problem::new(WorkerFailure::Unreadable, error.to_string()))?;
+        // The device first: who has none need not load the weights for it.
+        let (device, adapter) = open_device(kind, &config).await?;
+        let bytes = download::weights(light).await?;
+        let weights = WeightFile::parse(bytes)
+            .and_then(|file| Weights::from_files([file]))
+            .and_then(|weights| config.load(&weights, &device));
+        let model =
+            weights.map_err(|error| Problem::new(WorkerFailure::Unreadable, error.to_string()))?;
+        let session = Self {
+            device,
+            config,
+            model,
+            picture: None,
+        };
+        let side = session.config.sam.image_size as u32;
+        let pixels = RgbImage::from_fn(side, side, |x, y| Rgb([x as u8, y as u8, 128]));
+        session.encode(&pixels).await?;
+        let (_, encode_ms) = session.encode(&pixels).await?;
+        let ready = WorkerReply::Ready {
+            device: kind,
+            adapter,
+            encode_ms,
+        };
+        Ok((session, ready))
+    }
+
+    /// Fetches and encodes a picture; returns how long the encoding took, in milliseconds.
+    pub(crate) async fn open(&mut self, url: &str) -> Result<f64, Problem> {
+        self.picture = None;
+        let bytes = download::bytes(url).await?;
+        let read = || -> image::ImageResult<RgbImage> {
+            let mut reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
+            // What the server has stored was within its limits.
+            reader.no_limits();
+            Ok(reader.decode()?.into_rgb8())
+        };
+        let pixels = read()
+            .map_err(|error| Problem::new(WorkerFailure::Unreadable, format!("{url}: {error}")))?;
+        let (features, encode_ms) = self.encode(&pixels).await?;
+        self.picture = Some(Picture { pixels, features });
+        Ok(encode_ms)
+    }
+
+    /// Candidates for a prompt, best first.
+    pub(crate) async fn segment(&self, prompt: &MaskPrompt) -> Result<Vec<RegionMask>, Problem> {
+        let Picture { features, .. } = self.picture()?;
+        let (low_res, scores) = self.decode(prompt, features).await?;
+        Ok(candidates(&low_res, &scores, features, &self.config))
+    }
+
+    /// The answer to the request `id`, which asks what picture and prompt become.
+    pub(crate) async fn probe(&self, id: u32, prompt: &MaskPrompt) -> Result<WorkerReply, Problem> {
+        let Picture { features, .. } = self.picture()?;
+        let (low_res, scores) = self.decode(prompt, features).await?;
+        Ok(WorkerReply::Probed {
+            id,
+            embedding: read(features.sam.clone()).await?,
+            low_res,
+            scores,
+        })
+    }
+
+    /// Logits of the candidates at the decoder's resolution, and their scores.
+    async fn decode(
+        &self,
+        prompt: &MaskPrompt,
+        features: &LightFeatures,
+    ) -> Result<(Vec<f32>, Vec<f32>), Problem> {
+        let points: Vec<(f32, f32, i32)> = prompt
+            .points
+            .iter()
+            .map(|point| {
+                let label = i32::from(point.label == PointLabel::Positive);
+                (point.x, point.y, label)
+            })
+            .collect();
+        let mask = prompt
+            .mask
+            .as_ref()
+            .map(|mask| read_mask(mask, features))
+            .transpose()?;
+        if points.is_empty() && prompt.box_px.is_none() && mask.is_none() {
+            return Err(bad_request("give a point, a box or a mask".to_owned()));
+        }
+        let prompt = PicturePrompt {
+            points: &points,
+            box_px: prompt.box_px,
+            mask: mask.as_ref(),
+        };
+        let Decoded { low_res, iou } = self.model.segment(prompt, features, &self.config);
+        Ok((read(low_res).await?, read(iou).await?))
+    }
+
+    /// A region's vector.
+    pub(crate) async fn vector(&self, mask: &MaskRle) -> Result<Vec<f32>, Problem> {
+        let Picture { pixels, features } = self.picture()?;
+        let mask = read_mask(mask, features)?;
+        let vector = self
+            .model
+            .vector(pixels, &mask, features, &self.config, &self.device)
+            .map_err(|error| bad_request(error.to_string()))?;
+        read(vector).await
+    }
+
+    async fn encode(&self, pixels: &RgbImage) -> Result<(LightFeatures, f64), Problem> {
+        let started = now();
+        let features = self.model.encode(pixels, &self.config, &self.device);
+        // Only what is read has been computed for certain; of a kernel that a GPU refuses to run
+        // nothing but zeros tells.
+        let values = read(features.sam.clone()).await?;
+        if values.iter().all(|value| *value == 0.0) {
+            let message = "the device computed nothing".to_owned();
+            return Err(Problem::new(WorkerFailure::Device, message));
+        }
+        Ok((features, now() - started))
+    }
+
+    fn picture(&self) -> Result<&Picture, Problem> {
+        self.picture
+            .as_ref()
+            .ok_or_else(|| bad_request("no picture is open".to_owned()))
+    }
+}
+
+/// A device with what it calls itself.
+async fn open_device(kind: LightDevice, config: &LightConfig) -> Result<(Device, String), Problem> {
+    let unsupported = |message: String| Problem::new(WorkerFailure::Unsupported, message);
+    match kind {
+        LightDevice::Cpu => Ok((Device::flex(), String::new())),
+        LightDevice::Gpu if !has_gpu() => Err(unsupported("this browser has no WebGPU".to_owned())),
+        LightDevice::Gpu => {
+            let options = Device::wgpu_options().graphics_api(WgpuBackend::WebGpu);
+            let (device, setup) = options
+                .init_with_setup_async()
+                .await
+                .map_err(|error| unsupported(format!("there is no usable GPU: {error}")))?;
+            let limits = setup.device.limits();
+            let (needed, most) = (
+                config.largest_buffer(),
+                limits.max_storage_buffer_binding_size,
+            );
+            if most < needed {
+                return Err(unsupported(format!(
+                    "the GPU binds up to {most} bytes at once, and the model needs {needed}"
+                )));
+            }
+            Ok((device, setup.adapter.get_info().name))
+        }
+    }
+}
+
+/// The numbers of a tensor, all of them finite.
+async fn read<const D: usize>(tensor: Tensor<D>) -> Result<Vec<f32>, Problem> {
+    let data = tensor
+        .into_data_async()
+        .await
+        .map_err(|error| Problem::of_device(&error))?;
+    let values: Vec<f32> = data.iter::<f32>().collect();
+    match values.iter().all(|value| value.is_finite()) {
+        true => Ok(values),
+        false => {
+            let message = "the device computed something that is no number".to_owned();
+            Err(Problem::new(WorkerFailure::NotANumber, message))
+        }
+    }
+}
+
+fn read_mask(mask: &MaskRle, features: &LightFeatures) -> Result<Mask, Problem> {
+    if mask.size != [features.height, features.width] {
+        return Err(bad_request(
+            "the mask has another size than the picture".to_owned(),
+        ));
+    }
+    let pixels = u64::from(features.width) * u64::from(features.height);
+    let mask = Mask::from_wire(mask, pixels).map_err(|error| bad_request(error.to_string()))?;
+    match mask.is_empty() {
+        true => Err(bad_request("the mask is empty".to_owned())),
+        false => Ok(mask),
+    }
+}
+
+fn bad_request(message: String) -> Problem {
+    Problem::new(WorkerFailure::BadRequest, message)
+}
