@@ -1,5 +1,9 @@
 //! A real Chromium, driven by mouse and keyboard over its debugging protocol.
 
+mod measure;
+mod media;
+mod pointer;
+
 use std::env;
 use std::fmt;
 use std::path::{Path, PathBuf};

@@ -9,6 +9,7 @@ pub mod binary;
 pub mod browser;
 pub mod desk;
 pub mod double;
+pub mod easel;
 pub mod samples;
 pub mod served;
 pub mod site;

@@ -403,12 +403,7 @@ impl Gestures {
                 }
             }
             Gesture::Lasso(erases) => self.end_lasso(erases),
-            Gesture::Corner(_) => {
-                if let Some((id, polygon)) = self.view.edited.get_untracked() {
-                    self.view.edited.set(None);
-                    self.workspace.editor.edit_polygon(&id, polygon);
-                }
-            }
+            Gesture::Corner(index) => self.end_corner(index),
             Gesture::Carry(_) => {
                 if let Some((id, by)) = self.view.carried.get_untracked() {
                     self.view.carried.set(None);

@@ -4,7 +4,7 @@ use web_sys::{HtmlElement, KeyboardEvent};
 
 use super::gestures::Gestures;
 use super::view::CanvasView;
-use crate::editor::{PointXy, Polygon};
+use crate::editor::PointXy;
 use crate::panel::focus_draft;
 use crate::state::{Editor, Tool, Workspace};
 
@@ -27,9 +27,9 @@ pub(super) fn page_key(
     let key = event.key();
     if command {
         match key.to_ascii_lowercase().as_str() {
-            "z" if event.shift_key() => editor.redo(),
+            "z" if event.shift_key() => view.redo(editor),
             "z" => view.undo(editor),
-            "y" => editor.redo(),
+            "y" => view.redo(editor),
             _ => return false,
         }
         return true;
@@ -76,7 +76,7 @@ pub(super) fn page_key(
                 .polygon
                 .with_untracked(|polygon| !polygon.points.is_empty())
             {
-                view.polygon.set(Polygon::default());
+                view.drop_polygon();
             } else {
                 editor.selected.set(None);
             }

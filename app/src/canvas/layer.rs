@@ -1,20 +1,27 @@
-use fclm_core::mask::{Mask, svg};
+use fclm_core::mask::contour::Ring;
+use fclm_core::mask::{Mask, Rle, svg};
 use fclm_core::wire::MaskRle;
+use js_sys::Array;
 use leptos::prelude::document;
 use wasm_bindgen::{Clamped, JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData, Path2d};
 
-use crate::editor::{MAX_PIXELS, PixelRect, PointXy, Raster, RunIndex, outline};
+use super::frame::Drawn;
+use super::overlay::{HALO, dashes};
+use crate::editor::{MAX_PIXELS, PixelRect, PointXy, Raster, RunIndex, coarser, outline};
 use crate::formats::rgb;
 
+/// From so many CSS pixels per pixel on, pixels are shown as the squares that they are.
+pub(super) const BLOCKS: f64 = 6.0;
 // A layer larger than this is kept at a lower resolution; the mask itself stays exact.
 const MAX_LAYER_PIXELS: f64 = 4_000_000.0;
 
 /// A mask as the browser draws it: a bitmap in the mask's colour and its outline.
 pub(super) struct Layer {
     bitmap: Bitmap,
-    /// The outline in image pixels.
-    pub(super) path: Path2d,
+    lines: Vec<Ring>,
+    path: Path2d,
+    level: u8,
     /// For hit tests.
     pub(super) index: RunIndex,
     /// Tight box of the mask in image pixels.
@@ -23,52 +30,121 @@ pub(super) struct Layer {
 
 impl Layer {
     /// Draws a mask once; nothing for an empty or broken one.
-    pub(super) fn new(rle: &MaskRle, color: &str) -> Option<Self> {
-        let mask = Mask::from_wire(rle, MAX_PIXELS).ok()?;
-        let [x0, y0, x1, y1] = mask.bounds()?.map(|edge| edge as u32);
-        let bounds = PixelRect { x0, y0, x1, y1 };
-        let bitmap = Bitmap::new(bounds, color).ok()?;
-        bitmap.paint(mask.data(), mask.width(), bounds).ok()?;
-        let path = Path2d::new_with_path_string(&svg::write_path(&outline(&mask))).ok()?;
+    pub(super) fn new(wire: &MaskRle, color: &str) -> Option<Self> {
+        let rle = Rle::from_wire(wire, MAX_PIXELS).ok()?;
+        let [x, y, width, height] = rle.bbox();
+        if width == 0 {
+            return None;
+        }
+        let bounds = PixelRect {
+            x0: x,
+            y0: y,
+            x1: x + width,
+            y1: y + height,
+        };
+        let mask = rle.part([bounds.x0, bounds.y0, bounds.x1, bounds.y1]);
+        let bitmap = Bitmap::new(bounds, &mask, color).ok()?;
+        let mut lines = outline(&mask);
+        for point in lines.iter_mut().flatten() {
+            *point = (point.0 + x as f32, point.1 + y as f32);
+        }
         Some(Self {
             bitmap,
-            path,
-            index: RunIndex::new(&mask),
+            path: path(&lines)?,
+            lines,
+            level: 0,
+            index: RunIndex::new(&rle),
             bounds,
         })
     }
 
-    /// Puts the bitmap where the context's transform has the image.
-    pub(super) fn draw(&self, context: &CanvasRenderingContext2d) {
+    /// Makes the outline as coarse as pixels of the screen allow that are 2 to the power of
+    /// `level` pixels of the image wide; `off` is how many of them it may be off.
+    pub(super) fn suit(&mut self, level: u8, off: f32) {
+        if self.level == level {
+            return;
+        }
+        let drawn = if level == 0 {
+            path(&self.lines)
+        } else {
+            let width = 2f32.powi(i32::from(level));
+            path(&coarser(&self.lines, off * width))
+        };
+        if let Some(drawn) = drawn {
+            self.path = drawn;
+            self.level = level;
+        }
+    }
+
+    /// The outline in image pixels.
+    pub(super) fn path(&self) -> &Path2d {
+        &self.path
+    }
+
+    /// Fills and outlines the mask where the context's transform has the image, which is shown
+    /// at that many CSS pixels per pixel; the time in milliseconds is for outlines that move.
+    pub(super) fn paint(
+        &self,
+        context: &CanvasRenderingContext2d,
+        drawn: &Drawn,
+        scale: f64,
+        time: f64,
+    ) -> Result<(), JsValue> {
+        context.set_image_smoothing_enabled(scale < BLOCKS);
+        context.set_global_alpha(drawn.fill);
         self.bitmap.draw(context);
+        context.set_global_alpha(1.0);
+        if drawn.line <= 0.0 {
+            return Ok(());
+        }
+        let unit = 1.0 / scale;
+        context.set_line_join("round");
+        context.set_stroke_style_str(HALO);
+        context.set_line_width((drawn.line + 1.6) * unit);
+        context.stroke_with_path(&self.path);
+        if drawn.pending {
+            context.set_line_dash(&dashes(8.0 * unit, 6.0 * unit))?;
+            context.set_line_dash_offset(-time / 30.0 % 14.0 * unit);
+        }
+        context.set_stroke_style_str(&drawn.color);
+        context.set_line_width(drawn.line * unit);
+        context.stroke_with_path(&self.path);
+        context.set_line_dash(&Array::new())
     }
 }
 
-/// The layer under a running stroke: it covers the whole image, and each step paints only what it
-/// has touched.
+fn path(lines: &[Ring]) -> Option<Path2d> {
+    Path2d::new_with_path_string(&svg::write_path(lines)).ok()
+}
+
+/// The layer under a running stroke: of the bitmap that grows, each frame draws no more than what
+/// the screen shows and has changed.
 pub(super) struct LiveLayer {
-    bitmap: Bitmap,
     raster: Raster,
+    color: [u8; 3],
     value: u8,
     last: PointXy,
+    // What is or was set, and what was touched since somebody asked.
+    extent: Option<PixelRect>,
+    touched: Option<PixelRect>,
+    // What is drawn goes through it, because image data knows no transparency.
+    canvas: HtmlCanvasElement,
+    context: CanvasRenderingContext2d,
 }
 
 impl LiveLayer {
     /// A stroke that sets (1) or clears (0) pixels of `raster`, and starts at `at`.
     pub(super) fn new(raster: Raster, color: &str, value: u8, at: PointXy) -> Option<Self> {
-        let all = PixelRect {
-            x0: 0,
-            y0: 0,
-            x1: raster.width(),
-            y1: raster.height(),
-        };
-        let bitmap = Bitmap::new(all, color).ok()?;
-        bitmap.paint(raster.data(), raster.width(), all).ok()?;
+        let (canvas, context) = blank().ok()?;
         Some(Self {
-            bitmap,
+            extent: raster.bounds(),
             raster,
+            color: rgb(color),
             value,
             last: at,
+            touched: None,
+            canvas,
+            context,
         })
     }
 
@@ -77,11 +153,20 @@ impl LiveLayer {
         let touched = self.raster.stroke(self.last, to, radius, self.value);
         self.last = to;
         if let Some(rect) = touched {
-            // A failing repaint shows an old picture for one frame and loses nothing.
-            let _ = self
-                .bitmap
-                .paint(self.raster.data(), self.raster.width(), rect);
+            let with = |other: Option<PixelRect>| other.map_or(rect, |other| other.union(rect));
+            self.extent = Some(with(self.extent));
+            self.touched = Some(with(self.touched));
         }
+    }
+
+    /// What is set, or has been since the stroke began.
+    pub(super) fn extent(&self) -> Option<PixelRect> {
+        self.extent
+    }
+
+    /// What the stroke has touched since this was asked last.
+    pub(super) fn take_touched(&mut self) -> Option<PixelRect> {
+        self.touched.take()
     }
 
     /// The mask that the stroke leaves.
@@ -89,67 +174,87 @@ impl LiveLayer {
         self.raster.into_mask()
     }
 
-    /// Puts the bitmap where the context's transform has the image.
-    pub(super) fn draw(&self, context: &CanvasRenderingContext2d) {
-        self.bitmap.draw(context);
+    /// Draws what lies under a rectangle (left, top, width, height) of the context's bitmap, in
+    /// whole pixels, where the image begins at `origin` and has `scale` of these per pixel.
+    pub(super) fn draw(
+        &self,
+        context: &CanvasRenderingContext2d,
+        [left, top, width, height]: [f64; 4],
+        origin: PointXy,
+        scale: f64,
+    ) -> Result<(), JsValue> {
+        let (columns, rows) = (width as u32, height as u32);
+        if self.canvas.width() < columns || self.canvas.height() < rows {
+            self.canvas.set_width(columns.max(self.canvas.width()));
+            self.canvas.set_height(rows.max(self.canvas.height()));
+        }
+        let to_image = |at: f64, origin: f64| (at + 0.5 - origin) / scale;
+        let first = (to_image(left, origin.0), to_image(top, origin.1));
+        let [red, green, blue] = self.color;
+        let samples = self.raster.sampled(first, 1.0 / scale, columns, rows);
+        let pixels: Vec<u8> = samples
+            .into_iter()
+            .flat_map(|inside| [red, green, blue, inside * 255])
+            .collect();
+        let image = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels), columns, rows)?;
+        self.context.put_image_data(&image, 0.0, 0.0)?;
+        context.set_transform(1.0, 0.0, 0.0, 1.0, 0.0, 0.0)?;
+        context.draw_image_with_html_canvas_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
+            &self.canvas,
+            0.0,
+            0.0,
+            width,
+            height,
+            left,
+            top,
+            width,
+            height,
+        )
     }
+}
+
+fn blank() -> Result<(HtmlCanvasElement, CanvasRenderingContext2d), JsValue> {
+    let canvas: HtmlCanvasElement = document().create_element("canvas")?.unchecked_into();
+    let context = canvas
+        .get_context("2d")?
+        .ok_or(JsValue::NULL)?
+        .dyn_into::<CanvasRenderingContext2d>()?;
+    Ok((canvas, context))
 }
 
 struct Bitmap {
     canvas: HtmlCanvasElement,
-    context: CanvasRenderingContext2d,
     area: PixelRect,
-    scale: f64,
-    color: [u8; 3],
 }
 
 impl Bitmap {
-    fn new(area: PixelRect, color: &str) -> Result<Self, JsValue> {
-        let (width, height) = (f64::from(area.x1 - area.x0), f64::from(area.y1 - area.y0));
+    /// The mask of an area in a colour.
+    fn new(area: PixelRect, mask: &Mask, color: &str) -> Result<Self, JsValue> {
+        let (width, height) = (f64::from(mask.width()), f64::from(mask.height()));
         let scale = (MAX_LAYER_PIXELS / (width * height)).sqrt().min(1.0);
-        let canvas: HtmlCanvasElement = document().create_element("canvas")?.unchecked_into();
-        canvas.set_width((width * scale).ceil() as u32);
-        canvas.set_height((height * scale).ceil() as u32);
-        let context = canvas
-            .get_context("2d")?
-            .ok_or(JsValue::NULL)?
-            .dyn_into::<CanvasRenderingContext2d>()?;
-        Ok(Self {
-            canvas,
-            context,
-            area,
-            scale,
-            color: rgb(color),
-        })
-    }
-
-    fn paint(&self, data: &[u8], stride: u32, rect: PixelRect) -> Result<(), JsValue> {
-        let down = |edge: u32, origin: u32| (f64::from(edge - origin) * self.scale).floor() as u32;
-        let up = |edge: u32, origin: u32, end: u32| {
-            ((f64::from(edge - origin) * self.scale).ceil() as u32).min(end)
+        let (columns, rows) = (
+            (width * scale).ceil() as u32,
+            (height * scale).ceil() as u32,
+        );
+        let sample = |at: u32, end: u32| {
+            let place = (f64::from(at) + 0.5) / scale;
+            (place as u32).min(end - 1) as usize
         };
-        let (x0, y0) = (down(rect.x0, self.area.x0), down(rect.y0, self.area.y0));
-        let x1 = up(rect.x1, self.area.x0, self.canvas.width());
-        let y1 = up(rect.y1, self.area.y0, self.canvas.height());
-        if x0 >= x1 || y0 >= y1 {
-            return Ok(());
-        }
-        let sample = |at: u32, origin: u32, end: u32| {
-            (origin + ((f64::from(at) + 0.5) / self.scale) as u32).min(end - 1)
-        };
-        let [red, green, blue] = self.color;
-        let mut pixels = Vec::with_capacity(((x1 - x0) * (y1 - y0) * 4) as usize);
-        for y in y0..y1 {
-            let row = sample(y, self.area.y0, self.area.y1) as usize * stride as usize;
-            for x in x0..x1 {
-                let inside = data[row + sample(x, self.area.x0, self.area.x1) as usize] != 0;
-                pixels.extend([red, green, blue, if inside { 255 } else { 0 }]);
+        let [red, green, blue] = rgb(color);
+        let mut pixels = Vec::with_capacity(columns as usize * rows as usize * 4);
+        for y in 0..rows {
+            let row = sample(y, mask.height()) * mask.width() as usize;
+            for x in 0..columns {
+                let inside = mask.data()[row + sample(x, mask.width())];
+                pixels.extend([red, green, blue, inside * 255]);
             }
         }
-        let (width, height) = (x1 - x0, y1 - y0);
-        let image = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels), width, height)?;
-        self.context
-            .put_image_data(&image, f64::from(x0), f64::from(y0))
+        let image = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels), columns, rows)?;
+        let (canvas, context) = blank()?;
+        canvas.set_width(columns);
+        canvas.set_height(rows);
+        context.put_image_data(&image, 0.0, 0.0)?;
+        Ok(Self { canvas, area })
     }
 
     fn draw(&self, context: &CanvasRenderingContext2d) {

@@ -1,11 +1,15 @@
 //! The picture with its masks: layers, painting and gestures.
 
+mod damage;
+mod frame;
 mod gestures;
 mod hand;
 mod keyboard;
 mod layer;
+mod overlay;
 mod painter;
 mod preview;
+mod sprite;
 mod stage;
 mod toolbar;
 mod view;

@@ -9,7 +9,6 @@ use super::keyboard::{canvas_key, is_control, is_typing, page_key};
 use super::painter::Painter;
 use super::toolbar::{BrushSize, Toolbar, ZoomControls};
 use super::view::CanvasView;
-use crate::editor::Polygon;
 use crate::icons::Icon;
 use crate::state::{Application, Loading, Tool, Workspace};
 
@@ -40,7 +39,7 @@ pub(crate) fn Stage() -> impl IntoView {
     Effect::new(move |_| {
         let tool = editor.tool.get();
         if tool != Tool::Polygon {
-            view.polygon.set(Polygon::default());
+            view.drop_polygon();
         }
         if tool != Tool::Click {
             view.preview.clear();

@@ -70,8 +70,10 @@ pub(super) fn Toolbar(
                 aria-label="Redo (Ctrl+Shift+Z)"
                 title="Redo (Ctrl+Shift+Z)"
                 data-testid="tool-redo"
-                disabled=move || !editor.can_redo.get()
-                on:click=move |_| editor.redo()
+                disabled=move || {
+                    !editor.can_redo.get() && view.taken_back.with(Vec::is_empty)
+                }
+                on:click=move |_| view.redo(editor)
             >
                 <Icon name="redo"/>
             </button>
@@ -162,7 +164,7 @@ pub(super) fn ZoomControls(
             <button
                 r#type="button"
                 class="zoom-fit"
-                aria-label="Fit the picture (0)"
+                aria-label=move || format!("{}, fit the picture (0)", percent())
                 title="Fit the picture (0)"
                 data-testid="zoom-fit"
                 on:click=move |_| view.fit(size())

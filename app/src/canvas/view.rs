@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use leptos::prelude::*;
 
 use super::painter::{Drawn, Line, Painter, Scene};
@@ -22,6 +24,8 @@ const NARROW: Insets = Insets {
 const NARROW_BRUSH: f64 = 76.0;
 /// How near to the stage's edge a crosshair may come, in CSS pixels.
 const EDGE: f64 = 8.0;
+/// A zoom is over when nothing has been zoomed for so long.
+const REST: Duration = Duration::from_millis(120);
 const NARROW_PAGE: &str = "(max-width: 820px), (max-height: 480px)";
 const REDUCED_MOTION: &str = "(prefers-reduced-motion: reduce)";
 /// The colour of what a click would give, which is no region's.
@@ -46,6 +50,8 @@ pub(crate) struct CanvasView {
     pub(crate) lasso: RwSignal<Vec<PointXy>>,
     /// The polygon that is not closed yet.
     pub(crate) polygon: RwSignal<Polygon>,
+    /// Its corners that were taken back last, the next one to come again at the end.
+    pub(crate) taken_back: RwSignal<Vec<PointXy>>,
     /// The region whose polygon is being changed, and what it will be.
     pub(crate) edited: RwSignal<Option<(String, Polygon)>>,
     /// The region that is being moved, and by how many image pixels.
@@ -64,11 +70,15 @@ pub(crate) struct CanvasView {
     pub(crate) space: RwSignal<bool>,
     /// Whether a drag or two fingers move the picture.
     pub(crate) moving: RwSignal<bool>,
+    /// Whether the picture is being zoomed.
+    pub(crate) zooming: RwSignal<bool>,
     /// Whether the picture is there.
     pub(crate) ready: RwSignal<bool>,
     tool: RwSignal<Tool>,
     pub(super) painter: StoredValue<Option<Painter>, LocalStorage>,
     scheduled: StoredValue<bool>,
+    // When it was zoomed last, in milliseconds.
+    zoomed: StoredValue<f64>,
 }
 
 impl CanvasView {
@@ -84,6 +94,7 @@ impl CanvasView {
             drag: RwSignal::new(None),
             lasso: RwSignal::new(Vec::new()),
             polygon: RwSignal::new(Polygon::default()),
+            taken_back: RwSignal::new(Vec::new()),
             edited: RwSignal::new(None),
             carried: RwSignal::new(None),
             preview: Preview::new(),
@@ -93,9 +104,11 @@ impl CanvasView {
             peek: RwSignal::new(false),
             space: RwSignal::new(false),
             moving: RwSignal::new(false),
+            zooming: RwSignal::new(false),
             ready: RwSignal::new(false),
             painter: StoredValue::new_local(None),
             scheduled: StoredValue::new(false),
+            zoomed: StoredValue::new(0.0),
         }
     }
 
@@ -106,9 +119,39 @@ impl CanvasView {
 
     /// One step back: a corner of the polygon that is being drawn, or else what was done last.
     pub(crate) fn undo(self, editor: Editor) {
-        if !self.drop_corner() {
-            editor.undo();
+        let last = self
+            .polygon
+            .with_untracked(|polygon| polygon.points.last().copied());
+        match last {
+            Some(corner) => {
+                self.drop_corner();
+                self.taken_back.update(|corners| corners.push(corner));
+            }
+            None => {
+                self.taken_back.set(Vec::new());
+                editor.undo();
+            }
         }
+    }
+
+    /// One step forward again.
+    pub(crate) fn redo(self, editor: Editor) {
+        match self.taken_back.try_update(Vec::pop).flatten() {
+            Some(corner) => self.polygon.update(|polygon| polygon.points.push(corner)),
+            None => editor.redo(),
+        }
+    }
+
+    /// Adds a corner to the polygon that is being drawn.
+    pub(super) fn add_corner(self, at: PointXy) {
+        self.taken_back.set(Vec::new());
+        self.polygon.update(|polygon| polygon.points.push(at));
+    }
+
+    /// Ends the polygon that is being drawn.
+    pub(super) fn drop_polygon(self) {
+        self.taken_back.set(Vec::new());
+        self.polygon.set(Polygon::default());
     }
 
     /// Takes the last corner of the polygon that is being drawn; false where there is none.
@@ -163,6 +206,7 @@ impl CanvasView {
     pub(crate) fn zoom(self, factor: f64, at: PointXy, image: PointXy) {
         let fit = self.fit_viewport(image).scale;
         self.look(image, |viewport| viewport.zoomed(factor, at, fit));
+        self.note_zoom();
     }
 
     /// Zooms about the stage's middle.
@@ -194,6 +238,31 @@ impl CanvasView {
     pub(super) fn pinch(self, before: [PointXy; 2], after: [PointXy; 2], image: PointXy) {
         let fit = self.fit_viewport(image).scale;
         self.look(image, |viewport| viewport.pinched(before, after, fit));
+        self.note_zoom();
+    }
+
+    fn note_zoom(self) {
+        self.zoomed.set_value(js_sys::Date::now());
+        if !self.zooming.get_untracked() {
+            self.zooming.set(true);
+            self.await_rest();
+        }
+    }
+
+    fn await_rest(self) {
+        set_timeout(
+            move || {
+                let Some(zoomed) = self.zoomed.try_get_value() else {
+                    return;
+                };
+                if js_sys::Date::now() - zoomed < REST.as_secs_f64() * 1000.0 {
+                    self.await_rest();
+                } else {
+                    self.zooming.set(false);
+                }
+            },
+            REST,
+        );
     }
 
     fn look(self, image: PointXy, change: impl FnOnce(Viewport) -> Viewport) {
@@ -224,12 +293,12 @@ impl CanvasView {
         let Some(scene) = untrack(|| self.scene(workspace)) else {
             return false;
         };
-        self.painter.update_value(|painter| {
-            if let Some(painter) = painter {
-                painter.paint(&scene);
-            }
-        });
-        scene.masks.iter().any(|drawn| drawn.pending) && !matches_media(REDUCED_MOTION)
+        let is_moving =
+            scene.masks.iter().any(|drawn| drawn.pending) && !matches_media(REDUCED_MOTION);
+        let painted = self
+            .painter
+            .try_update_value(|painter| painter.as_mut().map(|painter| painter.paint(scene)));
+        is_moving || painted.flatten() == Some(true)
     }
 
     /// The frame to be shown. Reading it in an effect repaints when any part of it changes.
@@ -252,13 +321,11 @@ impl CanvasView {
             .flatten();
         Some(Scene {
             viewport,
+            in_motion: self.moving.get() || self.zooming.get(),
             stage: self.stage.get(),
             image,
-            masks: if self.peek.get() {
-                Vec::new()
-            } else {
-                self.masks(workspace)
-            },
+            masks: self.masks(workspace),
+            peek: self.peek.get(),
             lines: self.lines(workspace),
             loupe: self.finger.get(),
             drag: self.drag.get().and_then(|(a, b)| dragged_box(a, b, image)),

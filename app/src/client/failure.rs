@@ -1,6 +1,8 @@
 use fclm_core::wire::{ApiError, ErrorCode};
 use serde::Deserialize;
 
+use super::foreign::Foreign;
+
 /// A request that did not give what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Failure {
@@ -16,6 +18,9 @@ pub(crate) enum Failure {
     /// What was to be sent cannot be read, as folders cannot.
     #[error("It is a folder, or a file that cannot be read. Choose a JPEG, PNG or WebP picture.")]
     NoFile,
+    /// The server does not take such pictures, and the browser cannot read this one.
+    #[error("{}", .0.sentence())]
+    Foreign(Foreign),
 }
 
 #[derive(Deserialize)]
@@ -36,7 +41,7 @@ impl Failure {
     pub(crate) fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused(error) => Some(error.code),
-            Self::Offline | Self::Unreadable(_) | Self::NoFile => None,
+            Self::Offline | Self::Unreadable(_) | Self::NoFile | Self::Foreign(_) => None,
         }
     }
 
@@ -46,7 +51,7 @@ impl Failure {
         match self {
             Self::Refused(error) => error.code == ErrorCode::Conflict,
             Self::Offline | Self::Unreadable(_) => true,
-            Self::NoFile => false,
+            Self::NoFile | Self::Foreign(_) => false,
         }
     }
 
@@ -61,7 +66,7 @@ impl Failure {
             }
             Self::Offline => true,
             Self::Unreadable(status) => *status >= 500,
-            Self::NoFile => false,
+            Self::NoFile | Self::Foreign(_) => false,
         }
     }
 
@@ -77,7 +82,7 @@ impl Failure {
             Self::Refused(error) => heading(error.code),
             Self::Offline => "No connection",
             Self::Unreadable(_) => "Unexpected answer",
-            Self::NoFile => "This cannot be opened",
+            Self::NoFile | Self::Foreign(_) => "This cannot be opened",
         }
     }
 }

@@ -7,8 +7,10 @@ use wasm_bindgen::{Clamped, JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
     Blob, BlobPropertyBag, CanvasRenderingContext2d, HtmlAnchorElement, HtmlCanvasElement,
-    ImageBitmap, ImageData, Response, Url,
+    ImageData, Response, Url,
 };
+
+use super::foreign::bitmap;
 
 /// For so long a file can be fetched by the browser that saves it.
 const SAVING: Duration = Duration::from_secs(20);
@@ -82,28 +84,41 @@ pub(crate) async fn save_cut_out(name: &str, url: &str, inside: &[u8]) -> Result
     let image =
         ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels.rgba[..]), width, height)?;
     context.put_image_data(&image, 0.0, 0.0)?;
+    save_blob(name, &encoded(&canvas, "image/png", 1.0).await?)
+}
+
+/// What is on a canvas as a file; the quality is for those that lose something.
+pub(super) async fn encoded(
+    canvas: &HtmlCanvasElement,
+    kind: &str,
+    quality: f64,
+) -> Result<Blob, JsValue> {
     let (sender, receiver) = oneshot::channel();
     let on_blob = Closure::once(move |blob: Option<Blob>| {
         // The receiver is gone only when nobody waits for the file any more.
         let _ = sender.send(blob);
     });
-    canvas.to_blob(on_blob.as_ref().unchecked_ref())?;
+    canvas.to_blob_with_type_and_encoder_options(
+        on_blob.as_ref().unchecked_ref(),
+        kind,
+        &JsValue::from_f64(quality),
+    )?;
     match receiver.await {
-        Ok(Some(blob)) => save_blob(name, &blob),
+        Ok(Some(blob)) => Ok(blob),
         _ => Err(JsValue::NULL),
     }
 }
 
 async fn decoded(file: &Blob) -> Result<(HtmlCanvasElement, CanvasRenderingContext2d), JsValue> {
-    let bitmap: ImageBitmap = JsFuture::from(window().create_image_bitmap_with_blob(file)?)
-        .await?
-        .dyn_into()?;
+    let bitmap = bitmap(file).await?;
     let (canvas, context) = blank(bitmap.width(), bitmap.height())?;
     context.draw_image_with_image_bitmap(&bitmap, 0.0, 0.0)?;
+    bitmap.close();
     Ok((canvas, context))
 }
 
-fn blank(
+/// A canvas of that size without anything on it.
+pub(super) fn blank(
     width: u32,
     height: u32,
 ) -> Result<(HtmlCanvasElement, CanvasRenderingContext2d), JsValue> {

@@ -4,6 +4,7 @@ mod api;
 mod events;
 mod failure;
 mod files;
+mod foreign;
 mod storage;
 mod upload;
 

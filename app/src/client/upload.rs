@@ -1,24 +1,37 @@
 use fclm_core::wire::ImageInfo;
 use futures::channel::oneshot;
+use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{DataTransfer, File, ProgressEvent, XmlHttpRequest};
+use web_sys::{Blob, DataTransfer, File, ProgressEvent, XmlHttpRequest};
 
 use super::Failure;
+use super::foreign::{Foreign, START, as_jpeg};
 
-/// Media types of pictures that the server takes.
-const PICTURES: [&str; 3] = ["image/jpeg", "image/png", "image/webp"];
+/// Media types of pictures that the server takes, or that become such ones here.
+const PICTURES: [&str; 6] = [
+    "image/jpeg",
+    "image/png",
+    "image/webp",
+    "image/heic",
+    "image/heif",
+    "image/avif",
+];
 
 /// Sends a file as the body of an upload. `progress` hears the share that has gone out, 0 to 1.
-/// The bytes are not looked at here: the server says what is wrong with them.
+/// What the server does not take and the browser reads goes as JPEG; of all other files the server
+/// says what is wrong with them.
 pub(crate) async fn upload(
     file: &File,
     progress: impl Fn(f64) + 'static,
 ) -> Result<ImageInfo, Failure> {
-    if !is_readable(file).await {
-        return Err(Failure::NoFile);
-    }
-    let (status, body) = send(file, progress).await.map_err(|_| Failure::Offline)?;
+    let start = start(file).await.ok_or(Failure::NoFile)?;
+    let converted = match Foreign::of(&start) {
+        Some(kind) => Some(as_jpeg(file, kind).await?),
+        None => None,
+    };
+    let body: &Blob = converted.as_ref().unwrap_or(file);
+    let (status, body) = send(body, progress).await.map_err(|_| Failure::Offline)?;
     match status {
         200..=299 => serde_json::from_str(&body).map_err(|_| Failure::Unreadable(status)),
         0 => Err(Failure::Offline),
@@ -27,15 +40,14 @@ pub(crate) async fn upload(
 }
 
 // A folder comes as a file that cannot be read; sending it would look like a lost connection.
-async fn is_readable(file: &File) -> bool {
-    match file.slice_with_i32_and_i32(0, 1) {
-        Ok(start) => JsFuture::from(start.array_buffer()).await.is_ok(),
-        Err(_) => false,
-    }
+async fn start(file: &File) -> Option<Vec<u8>> {
+    let start = file.slice_with_i32_and_i32(0, START).ok()?;
+    let buffer = JsFuture::from(start.array_buffer()).await.ok()?;
+    Some(Uint8Array::new(&buffer).to_vec())
 }
 
 // `fetch` tells nothing about how much of a body has gone out, hence the older interface.
-async fn send(file: &File, progress: impl Fn(f64) + 'static) -> Result<(u16, String), JsValue> {
+async fn send(file: &Blob, progress: impl Fn(f64) + 'static) -> Result<(u16, String), JsValue> {
     let request = XmlHttpRequest::new()?;
     request.open("POST", "/api/v1/images")?;
     let kind = file.type_();

@@ -17,7 +17,7 @@ pub use document::{Document, RegionState, clean_name, region_id_from};
 pub use drag::{dragged_box, is_inside};
 pub use history::History;
 pub use kept_view::KeptView;
-pub use outline::outline;
+pub use outline::{coarser, outline};
 pub use polygon::{Handle, Polygon};
 pub use raster::{PixelRect, Raster};
 pub use run_index::RunIndex;

@@ -68,6 +68,21 @@ impl Polygon {
         }
     }
 
+    /// Takes a corner away that lies within `reach` of one beside it, where three are left.
+    pub fn merge(&mut self, index: usize, reach: f64) {
+        let count = self.points.len();
+        let Some(&(x, y)) = self.points.get(index) else {
+            return;
+        };
+        let is_near = [1, count - 1].into_iter().any(|step| {
+            let (beside_x, beside_y) = self.points[(index + step) % count];
+            (beside_x - x).hypot(beside_y - y) <= reach
+        });
+        if is_near {
+            self.drop_point(index);
+        }
+    }
+
     /// The pixels within, as the COCO mask API draws them; none where there are fewer than three
     /// corners or the polygon cannot be drawn.
     pub fn mask(&self, (width, height): (u32, u32)) -> Option<Mask> {
@@ -124,6 +139,20 @@ mod tests {
         for _ in 0..4 {
             polygon.drop_point(0);
         }
+        assert_eq!(polygon.points.len(), 3);
+    }
+
+    #[test]
+    fn a_corner_on_the_next_one_is_gone() {
+        let mut polygon = square();
+        polygon.merge(0, 2.9);
+        assert_eq!(polygon.points.len(), 4);
+        polygon.shift(0, (1.2, 3.8));
+        polygon.merge(0, 0.5);
+        assert_eq!(polygon.points, [(5.0, 1.0), (5.0, 4.0), (1.0, 4.0)]);
+        polygon.shift(2, (5.0, 4.0));
+        polygon.merge(2, 0.5);
+        polygon.merge(7, 0.5);
         assert_eq!(polygon.points.len(), 3);
     }
 

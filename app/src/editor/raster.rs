@@ -15,6 +15,18 @@ pub struct PixelRect {
     pub y1: u32,
 }
 
+impl PixelRect {
+    /// The smallest rectangle around both.
+    pub fn union(self, other: Self) -> Self {
+        Self {
+            x0: self.x0.min(other.x0),
+            y0: self.y0.min(other.y0),
+            x1: self.x1.max(other.x1),
+            y1: self.y1.max(other.y1),
+        }
+    }
+}
+
 /// The bitmap under a running stroke. Each step says which pixels it may have changed, so that
 /// only those are painted again; the RLE is made once, when the stroke ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,19 +60,50 @@ impl Raster {
         Mask::from_data(self.width, self.height, self.data)
     }
 
-    /// Columns.
-    pub fn width(&self) -> u32 {
-        self.width
+    /// The tight rectangle around the set pixels; none where no pixel is set.
+    pub fn bounds(&self) -> Option<PixelRect> {
+        let rows = || self.data.chunks_exact((self.width as usize).max(1));
+        let y0 = rows().position(|row| row.contains(&1))?;
+        let y1 = rows().rposition(|row| row.contains(&1))? + 1;
+        let (mut x0, mut x1) = (self.width as usize, 0);
+        for row in rows().skip(y0).take(y1 - y0) {
+            if let Some(first) = row[..x0].iter().position(|&value| value != 0) {
+                x0 = first;
+            }
+            if let Some(last) = row[x1..].iter().rposition(|&value| value != 0) {
+                x1 += last + 1;
+            }
+        }
+        Some(PixelRect {
+            x0: x0 as u32,
+            y0: y0 as u32,
+            x1: x1 as u32,
+            y1: y1 as u32,
+        })
     }
 
-    /// Rows.
-    pub fn height(&self) -> u32 {
-        self.height
-    }
-
-    /// Row-major pixels, 0 or 1.
-    pub fn data(&self) -> &[u8] {
-        &self.data
+    /// The pixels under `columns` by `rows` points, row by row, that begin at `first` and are
+    /// `step` apart; points off the image are not set.
+    pub fn sampled(&self, first: PointXy, step: f64, columns: u32, rows: u32) -> Vec<u8> {
+        let places = |first: f64, count: u32, end: u32| -> Vec<Option<usize>> {
+            let place = |index: u32| first + f64::from(index) * step;
+            (0..count)
+                .map(place)
+                .map(|at| (0.0..f64::from(end)).contains(&at).then_some(at as usize))
+                .collect()
+        };
+        let across = places(first.0, columns, self.width);
+        let down = places(first.1, rows, self.height);
+        let mut samples = Vec::with_capacity(across.len() * down.len());
+        for y in down {
+            let row = y.map(|y| &self.data[y * self.width as usize..][..self.width as usize]);
+            let values = across.iter().map(|x| match (row, x) {
+                (Some(row), Some(x)) => row[*x],
+                _ => 0,
+            });
+            samples.extend(values);
+        }
+        samples
     }
 
     /// Sets (or, with `value` 0, clears) all pixels whose centre is within `radius` of the line
@@ -131,8 +174,8 @@ mod tests {
 
     fn rows(raster: &Raster) -> Vec<String> {
         raster
-            .data()
-            .chunks(raster.width() as usize)
+            .data
+            .chunks(raster.width as usize)
             .map(|row| {
                 row.iter()
                     .map(|&v| if v == 1 { '#' } else { '.' })
@@ -174,6 +217,49 @@ mod tests {
     }
 
     #[test]
+    fn samples_are_the_pixels_under_points() {
+        let mut raster = Raster::new(3, 2);
+        raster.stroke((1.5, 0.5), (1.5, 0.5), 0.1, 1);
+        // Half a pixel apart, from half a pixel off the left edge on.
+        let samples = raster.sampled((-0.25, 0.25), 0.5, 6, 3);
+        let expected = [
+            [0, 0, 0, 1, 1, 0], //
+            [0, 0, 0, 1, 1, 0],
+            [0, 0, 0, 0, 0, 0],
+        ];
+        assert_eq!(samples, expected.concat());
+        assert_eq!(raster.sampled((0.5, 1.5), 1.0, 2, 2), [0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn bounds_are_tight() {
+        let mut raster = Raster::new(7, 5);
+        assert_eq!(raster.bounds(), None);
+        raster.stroke((2.5, 1.5), (2.5, 1.5), 0.1, 1);
+        raster.stroke((5.5, 3.5), (5.5, 3.5), 0.1, 1);
+        let expected = PixelRect {
+            x0: 2,
+            y0: 1,
+            x1: 6,
+            y1: 4,
+        };
+        assert_eq!(raster.bounds(), Some(expected));
+        let one = PixelRect {
+            x0: 0,
+            y0: 2,
+            x1: 3,
+            y1: 3,
+        };
+        let both = PixelRect {
+            x0: 0,
+            y0: 1,
+            x1: 6,
+            y1: 4,
+        };
+        assert_eq!(expected.union(one), both);
+    }
+
+    #[test]
     fn outside_the_image_nothing_is_touched() {
         let mut raster = Raster::new(4, 4);
         assert_eq!(raster.stroke((-9.0, -9.0), (-5.0, -5.0), 2.0, 1), None);
@@ -181,7 +267,7 @@ mod tests {
             raster.stroke((f64::NAN, 0.0), (f64::NAN, 0.0), 2.0, 1),
             None
         );
-        assert!(raster.data().iter().all(|&v| v == 0));
+        assert!(raster.data.iter().all(|&v| v == 0));
     }
 
     #[test]

@@ -11,12 +11,12 @@ mod table;
 mod write;
 
 pub use conversation::{Turn, conversation_json, conversation_markdown};
-pub use pixels::masks_of_pixels;
+pub use pixels::{are_masks, masks_of_pixels};
 pub use read::read_regions;
 pub use table::{Asked, Table, csv, table};
 pub use write::{Named, coco_json, indexed_png, polygon_json, svg};
 
-use fclm_core::mask::Mask;
+use fclm_core::mask::Rle;
 
 /// A region that was read.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,7 +26,7 @@ pub struct Imported {
     /// Its colour there, `#rrggbb`.
     pub color: Option<String>,
     /// Its pixels, at the picture's size.
-    pub mask: Mask,
+    pub mask: Rle,
 }
 
 /// Red, green and blue of `#rrggbb`; anything else is a middle grey.

@@ -1,4 +1,4 @@
-use fclm_core::mask::{Mask, MaskError, Rle, svg};
+use fclm_core::mask::{MaskError, Rle, svg};
 use fclm_core::wire::MaskRle;
 use serde_json::Value;
 use thiserror::Error;
@@ -48,7 +48,7 @@ pub fn read_regions(text: &str, size: (u32, u32)) -> Result<Vec<Imported>, ReadE
     if found.is_empty() {
         return Err(ReadError::Unknown);
     }
-    found.retain(|one| !one.mask.is_empty());
+    found.retain(|one| one.mask.area() > 0);
     if found.is_empty() {
         return Err(ReadError::Empty);
     }
@@ -71,7 +71,7 @@ struct Reader {
 impl Reader {
     fn value(&mut self, value: &Value, label: &Label) -> Result<(), ReadError> {
         if let Some(polygons) = polygons(value) {
-            let mask = Rle::from_polygons(self.size.0, self.size.1, &polygons)?.to_mask();
+            let mask = Rle::from_polygons(self.size.0, self.size.1, &polygons)?;
             self.push(mask, label);
             return Ok(());
         }
@@ -84,7 +84,7 @@ impl Reader {
                 if (width, height) != self.size {
                     return Err(ReadError::OtherSize(width, height, own_width, own_height));
                 }
-                let mask = Mask::from_wire(&rle, MAX_PIXELS)?;
+                let mask = Rle::from_wire(&rle, MAX_PIXELS)?;
                 self.push(mask, label);
                 Ok(())
             }
@@ -107,7 +107,7 @@ impl Reader {
                         .or_else(|| label.color.clone()),
                 };
                 if let Some(rings) = fields.get("rings").and_then(polygons) {
-                    let mask = Rle::from_rings(self.size.0, self.size.1, &rings)?.to_mask();
+                    let mask = Rle::from_rings(self.size.0, self.size.1, &rings)?;
                     self.push(mask, &label);
                     return Ok(());
                 }
@@ -130,7 +130,7 @@ impl Reader {
         }
     }
 
-    fn push(&mut self, mask: Mask, label: &Label) {
+    fn push(&mut self, mask: Rle, label: &Label) {
         self.found.push(Imported {
             name: label.name.clone(),
             color: label.color.clone(),
@@ -241,7 +241,7 @@ fn shape(
     Ok(Imported {
         name: label.name,
         color: label.color,
-        mask: Rle::from_rings(size.0, size.1, &rings)?.to_mask(),
+        mask: Rle::from_rings(size.0, size.1, &rings)?,
     })
 }
 
@@ -266,6 +266,8 @@ fn unescaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fclm_core::mask::Mask;
+
     use super::*;
 
     const SIZE: (u32, u32) = (9, 10);
@@ -285,7 +287,7 @@ mod tests {
             r#"{"size": [10, 9], "counts": "61X13mN000`0"}"#,
             r#"[{"size": [10, 9], "counts": [6, 1, 40, 4, 5, 4, 5, 4, 21]}]"#,
         ];
-        let [first, second] = texts.map(|text| read(text).remove(0).mask);
+        let [first, second] = texts.map(|text| read(text).remove(0).mask.to_mask());
         assert_eq!(first, second);
         assert_eq!(first.area(), 13);
         assert!(first.get(0, 6));
@@ -299,7 +301,7 @@ mod tests {
         let found = read(text);
         assert_eq!(found.len(), 2);
         assert_eq!(found[0].name.as_deref(), Some("mug"));
-        assert_eq!(found[0].mask, rect(1.0, 1.0, 4.0, 3.0));
+        assert_eq!(found[0].mask.to_mask(), rect(1.0, 1.0, 4.0, 3.0));
         assert_eq!((found[1].name.as_ref(), found[1].mask.area()), (None, 10));
     }
 
@@ -317,7 +319,7 @@ mod tests {
         ] {
             let found = read(text);
             assert_eq!(found.len(), 1, "{text}");
-            assert_eq!(found[0].mask, expected, "{text}");
+            assert_eq!(found[0].mask.to_mask(), expected, "{text}");
         }
     }
 

@@ -1,5 +1,7 @@
+use std::collections::BTreeSet;
+
 use fclm_core::mask::contour::{Ring, flat, simplified};
-use fclm_core::mask::{Mask, Rle, png, svg as path};
+use fclm_core::mask::{Rle, png, svg as path};
 use serde_json::{Value, json};
 
 use super::rgb;
@@ -12,7 +14,7 @@ pub struct Named {
     /// `#rrggbb`.
     pub color: String,
     /// Its pixels, at the picture's size.
-    pub mask: Mask,
+    pub mask: Rle,
 }
 
 /// Regions as a COCO data set of one picture, with a category for each name and masks as
@@ -28,7 +30,7 @@ pub fn coco_json(title: &str, size: (u32, u32), regions: &[Named]) -> String {
     let annotations: Vec<Value> = (1..)
         .zip(regions)
         .map(|(id, region): (usize, _)| {
-            let rle = Rle::from_mask(&region.mask);
+            let rle = &region.mask;
             let category = names.iter().position(|name| *name == region.name);
             json!({
                 "id": id,
@@ -90,17 +92,29 @@ pub fn svg((width, height): (u32, u32), regions: &[Named], tolerance: f32) -> St
     )
 }
 
-/// Regions as one PNG with a palette; where they overlap, the later one is seen.
+/// Regions as one PNG with a palette; where they overlap, the later one is seen. No two have the
+/// same colour in it, nor the background's, so that a reader who sees colours alone can tell them
+/// apart.
 pub fn indexed_png((width, height): (u32, u32), regions: &[Named]) -> Vec<u8> {
-    let masks: Vec<(Mask, [u8; 3])> = regions
-        .iter()
-        .map(|region| (region.mask.clone(), rgb(&region.color)))
-        .collect();
-    png::indexed(width, height, &masks)
+    let mut taken = BTreeSet::from([[0; 3]]);
+    let masks = regions.iter().map(|region| {
+        let mut color = rgb(&region.color);
+        while !taken.insert(color) {
+            color = next_color(color);
+        }
+        (region.mask.to_mask(), color)
+    });
+    png::indexed(width, height, masks)
 }
 
-fn lines(mask: &Mask, tolerance: f32) -> Vec<Ring> {
-    let contours = mask.contours();
+/// The colour whose 24 bits are one more.
+fn next_color([red, green, blue]: [u8; 3]) -> [u8; 3] {
+    let [_, red, green, blue] = (u32::from_be_bytes([0, red, green, blue]) + 1).to_be_bytes();
+    [red, green, blue]
+}
+
+fn lines(mask: &Rle, tolerance: f32) -> Vec<Ring> {
+    let contours = mask.to_mask().contours();
     contours
         .iter()
         .map(|ring| simplified(ring, tolerance))
@@ -121,6 +135,8 @@ fn escaped(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use fclm_core::mask::Mask;
+
     use super::super::read_regions;
     use super::*;
 
@@ -130,7 +146,7 @@ mod tests {
         let named = |name: &str, color: &str, mask| Named {
             name: name.to_owned(),
             color: color.to_owned(),
-            mask,
+            mask: Rle::from_mask(&mask),
         };
         let ring = Mask::from_fn(9, 10, |x, y| x < 5 && y < 5 && (x, y) != (2, 2));
         let dots = Mask::from_fn(9, 10, |x, y| y > 6 && (x + y) % 2 == 0);
@@ -170,12 +186,33 @@ mod tests {
     }
 
     #[test]
+    fn no_two_regions_have_the_same_colour_in_a_png() {
+        assert_eq!(next_color([1, 255, 255]), [2, 0, 0]);
+        assert_eq!(next_color([255; 3]), [0; 3]);
+        let one = |x: u32, color: &str| Named {
+            name: String::new(),
+            color: color.to_owned(),
+            mask: Rle::from_mask(&Mask::from_fn(4, 1, |at, _| at == x)),
+        };
+        let regions = [one(0, "#ff5d5d"), one(1, "#ff5d5d"), one(2, "#000000")];
+        let png = indexed_png((4, 1), &regions);
+        let at = png
+            .windows(4)
+            .position(|name| name == b"PLTE")
+            .expect("a palette");
+        let palette = &png[at + 4..at + 16];
+        let expected = [[0, 0, 0], [255, 93, 93], [255, 93, 94], [0, 0, 1]];
+        assert_eq!(palette, expected.concat());
+    }
+
+    #[test]
     fn the_tolerance_is_said_and_used() {
         let text = polygon_json(SIZE, &regions(), 2.0);
         let value: Value = serde_json::from_str(&text).expect("it is JSON");
         assert_eq!(value["tolerance"], json!(2.0));
         let square = Mask::rect(9, 10, [0.0, 0.0, 5.0, 5.0]);
         let bump = Mask::from_fn(9, 10, |x, y| square.get(x, y) || (x, y) == (2, 5));
+        let bump = Rle::from_mask(&bump);
         assert_eq!(lines(&bump, 0.0)[0].len(), 8);
         assert_eq!(lines(&bump, 1.5)[0].len(), 4);
     }

@@ -104,7 +104,7 @@ fn listen(application: Application, dragging: RwSignal<bool>) {
         }
         if let Some(picked) = picture_in(&data) {
             event.prevent_default();
-            application.open_picked(picked);
+            application.open_pasted(picked);
         }
     });
     on_cleanup(move || {

@@ -47,7 +47,7 @@ fn Dropzone() -> impl IntoView {
             <input
                 r#type="file"
                 class="visually-hidden"
-                accept="image/jpeg,image/png,image/webp"
+                accept="image/jpeg,image/png,image/webp,image/heic,image/heif,image/avif"
                 aria-label="Open a picture of your own"
                 data-testid="upload-input"
                 on:change=on_change
@@ -56,7 +56,9 @@ fn Dropzone() -> impl IntoView {
                 <Icon name="upload"/>
             </span>
             <strong>"Open a picture of your own"</strong>
-            <span class="muted">"Drop it here, paste it, or choose a file: JPEG, PNG or WebP"</span>
+            <span class="muted">
+                "Drop it here, paste it, or choose a file: JPEG, PNG or WebP, and HEIC where the browser reads it"
+            </span>
         </label>
     }
 }

@@ -52,11 +52,11 @@ fn Title(workspace: Workspace) -> impl IntoView {
         }
     });
     view! {
-        <span class="header-title">
+        <div class="header-title">
             <span class="header-slash" aria-hidden="true">"/"</span>
-            <span class="header-name" data-testid="chat-title">
+            <h1 class="header-name" class:is-gone=blank data-testid="chat-title">
                 {move || workspace.title.get()}
-            </span>
+            </h1>
             <span
                 class="save-state"
                 class:is-gone=blank
@@ -74,6 +74,6 @@ fn Title(workspace: Workspace) -> impl IntoView {
                     }
                 }}
             </span>
-        </span>
+        </div>
     }
 }

@@ -1,5 +1,7 @@
+use leptos::ev;
 use leptos::prelude::*;
-use web_sys::HtmlInputElement;
+use wasm_bindgen::JsCast;
+use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
 use crate::icons::Icon;
 use crate::state::{Export, Workspace};
@@ -7,6 +9,10 @@ use crate::state::{Export, Workspace};
 /// What can be done to the chosen region, and what is read and written.
 #[component]
 pub(super) fn Menus(workspace: Workspace) -> impl IntoView {
+    Effect::new(move |_| {
+        let down = window_event_listener(ev::pointerdown, |event| close_beside(&event));
+        on_cleanup(move || down.remove());
+    });
     view! {
         {view! { <RegionMenu workspace/> }.into_any()}
         {view! { <Exchange workspace/> }.into_any()}
@@ -18,7 +24,13 @@ fn RegionMenu(workspace: Workspace) -> impl IntoView {
     let editor = workspace.editor;
     let none = move || editor.selected.with(Option::is_none);
     view! {
-        <details class="menu" class:is-gone=none name="regions-menu" data-testid="region-more">
+        <details
+            class="menu"
+            class:is-gone=none
+            name="regions-menu"
+            data-testid="region-more"
+            on:keydown=|event| close_by_key(&event)
+        >
             <summary class="text-button">
                 <Icon name="more"/>
                 "Edit"
@@ -102,7 +114,12 @@ fn Exchange(workspace: Workspace) -> impl IntoView {
         input.set_value("");
     };
     view! {
-        <details class="menu" name="regions-menu" data-testid="exchange">
+        <details
+            class="menu"
+            name="regions-menu"
+            data-testid="exchange"
+            on:keydown=|event| close_by_key(&event)
+        >
             <summary class="text-button">
                 <Icon name="download"/>
                 "Files"
@@ -144,6 +161,43 @@ fn Exchange(workspace: Workspace) -> impl IntoView {
             </div>
         </details>
     }
+}
+
+// Escape closes a menu, and the focus goes to what opens it.
+fn close_by_key(event: &KeyboardEvent) {
+    if event.key() != "Escape" {
+        return;
+    }
+    let Some(menu) = menu_of(event).filter(|menu| menu.has_attribute("open")) else {
+        return;
+    };
+    event.stop_propagation();
+    close(&menu);
+    let summary = menu.query_selector("summary").ok().flatten();
+    if let Some(summary) = summary.and_then(|summary| summary.dyn_into::<HtmlElement>().ok()) {
+        // An element that cannot take the focus leaves it where it is.
+        let _ = summary.focus();
+    }
+}
+
+// What is pressed beside an open menu closes it.
+fn close_beside(event: &Event) {
+    let open = document().query_selector("details.menu[open]");
+    if let Ok(Some(open)) = open
+        && menu_of(event).is_none()
+    {
+        close(&open);
+    }
+}
+
+fn menu_of(event: &Event) -> Option<Element> {
+    let target: Element = event.target()?.dyn_into().ok()?;
+    target.closest("details.menu").ok()?
+}
+
+fn close(menu: &Element) {
+    // Without the attribute there is nothing to close.
+    let _ = menu.remove_attribute("open");
 }
 
 /// How strongly masks are filled.

@@ -276,6 +276,7 @@ fn change_by_key(editor: Editor, id: &str, event: &KeyboardEvent) {
         "PageUp" | "PageDown" => {
             event.prevent_default();
             editor.reorder(id, if event.key() == "PageUp" { -1 } else { 1 });
+            keep_focus(event);
             return;
         }
         _ => return,
@@ -287,6 +288,19 @@ fn change_by_key(editor: Editor, id: &str, event: &KeyboardEvent) {
         editor.stretch(id, dx, dy);
     } else {
         editor.nudge(id, dx, dy);
+    }
+}
+
+// A row that is put in another place loses the focus.
+fn keep_focus(event: &KeyboardEvent) {
+    let button = event
+        .target()
+        .and_then(|target| target.dyn_into::<HtmlElement>().ok());
+    if let Some(button) = button {
+        request_animation_frame(move || {
+            // A row that is gone by then needs no focus.
+            let _ = button.focus();
+        });
     }
 }
 

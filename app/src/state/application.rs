@@ -6,7 +6,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::File;
 
-use super::Notices;
+use super::{Notices, Workspace};
 use crate::client::{self, Failure, Picked};
 use crate::extractor::Extractor;
 use crate::shell::Boot;
@@ -46,6 +46,8 @@ pub(crate) struct Application {
     pub(crate) opening: RwSignal<Option<String>>,
     /// Where to go next.
     pub(crate) destination: RwSignal<Option<String>>,
+    /// The chat that is shown.
+    pub(crate) workspace: StoredValue<Option<Workspace>>,
 }
 
 impl Application {
@@ -63,6 +65,7 @@ impl Application {
             upload: RwSignal::new(None),
             opening: RwSignal::new(None),
             destination: RwSignal::new(None),
+            workspace: StoredValue::new(None),
         };
         Effect::new(move |_| application.fetch_missing());
         application
@@ -176,6 +179,14 @@ impl Application {
             self.enter(client::post("/api/v1/chats", &body).await);
             self.opening.set(None);
         });
+    }
+
+    /// Takes a picture that was pasted: where a chat is shown it may be a mask for that.
+    pub(crate) fn open_pasted(self, picked: Picked) {
+        match self.workspace.get_value() {
+            Some(workspace) => workspace.take_pasted(picked, self),
+            None => self.open_picked(picked),
+        }
     }
 
     /// Opens what was picked of the files that came together, and says that the others stay out.

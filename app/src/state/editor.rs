@@ -533,6 +533,9 @@ impl Editor {
     /// Shows the plain rectangle instead of the model's mask.
     pub(crate) fn use_rectangle(self, id: &str) {
         let Some(size) = self.size() else { return };
+        if self.refuses(id) {
+            return;
+        }
         self.change(|document| {
             if let Some(region) = document.get_mut(id) {
                 region.use_rectangle(size);
@@ -542,6 +545,9 @@ impl Editor {
 
     /// Shows the model's mask of a region's box again, asking for it where it is not known.
     pub(crate) fn use_mask(self, id: &str) {
+        if self.refuses(id) {
+            return;
+        }
         let px = self
             .document
             .with_untracked(|d| d.get(id).and_then(|region| region.box_px));

@@ -1,13 +1,15 @@
-use fclm_core::mask::png;
+use fclm_core::mask::{Rle, png};
 use fclm_core::wire::{Mode, Role};
 use leptos::prelude::*;
 use web_sys::File;
 
-use super::Workspace;
-use crate::client;
+use super::{Application, Workspace};
+use crate::client::{self, Picked};
+use crate::editor::MAX_PIXELS;
 use crate::formats::{
-    Asked, Imported, Named, Table, Turn, coco_json, conversation_json, conversation_markdown, csv,
-    indexed_png, masks_of_pixels, polygon_json, read_regions, svg, table,
+    Asked, Imported, Named, Table, Turn, are_masks, coco_json, conversation_json,
+    conversation_markdown, csv, indexed_png, masks_of_pixels, polygon_json, read_regions, svg,
+    table,
 };
 
 /// What can be saved of a chat as a whole.
@@ -64,6 +66,25 @@ impl Workspace {
             match client::text(&file).await {
                 Some(text) => self.import_text(&text),
                 None => self.refuse("The file could not be read."),
+            }
+        });
+    }
+
+    /// Makes regions of a picture that was pasted, where it is a mask of this picture's size; any
+    /// other one is opened.
+    pub(crate) fn take_pasted(self, picked: Picked, application: Application) {
+        let Some((width, height)) = self.editor.size() else {
+            return application.open_picked(picked);
+        };
+        self.tasks.spawn(async move {
+            match client::pixels(&picked.file).await {
+                Ok(pixels)
+                    if (pixels.width, pixels.height) == (width, height)
+                        && are_masks(&pixels.rgba) =>
+                {
+                    self.take_in(masks_of_pixels(width, height, &pixels.rgba));
+                }
+                _ => application.open_picked(picked),
             }
         });
     }
@@ -215,11 +236,10 @@ impl Workspace {
         regions
             .into_iter()
             .filter_map(|region| {
-                let mask = self.editor.mask(&region.id)?;
                 Some(Named {
+                    mask: Rle::from_wire(&region.mask, MAX_PIXELS).ok()?,
                     name: region.name,
                     color: region.color,
-                    mask,
                 })
             })
             .collect()

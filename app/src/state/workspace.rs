@@ -44,6 +44,15 @@ impl Workspace {
             notices,
             extractor: application.extractor,
         };
+        application.workspace.set_value(Some(workspace));
+        on_cleanup(move || {
+            application.workspace.update_value(|shown| {
+                // The next chat may be shown already.
+                if shown.is_some_and(|shown| shown.title == workspace.title) {
+                    *shown = None;
+                }
+            });
+        });
         Effect::new(move |_| workspace.load());
         Effect::new(move |before: Option<Vec<String>>| workspace.renumber_draft(before));
         Effect::new(move |_| {

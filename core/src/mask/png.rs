@@ -19,7 +19,11 @@ pub fn grey(mask: &Mask) -> Vec<u8> {
 ///
 /// # Panics
 /// If a mask is not `width x height` pixels.
-pub fn indexed(width: u32, height: u32, masks: &[(Mask, [u8; 3])]) -> Vec<u8> {
+pub fn indexed(
+    width: u32,
+    height: u32,
+    masks: impl IntoIterator<Item = (Mask, [u8; 3])>,
+) -> Vec<u8> {
     let mut pixels = vec![0u8; width as usize * height as usize];
     let mut palette = vec![0u8; 3];
     for (index, (mask, color)) in (1u8..=255).zip(masks) {
@@ -224,7 +228,7 @@ mod tests {
         fn masks_keep_their_colours() {
             let left = Mask::from_fn(4, 2, |x, _| x < 1);
             let right = Mask::from_fn(4, 2, |x, _| x > 2);
-            let file = indexed(4, 2, &[(left, [255, 0, 9]), (right, [1, 2, 3])]);
+            let file = indexed(4, 2, [(left, [255, 0, 9]), (right, [1, 2, 3])]);
             let pixels = read(&file).into_rgb8();
             let row: Vec<[u8; 3]> = (0..4).map(|x| pixels.get_pixel(x, 1).0).collect();
             assert_eq!(row, [[255, 0, 9], [0, 0, 0], [0, 0, 0], [1, 2, 3]]);

@@ -147,6 +147,35 @@ impl Rle {
         Mask::from_rows(self.width, self.height, data)
     }
 
+    /// The raster of a part of the mask, `x0, y0, x1, y1`, half-open. It costs no more than the
+    /// part and the runs are large, however large the mask is.
+    ///
+    /// # Panics
+    /// If the part has no pixels or reaches beyond the mask.
+    pub fn part(&self, [x0, y0, x1, y1]: [u32; 4]) -> Mask {
+        assert!(
+            x0 < x1 && y0 < y1 && x1 <= self.width && y1 <= self.height,
+            "a part has pixels and lies within its mask"
+        );
+        let (width, height) = (x1 - x0, y1 - y0);
+        let mut data = vec![0u8; width as usize * height as usize];
+        for (start, end) in self.foreground() {
+            let mut position = start;
+            while position < end {
+                let (x, y) = (position / self.height, position % self.height);
+                let stop = end.min((x + 1) * self.height);
+                if (x0..x1).contains(&x) {
+                    for row in y.max(y0)..(y + stop - position).min(y1) {
+                        let at = (row - y0) as usize * width as usize + (x - x0) as usize;
+                        data[at] = 1;
+                    }
+                }
+                position = stop;
+            }
+        }
+        Mask::from_rows(width, height, data)
+    }
+
     /// The union of polygons, each `x0, y0, x1, y1, ..` in pixels, drawn as the COCO mask API
     /// draws them.
     ///
@@ -504,6 +533,19 @@ mod tests {
                 let text = rle.to_coco_string();
                 let again = Rle::from_coco_string(rle.width(), rle.height(), &text).unwrap();
                 prop_assert_eq!(again, rle);
+            }
+        }
+
+        #[test]
+        fn parts_are_those_of_the_raster(
+            rles in sized_rles(), corner in any::<(u32, u32)>(), size in any::<(u32, u32)>(),
+        ) {
+            for rle in rles {
+                let (x0, y0) = (corner.0 % rle.width(), corner.1 % rle.height());
+                let x1 = x0 + 1 + size.0 % (rle.width() - x0);
+                let y1 = y0 + 1 + size.1 % (rle.height() - y0);
+                let expected = rle.to_mask().crop(x0, y0, x1, y1);
+                prop_assert_eq!(rle.part([x0, y0, x1, y1]), expected);
             }
         }
 

@@ -2,7 +2,7 @@ use serde::{Deserialize, Deserializer, Serialize, de::Error};
 use serde_json::Value;
 
 /// Most regions of a chat.
-pub const MAX_REGIONS: usize = 32;
+pub const MAX_REGIONS: usize = 128;
 
 /// Longest name of a region, in characters.
 pub const MAX_REGION_NAME: usize = 64;

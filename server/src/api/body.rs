@@ -12,8 +12,8 @@ use tokio::time::timeout;
 
 use super::AppError;
 
-/// Most bytes of a JSON body: 32 regions with detailed masks fit several times.
-const JSON_BYTES: usize = 2 << 20;
+/// Most bytes of a JSON body: a full chat of detailed masks fits several times.
+const JSON_BYTES: usize = 8 << 20;
 /// Most bytes that are read and thrown away, so that a client that sends too much hears why
 /// instead of losing its connection.
 const DISCARDED_BYTES: usize = 512 << 20;

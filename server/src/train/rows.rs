@@ -5,6 +5,8 @@ use super::layout::Packed;
 /// What the layers cost for one more place, in units of one attention score (measured: a place
 /// costs about as much as 430 scores of all heads).
 const PLACE_COST: usize = 430;
+/// Widths are multiples of it: kernels for GPUs are compiled anew for sizes that divide otherwise.
+const WIDTH_STEP: usize = 8;
 
 /// How the conversations of a batch's scenes lie in rows of one width behind the pictures.
 ///
@@ -44,9 +46,11 @@ impl RowPlan {
             (count, rows)
         };
         let cost = |width: usize| plan(width).0 * width * (PLACE_COST + prefix + width);
-        let width = (longest..=2 * longest)
+        let least = longest.next_multiple_of(WIDTH_STEP);
+        let width = (least..=2 * least)
+            .step_by(WIDTH_STEP)
             .min_by_key(|&width| cost(width))
-            .unwrap_or(longest);
+            .unwrap_or(least);
         let (rows, filled) = plan(width);
         let places = scenes
             .iter()
@@ -141,6 +145,6 @@ mod tests {
     #[test]
     fn rows_are_shared_where_that_saves_places() {
         let plan = RowPlan::new(&[&packed(&[10, 6, 4, 5, 5])]);
-        assert_eq!((plan.rows, plan.width), (3, 10));
+        assert_eq!((plan.rows, plan.width), (2, 16));
     }
 }

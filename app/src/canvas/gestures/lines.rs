@@ -88,18 +88,28 @@ impl Gestures {
         }
         let index = match drawn.handle(at, self.reach()) {
             Some(Handle::Point(index)) if count >= 3 && (index == 0 || index + 1 == count) => {
-                self.view.polygon.set(Polygon::default());
+                self.view.drop_polygon();
                 editor.add_polygon(drawn);
                 self.pointed.set_value(true);
                 return;
             }
             Some(Handle::Point(index)) => index,
             _ => {
-                self.view.polygon.update(|polygon| polygon.points.push(at));
+                self.view.add_corner(at);
                 count
             }
         };
         self.set_gesture(Gesture::Corner(index));
+    }
+
+    // A corner of the chosen region is let go; on the one beside it, it is gone.
+    pub(super) fn end_corner(self, index: usize) {
+        let Some((id, mut polygon)) = self.view.edited.get_untracked() else {
+            return;
+        };
+        self.view.edited.set(None);
+        polygon.merge(index, self.reach() / 2.0);
+        self.workspace.editor.edit_polygon(&id, polygon);
     }
 
     // Takes a corner of the chosen region away.

@@ -1,0 +1,209 @@
+//! What the page is to those who do not see it, use no pointer, or want less motion.
+
+use fclm_tests::browser::Tab;
+use fclm_tests::easel::Easel;
+
+const AXE: &str = include_str!("../../vendor/axe-core/axe.min.js");
+const RULES: &str = "{runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa',
+    'wcag22aa', 'best-practice']}, rules: {'target-size': {enabled: true}},
+    resultTypes: ['violations']}";
+const SHIFT: i64 = 8;
+
+/// Nothing that axe-core calls serious or critical.
+async fn assert_accessible(tab: &Tab, what: &str) {
+    tab.settle().await;
+    let findings: Vec<String> = tab
+        .evaluate(&format!(
+            "axe.run(document, {RULES}).then(results => results.violations
+                 .filter(found => ['serious', 'critical'].includes(found.impact))
+                 .map(found => found.id + ': ' + found.nodes.map(node =>
+                     node.target.join(' ') + ' ' + node.failureSummary).join('; ')))"
+        ))
+        .await;
+    assert_eq!(findings, [] as [&str; 0], "{what}");
+}
+
+async fn with_axe(tab: &Tab) {
+    let is_there: bool = tab
+        .evaluate(&format!("{AXE};\ntypeof axe.run === 'function'"))
+        .await;
+    assert!(is_there);
+}
+
+async fn set_theme(tab: &Tab, theme: &str) {
+    let _: bool = tab
+        .evaluate(&format!(
+            "(document.documentElement.dataset.theme = '{theme}', true)"
+        ))
+        .await;
+    // Colours that change slowly are not there yet.
+    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+}
+
+/// No control is smaller than 24 CSS pixels each way (WCAG 2.2, 2.5.8), links and phrases within a
+/// text aside.
+async fn assert_large_enough(tab: &Tab, what: &str) {
+    let small: Vec<String> = tab
+        .evaluate(
+            "[...document.querySelectorAll('button, summary, input, textarea, a')]
+                 .filter(e => !e.classList.contains('visually-hidden'))
+                 .map(e => [e, e.getBoundingClientRect()])
+                 .filter(([, r]) => r.width > 0 && (r.width < 23.9 || r.height < 23.9))
+                 .map(([e, r]) => `${e.outerHTML.slice(0, 120)}: ${r.width} x ${r.height}`)",
+        )
+        .await;
+    assert_eq!(small, [] as [&str; 0], "{what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn axe_finds_nothing_serious() {
+    let easel = Easel::at_home().await;
+    let tab = &easel.tab;
+    with_axe(tab).await;
+    for theme in ["light", "dark"] {
+        set_theme(tab, theme).await;
+        assert_accessible(tab, &format!("the first page, {theme}")).await;
+        assert_large_enough(tab, &format!("the first page, {theme}")).await;
+    }
+    tab.click("[data-testid=sample-card]").await;
+    fclm_tests::view::View::of(tab).await;
+    assert_accessible(tab, "an empty chat").await;
+
+    for path in ["M40 50h60v40h-60z", "M240 250h60v50h-60z"] {
+        assert!(easel.paste(path).await);
+    }
+    easel.count(2).await;
+    tab.click(".region.is-selected [data-testid=region-hide]")
+        .await;
+    tab.type_into("[data-testid=ask-input]", "What colour is it?")
+        .await;
+    easel.menu("ask-each").await;
+    tab.wait_until(
+        "there is no table of two answers",
+        "document.querySelectorAll('[data-testid=answer-table] tbody tr').length === 2
+             && !document.querySelector('[data-testid=answer][data-open]')
+             && !document.querySelector('.send.is-busy')",
+    )
+    .await;
+    easel.menu("mode-caption").await;
+    easel.menu("send-button").await;
+    tab.wait_until(
+        "there is no caption",
+        "document.querySelectorAll('[data-testid=answer]').length === 3
+             && !document.querySelector('[data-testid=answer][data-open]')
+             && document.querySelector('[data-testid=phrase]')",
+    )
+    .await;
+    for theme in ["light", "dark"] {
+        set_theme(tab, theme).await;
+        let chat = format!("a chat, {theme}");
+        assert_accessible(tab, &chat).await;
+        assert_large_enough(tab, &chat).await;
+        let _: bool = tab
+            .evaluate("(document.querySelector('[data-testid=phrase]').focus(), true)")
+            .await;
+        assert_accessible(tab, &format!("{chat}, a phrase in the focus")).await;
+        for menu in ["region-more", "exchange", "model-badge"] {
+            tab.click(&format!("[data-testid={menu}] summary")).await;
+            let open = format!("{chat}, {menu} open");
+            assert_accessible(tab, &open).await;
+            assert_large_enough(tab, &open).await;
+            tab.click(&format!("[data-testid={menu}] summary")).await;
+        }
+    }
+    tab.resize(390, 844).await;
+    easel.take("brush").await;
+    assert_accessible(tab, "a chat on a phone").await;
+    assert_large_enough(tab, "a chat on a phone").await;
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn regions_are_made_and_reached_without_a_pointer() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    let _: bool = tab
+        .evaluate("(document.querySelector('[data-testid=canvas]').focus(), true)")
+        .await;
+    // A polygon by crosshair: Enter sets a corner, and on the first one closes.
+    tab.hold('g').await;
+    tab.let_go('g').await;
+    let _: bool = tab
+        .evaluate("(document.querySelector('[data-testid=canvas]').focus(), true)")
+        .await;
+    let ways = [
+        ("ArrowRight", 39),
+        ("ArrowDown", 40),
+        ("ArrowLeft", 37),
+        ("ArrowUp", 38),
+    ];
+    for (key, code) in ways {
+        tab.press_enter().await;
+        for _ in 0..10 {
+            tab.press(key, code, 0).await;
+        }
+    }
+    tab.press_enter().await;
+    easel.count(1).await;
+    let [x0, y0, x1, y1] = easel.bounds(0).await;
+    assert!(x1 - x0 > 20 && y1 - y0 > 20, "{x0} {y0} {x1} {y1}");
+
+    // The list is the picture in words: each region has a row with its name and its place.
+    let row = tab
+        .wait_until(
+            "the region is not listed",
+            "document.querySelector('[data-testid=region-select]')?.getAttribute('aria-label')",
+        )
+        .await;
+    assert_eq!(row, "Choose @1 Region 1");
+    let _: bool = tab
+        .evaluate("(document.querySelector('[data-testid=region-select]').focus(), true)")
+        .await;
+    tab.press("ArrowLeft", 37, SHIFT).await;
+    easel.wait_for_bounds(0, [x0 - 10, y0, x1 - 10, y1]).await;
+    let spoken: String = tab
+        .evaluate(
+            "(e => e.getAttribute('role') + ': ' + e.textContent.trim())
+                 (document.querySelector('[data-testid=announcement]'))",
+        )
+        .await;
+    assert!(spoken.starts_with("status: Region 1 moved: "), "{spoken}");
+
+    // Escape leaves a menu, and the focus goes back to what opened it.
+    let opened: bool = tab
+        .evaluate(
+            "(() => { const summary = document.querySelector('[data-testid=exchange] summary');
+             summary.focus(); summary.click(); return summary.parentElement.open; })()",
+        )
+        .await;
+    assert!(opened);
+    tab.press("Escape", 27, 0).await;
+    tab.wait_until(
+        "Escape does not close the menu",
+        "!document.querySelector('[data-testid=exchange]').open
+             && document.activeElement.tagName === 'SUMMARY'",
+    )
+    .await;
+    easel.count(1).await;
+    let is_chosen: bool = tab
+        .evaluate("document.querySelector('.region.is-selected') !== null")
+        .await;
+    assert!(is_chosen, "Escape has let the region go as well");
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn less_motion_is_respected() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    let longest = "Math.max(...[...document.querySelectorAll('*')].flatMap(e => {
+        const s = getComputedStyle(e);
+        return [s.transitionDuration, s.animationDuration].flatMap(d =>
+            d.split(',').map(part => parseFloat(part) || 0)); }))";
+    let usual: f64 = tab.evaluate(longest).await;
+    assert!(usual > 0.05, "nothing moves anyway: {usual} s");
+    tab.prefer_less_motion().await;
+    let least: f64 = tab.evaluate(longest).await;
+    assert!(least < 0.01, "something moves for {least} s");
+    easel.close().await;
+}
