@@ -340,9 +340,10 @@ impl Gestures {
         }
     }
 
-    /// Whether a box, a stroke or a line has been started and not ended.
+    /// Whether a box, a stroke, a line or a move has been started and not ended.
     pub(super) fn is_drawing(self) -> bool {
-        is_drawn(self.gesture())
+        let gesture = self.gesture();
+        is_drawn(gesture) || matches!(gesture, Gesture::Carry(_))
     }
 
     /// Goes on to an image point.

@@ -151,13 +151,14 @@ pub(super) fn canvas_key(
             view.crosshair.set(Some(at));
             if gestures.is_drawing() {
                 gestures.end();
-                gestures.leave_to_keyboard();
             } else {
                 gestures.begin(at, tool);
                 if tool == Tool::Polygon {
                     gestures.end();
                 }
             }
+            // Enter sends only behind a mark by pointer.
+            gestures.leave_to_keyboard();
             return true;
         }
         _ => return false,

@@ -269,7 +269,17 @@ impl Extractor {
                 id,
                 failure,
                 message,
-            } if id.is_none() || failure.ends_worker() => return self.give_up(device, message),
+            } if id.is_none() || failure.ends_worker() => {
+                if !failure.ends_worker() {
+                    // What did not arrive says nothing about the device.
+                    self.running.update_value(|running| {
+                        if let Some(running) = running {
+                            running.finds = false;
+                        }
+                    });
+                }
+                return self.give_up(device, message);
+            }
             WorkerReply::Opened { id, .. }
             | WorkerReply::Segmented { id, .. }
             | WorkerReply::Vector { id, .. }
@@ -388,16 +398,14 @@ impl Extractor {
             let id = running.new_id();
             running.worker(device)?.send(&request(id));
             running.waiting.insert(id, (device, sender));
-            Some(device)
+            Some(())
         });
-        let device = asked.flatten()?;
+        asked.flatten()?;
         let patience = Box::pin(client::pause(PATIENCE));
         match select(answer, patience).await {
             Either::Left((reply, _)) => reply.ok(),
-            Either::Right(_) => {
-                self.give_up(device, "the worker does not answer");
-                None
-            }
+            // Whether it is busy or hangs is found out by `watch`; until then the server is asked.
+            Either::Right(_) => None,
         }
     }
 }

@@ -2,13 +2,12 @@ use leptos::ev;
 use leptos::prelude::*;
 use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
-use wasm_bindgen::JsCast;
-use web_sys::{ClipboardEvent, DataTransfer, DragEvent, HtmlInputElement, HtmlTextAreaElement};
+use web_sys::{DataTransfer, DragEvent};
 
 use crate::client::picture_in;
 use crate::icons::Icon;
 use crate::panel::NoticeList;
-use crate::state::Application;
+use crate::state::{Application, is_field};
 
 /// Around every page: takes pictures that are dropped or pasted, shows uploads and notices, and
 /// goes where the application wants to go.
@@ -131,10 +130,4 @@ fn carries_files(event: &DragEvent) -> bool {
 
 fn carries(data: &DataTransfer, kind: &str) -> bool {
     data.types().includes(&kind.into(), 0)
-}
-
-fn is_field(event: &ClipboardEvent) -> bool {
-    event.target().is_some_and(|target| {
-        target.has_type::<HtmlTextAreaElement>() || target.has_type::<HtmlInputElement>()
-    })
 }

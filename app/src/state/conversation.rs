@@ -209,12 +209,14 @@ impl Conversation {
         let ids = self.editor.document.with_untracked(Document::ids);
         self.sending.set(true);
         self.tasks.spawn(async move {
+            let mut is_delivered = true;
             for id in ids {
                 let one = question(Mode::Ask, text.clone(), vec![id]);
                 if let Err(failure) = self.deliver(&one).await {
                     if !self.chat.leave_if_gone(&failure) {
                         self.notices.fail(&failure);
                     }
+                    is_delivered = false;
                     break;
                 }
                 while untrack(|| self.open_answer()).is_some() {
@@ -224,7 +226,7 @@ impl Conversation {
                     break;
                 }
             }
-            if self.draft.with_untracked(|draft| *draft == typed) {
+            if is_delivered && self.draft.with_untracked(|draft| *draft == typed) {
                 self.draft.set(String::new());
             }
             self.sending.set(false);

@@ -485,7 +485,12 @@ impl Editor {
                     let changed = match request.points.len() > 1 {
                         true => {
                             self.change(|document| {
-                                document.get_mut(&id).into_iter().for_each(refine);
+                                // What was painted while the model worked stays.
+                                document
+                                    .get_mut(&id)
+                                    .filter(|region| region.source != MaskSource::Brush)
+                                    .into_iter()
+                                    .for_each(refine);
                             });
                             true
                         }

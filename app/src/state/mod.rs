@@ -21,4 +21,4 @@ pub(crate) use notices::{Notice, NoticeKind, Notices};
 pub(crate) use open_chat::{Loading, OpenChat};
 pub(crate) use tasks::Tasks;
 pub(crate) use theme::toggle_theme;
-pub(crate) use workspace::Workspace;
+pub(crate) use workspace::{Workspace, is_field};

@@ -144,7 +144,8 @@ impl Workspace {
     }
 }
 
-fn is_field(event: &ClipboardEvent) -> bool {
+/// Whether a paste goes into a field.
+pub(crate) fn is_field(event: &ClipboardEvent) -> bool {
     event.target().is_some_and(|target| {
         target.has_type::<HtmlTextAreaElement>() || target.has_type::<HtmlInputElement>()
     })

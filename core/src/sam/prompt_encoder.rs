@@ -5,7 +5,6 @@
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Initializer};
 use burn::tensor::activation::gelu;
-use burn::tensor::module::linear;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::{Conv, LayerNorm2d, PromptConfig};
@@ -216,7 +215,15 @@ impl PositionEncoding {
             .detach()
             .cast(DType::F32);
         let centered = positions.cast(DType::F32) * 2.0 - 1.0;
-        let angles = linear(centered, projections, None) * (2.0 * std::f64::consts::PI);
+        let [_, half] = projections.dims();
+        // No matrix product: the matrix units of GPUs would round what becomes such angles.
+        let along = |axis: usize| -> Tensor<D> {
+            let mut shape = [1; D];
+            shape[D - 1] = half;
+            let projection = projections.clone().narrow(0, axis, 1).reshape(shape);
+            centered.clone().narrow(D - 1, axis, 1) * projection
+        };
+        let angles = (along(0) + along(1)) * (2.0 * std::f64::consts::PI);
         Tensor::cat(vec![angles.clone().sin(), angles.cos()], D - 1)
     }
 }

@@ -96,6 +96,17 @@ pub struct Point {
     pub label: PointLabel,
 }
 
+impl Point {
+    /// As SAM's prompt encoder takes it: x, y, and 1 on or 0 off the object.
+    pub fn labelled(&self) -> (f32, f32, i32) {
+        (
+            self.x,
+            self.y,
+            i32::from(self.label == PointLabel::Positive),
+        )
+    }
+}
+
 /// Body of `POST /api/v1/images/{id}/segment`: SAM's own prompts. At least one must be given.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

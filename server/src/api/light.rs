@@ -7,7 +7,7 @@ use fclm_core::wire::LightInfo;
 use tower::ServiceExt;
 use tower_http::services::ServeFile;
 
-use super::{AppError, AppState, ErrorBody};
+use super::{AppError, AppState, ErrorBody, page::is_file};
 use crate::engine::LoadState;
 
 /// The weights that a browser computes masks with, as `light` of `/api/v1/model` announces them.
@@ -45,6 +45,10 @@ pub(super) async fn show(
         Ok(found) => found,
         Err(never) => match never {},
     };
+    if !is_file(found.status()) {
+        // The folder is no longer as it was opened, which must not be kept.
+        return Err(AppError::NotFound("file"));
+    }
     let mut response = found.map(axum::body::Body::new);
     for (name, value) in [
         (header::CONTENT_TYPE, "application/octet-stream"),

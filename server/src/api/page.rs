@@ -70,7 +70,7 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
 
 /// Whether the file service has answered from a file. Whatever else keeps it from one, such as a
 /// name that is longer than the system takes, means that there is none for this address.
-fn is_file(status: StatusCode) -> bool {
+pub(super) fn is_file(status: StatusCode) -> bool {
     status.is_success()
         || matches!(
             status,

@@ -32,10 +32,10 @@ pub(crate) struct Bench {
     )]
     only: Vec<Part>,
     /// How often each row of --shapes is timed; 5 times where it is not given.
-    #[arg(long, value_name = "N", requires = "shapes", value_parser = at_least_one::<usize>)]
+    #[arg(long, value_name = "N", requires = "shapes", value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
     runs: Option<usize>,
     /// How many tokens --shapes decodes in a run; 64 where it is not given.
-    #[arg(long, value_name = "N", requires = "shapes", value_parser = at_least_one::<usize>)]
+    #[arg(long, value_name = "N", requires = "shapes", value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
     tokens: Option<usize>,
     /// Print JSON instead of a table.
     #[arg(long)]
@@ -134,6 +134,7 @@ mod tests {
             &["--shapes", "3b", "--dtype", "f64"],
             &["--shapes", "3b", "--only", "train"],
             &["--shapes", "3b", "--runs", "0"],
+            &["--shapes", "3b", "--runs", "-1"],
             &["--dtype", "bf16"],
             &["--only", "encode"],
         ] {

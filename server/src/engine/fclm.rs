@@ -11,7 +11,7 @@ use fclm_core::{
     region::RegionTokens,
     sam::Decoded,
     wire::{
-        ErrorCode, FinishReason, FoundRegion, Mode, ModelInfo, PointLabel, RegionMask, RunEvent,
+        ErrorCode, FinishReason, FoundRegion, Mode, ModelInfo, Point, RegionMask, RunEvent,
         SegmentRequest,
     },
 };
@@ -353,14 +353,7 @@ impl Backend for FclmBackend {
         request: &SegmentRequest,
     ) -> Result<Vec<RegionMask>, BackendError> {
         let LoadedModel { model, config, .. } = &self.loaded;
-        let points: Vec<(f32, f32, i32)> = request
-            .points
-            .iter()
-            .map(|point| {
-                let label = i32::from(point.label == PointLabel::Positive);
-                (point.x, point.y, label)
-            })
-            .collect();
+        let points: Vec<(f32, f32, i32)> = request.points.iter().map(Point::labelled).collect();
         let Decoded { low_res, iou } =
             model.segment_prompt(&points, request.box_px, features, config);
         let [_, count] = iou.dims();

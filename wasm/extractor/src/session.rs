@@ -7,7 +7,7 @@ use fclm_core::mask::Mask;
 use fclm_core::sam::{Decoded, PicturePrompt};
 use fclm_core::weights::{WeightFile, Weights};
 use fclm_core::wire::{
-    LightDevice, LightInfo, MaskPrompt, MaskRle, PointLabel, RegionMask, WorkerFailure, WorkerReply,
+    LightDevice, LightInfo, MaskPrompt, MaskRle, Point, RegionMask, WorkerFailure, WorkerReply,
 };
 use image::{ImageReader, Rgb, RgbImage};
 
@@ -105,14 +105,7 @@ impl Session {
         prompt: &MaskPrompt,
         features: &LightFeatures,
     ) -> Result<(Vec<f32>, Vec<f32>), Problem> {
-        let points: Vec<(f32, f32, i32)> = prompt
-            .points
-            .iter()
-            .map(|point| {
-                let label = i32::from(point.label == PointLabel::Positive);
-                (point.x, point.y, label)
-            })
-            .collect();
+        let points: Vec<(f32, f32, i32)> = prompt.points.iter().map(Point::labelled).collect();
         let mask = prompt
             .mask
             .as_ref()
