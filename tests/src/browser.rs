@@ -19,13 +19,15 @@ use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverridePar
 use chromiumoxide::cdp::browser_protocol::input::{
     DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams,
     DispatchMouseEventPointerType, DispatchMouseEventType, DispatchTouchEventParams,
-    DispatchTouchEventType, InsertTextParams, MouseButton, TouchPoint,
+    DispatchTouchEventReturns, DispatchTouchEventType, InsertTextParams, MouseButton, TouchPoint,
 };
 use chromiumoxide::cdp::browser_protocol::log::EventEntryAdded;
 use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
 use chromiumoxide::cdp::js_protocol::runtime::EventExceptionThrown;
 use chromiumoxide::page::{Page, ScreenshotParams};
+use chromiumoxide::types::{Command, Method, MethodId};
 use futures::StreamExt;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -66,6 +68,26 @@ impl fmt::Debug for Tab {
 
 /// A point of the window, in CSS pixels.
 pub type Point = (f64, f64);
+
+/// What [`DispatchTouchEventParams`] is, which leaves out the empty list of a finger that is lifted:
+/// the browser wants it.
+#[derive(Debug, Serialize)]
+struct TouchEvent {
+    #[serde(rename = "type")]
+    kind: DispatchTouchEventType,
+    #[serde(rename = "touchPoints")]
+    points: Vec<TouchPoint>,
+}
+
+impl Method for TouchEvent {
+    fn identifier(&self) -> MethodId {
+        DispatchTouchEventParams::IDENTIFIER.into()
+    }
+}
+
+impl Command for TouchEvent {
+    type Response = DispatchTouchEventReturns;
+}
 
 /// Where an element is in the window, in CSS pixels: left, top, width, height.
 pub type Rect = [f64; 4];
@@ -204,9 +226,9 @@ impl Tab {
             .evaluate_expression(expression)
             .await
             .unwrap_or_else(|error| panic!("{expression}: {error}"));
-        result
-            .into_value()
-            .unwrap_or_else(|error| panic!("{expression}: {error}"))
+        // The protocol leaves `null` out.
+        let value = result.value().cloned().unwrap_or_default();
+        serde_json::from_value(value).unwrap_or_else(|error| panic!("{expression}: {error}"))
     }
 
     /// Waits until a JavaScript expression is truthy; `what` says in the failure what was missing.
@@ -403,11 +425,9 @@ impl Tab {
             point.id = Some(index as f64);
             point
         });
-        let event = DispatchTouchEventParams {
-            r#type: kind,
-            touch_points: points.collect(),
-            modifiers: None,
-            timestamp: None,
+        let event = TouchEvent {
+            kind,
+            points: points.collect(),
         };
         self.page.execute(event).await.expect("the touch is taken");
     }

@@ -220,7 +220,7 @@ impl Easel {
             .wait_until(
                 &format!("nothing is said with {words}"),
                 &format!(
-                    "[...document.querySelectorAll('[data-testid=notice],
+                    "[...document.querySelectorAll('[data-testid=notice], \
                          [data-testid=error-message]')].some(e => e.innerText.includes({words}))"
                 ),
             )

@@ -1,7 +1,7 @@
 //! What a page costs.
 
 use chromiumoxide::cdp::browser_protocol::performance::{
-    EnableParams, EnableTimeDomain, GetMetricsParams,
+    DisableParams, EnableParams, EnableTimeDomain, GetMetricsParams,
 };
 
 use super::Tab;
@@ -13,6 +13,11 @@ impl Tab {
     /// # Panics
     /// If the browser refuses.
     pub async fn count_time(&self) {
+        // It counts in another way already.
+        self.page
+            .execute(DisableParams::default())
+            .await
+            .expect("the browser stops counting");
         let parameters = EnableParams::builder()
             .time_domain(EnableTimeDomain::ThreadTicks)
             .build();
