@@ -13,8 +13,10 @@ const WIDTH: u32 = 4000;
 const HEIGHT: u32 = 3000;
 /// Columns and rows of masks.
 const GRID: (u32, u32) = (10, 10);
-/// The most milliseconds of the main thread for nineteen of twenty events.
-const MOST: f64 = 8.0;
+/// The most milliseconds of the main thread for nineteen of twenty events. What they really take is
+/// in the documentation; painting everything anew, which this is to catch, takes over 150 where it
+/// was written, and a slow machine must not fail for being one.
+const MOST: f64 = 60.0;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Events of a gesture between its first and its last.
 const MOVES: u32 = 48;
