@@ -3,8 +3,8 @@
 use std::io::Cursor;
 
 use fclm_core::wire::{
-    Counts, CreateChat, ErrorCode, ImageInfo, MaskRle, Mode, Point, PointLabel, PutRegions,
-    SegmentRequest,
+    Counts, CreateChat, ErrorCode, ImageInfo, MAX_REGIONS, MaskRle, Mode, Point, PointLabel,
+    PutRegions, SegmentRequest,
 };
 use fclm_tests::api::{Api, HEIGHT, WIDTH, ask, png, read, refused, region};
 use fclm_tests::words_server::WordsServer;
@@ -187,7 +187,9 @@ async fn regions_that_do_not_fit_are_refused() {
     let error = refused(client.put(&path, &negative).await, ErrorCode::BadRequest).await;
     let sentence = "counts must be a COCO RLE string or a list of whole numbers from 0";
     assert!(error.message.contains(sentence), "{}", error.message);
-    let many: Vec<_> = (0..33).map(|index| region(&format!("r{index}"))).collect();
+    let many: Vec<_> = (0..=MAX_REGIONS)
+        .map(|index| region(&format!("r{index}")))
+        .collect();
     let body = PutRegions {
         regions: many.clone(),
     };
