@@ -1,6 +1,6 @@
 //! Click-to-mask and the light region extractor, in a Web Worker.
 //!
-//! The worker's script calls [`receive`] with each message of the page, and answers go back as
+//! The worker's script calls `receive` with each message of the page, and answers go back as
 //! messages; `fclm_core::wire` defines both. Requests are done one after the other. The worker
 //! waits on the GPU without blocking; on the CPU it computes in one go, which holds up nobody but
 //! the worker itself.
