@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Times masks in a real Chromium: the page's own worker, and onnxruntime-web on SAM of the same shapes.
 
-    python3 tests/bench/export_onnx.py --out onnx
+    python3 tests/bench/export_onnx.py --model public/models/nano --out onnx
     npm pack onnxruntime-web && tar xzf onnxruntime-web-*.tgz
     fclm serve --addr 127.0.0.1:3055
     python3 tests/bench/ort_web.py --ort package/dist --onnx onnx --fclm http://127.0.0.1:3055 > web.json
