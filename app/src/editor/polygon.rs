@@ -1,3 +1,4 @@
+use fclm_core::mask::contour::distance;
 use fclm_core::mask::{Mask, Rle};
 
 use super::PointXy;
@@ -95,17 +96,10 @@ impl Polygon {
     }
 }
 
-/// How far a point is from the stretch between two others.
+/// [`distance`] in single precision, which tells thousandths of a pixel apart.
 fn off(at: PointXy, from: PointXy, to: PointXy) -> f64 {
-    let (dx, dy) = (to.0 - from.0, to.1 - from.1);
-    let (px, py) = (at.0 - from.0, at.1 - from.1);
-    let length_squared = dx * dx + dy * dy;
-    let along = if length_squared > 0.0 {
-        ((px * dx + py * dy) / length_squared).clamp(0.0, 1.0)
-    } else {
-        0.0
-    };
-    (px - along * dx).hypot(py - along * dy)
+    let [at, from, to] = [at, from, to].map(|(x, y)| (x as f32, y as f32));
+    distance(at, from, to).into()
 }
 
 #[cfg(test)]

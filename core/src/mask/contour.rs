@@ -128,7 +128,7 @@ pub fn simplified(ring: &[(f32, f32)], tolerance: f32) -> Ring {
 }
 
 /// How far a point is from the stretch between two others.
-fn distance(point: (f32, f32), from: (f32, f32), to: (f32, f32)) -> f32 {
+pub fn distance(point: (f32, f32), from: (f32, f32), to: (f32, f32)) -> f32 {
     let (dx, dy) = (to.0 - from.0, to.1 - from.1);
     let (px, py) = (point.0 - from.0, point.1 - from.1);
     let length_squared = dx * dx + dy * dy;
