@@ -1,13 +1,13 @@
 use ::image::RgbImage;
 use burn::module::Module;
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 
 use super::config::FclmConfig;
 use super::error::FclmError;
 use crate::field::equals;
 use crate::mask::Mask;
-use crate::region::{LightExtractor, RegionBatch, RegionConfig, prepare_region};
+use crate::region::{LightExtractor, RegionBatch, RegionConfig, cell_features, prepare_region};
 use crate::sam::{self, Decoded, EncoderConfig, PicturePrompt, Sam, SamConfig};
 use crate::weights::{self, NameMap, WeightError, Weights};
 
@@ -135,17 +135,12 @@ pub struct LightFeatures {
 impl LightModel {
     /// Encodes a picture.
     pub fn encode(&self, image: &RgbImage, config: &LightConfig, device: &Device) -> LightFeatures {
-        let prepared = sam::preprocess(image, &config.sam);
-        let side = config.sam.image_size;
-        let pixels = TensorData::new(prepared.pixels, [1, 3, side, side]);
+        let (sam, sam_input) = self.sam.encode(image, &config.sam, device);
         LightFeatures {
             width: image.width(),
             height: image.height(),
-            sam: self
-                .sam
-                .image_encoder
-                .forward(Tensor::from_data(pixels, device)),
-            sam_input: [prepared.input_h, prepared.input_w],
+            sam,
+            sam_input,
         }
     }
 
@@ -183,16 +178,11 @@ impl LightModel {
         let prepared =
             prepare_region(image, mask, &config.sam, &config.region).ok_or(FclmError::Region)?;
         let batch = RegionBatch::new(&[&prepared], config.sam.image_size, device);
-        let cells = |map: Tensor<4>| {
-            let [regions, channels, height, width] = map.dims();
-            map.reshape([regions, channels, height * width])
-                .swap_dims(1, 2)
-        };
         let crop = self.sam.image_encoder.forward(batch.crop_pixels);
         Ok(self.region.forward(
-            cells(crop),
+            cell_features(crop),
             batch.crop_cells,
-            cells(features.sam.clone()),
+            cell_features(features.sam.clone()),
             batch.image_background,
         ))
     }

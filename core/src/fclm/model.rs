@@ -9,7 +9,8 @@ use crate::linear::in_type_of;
 use crate::mask::Mask;
 use crate::qwen::{self, Qwen};
 use crate::region::{
-    RegionBatch, RegionExtractor, RegionTokens, mask_shape, prepare_region, region_center,
+    RegionBatch, RegionExtractor, RegionTokens, cell_features, mask_shape, prepare_region,
+    region_center,
 };
 use crate::sam::{self, Decoded, PicturePrompt, Sam};
 
@@ -101,7 +102,7 @@ impl Fclm {
         device: &Device,
     ) -> Result<ImageFeatures, FclmError> {
         let (vision, grid) = self.encode_for_llm(image, config, device)?;
-        let (sam, sam_input) = self.encode_for_decoder(image, config, device);
+        let (sam, sam_input) = self.sam.encode(image, &config.sam, device);
         Ok(ImageFeatures {
             width: image.width(),
             height: image.height(),
@@ -136,24 +137,6 @@ impl Fclm {
             vision.reshape([tokens, hidden]),
             [grid.h / merge, grid.w / merge],
         ))
-    }
-
-    /// SAM's embedding of a picture, `[1, channels, height, width]`, and the height and width that
-    /// the picture takes of SAM's input.
-    pub fn encode_for_decoder(
-        &self,
-        image: &RgbImage,
-        config: &FclmConfig,
-        device: &Device,
-    ) -> (Tensor<4>, [usize; 2]) {
-        let prepared = sam::preprocess(image, &config.sam);
-        let side = config.sam.image_size;
-        let sam_pixels =
-            Tensor::from_data(TensorData::new(prepared.pixels, [1, 3, side, side]), device);
-        (
-            self.sam.image_encoder.forward(sam_pixels),
-            [prepared.input_h, prepared.input_w],
-        )
     }
 
     /// `<mask>` and `<pos>` of one region of an encoded picture, each `[1, hidden_size]`.
@@ -228,21 +211,19 @@ impl Fclm {
         grid: [usize; 2],
         batch: RegionBatch,
     ) -> RegionTokens {
-        let cells = |map: Tensor<4>| {
-            let [regions, channels, height, width] = map.dims();
-            map.reshape([regions, channels, height * width])
-                .swap_dims(1, 2)
-        };
         let (pooled, selected) = match self.region.uses_crop() {
-            true => (cells(crops), batch.crop_cells),
+            true => (cell_features(crops), batch.crop_cells),
             false => (
                 vision.clone(),
                 self.region.touched_tokens(batch.shape.clone(), grid),
             ),
         };
-        let light = self
-            .region
-            .light(pooled, selected, cells(images), batch.image_background);
+        let light = self.region.light(
+            pooled,
+            selected,
+            cell_features(images),
+            batch.image_background,
+        );
         self.region
             .complete(light, vision, grid, batch.center, batch.shape)
     }

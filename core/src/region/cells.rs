@@ -2,6 +2,17 @@ use burn::tensor::Tensor;
 
 use crate::mask::Mask;
 
+/// A map as its cells' features, in raster order.
+///
+/// # Shapes
+/// - `map`: `[regions, channels, height, width]`
+/// - output: `[regions, height * width, channels]`
+pub(crate) fn cell_features(map: Tensor<4>) -> Tensor<3> {
+    let [regions, channels, height, width] = map.dims();
+    map.reshape([regions, channels, height * width])
+        .swap_dims(1, 2)
+}
+
 /// Mean of the selected cells' features (mask pooling, Osprey's `MaskPooling`).
 ///
 /// # Shapes

@@ -18,6 +18,7 @@ mod semantic;
 mod shape;
 mod surroundings;
 
+pub(crate) use cells::cell_features;
 pub use cells::{foreground_cells, pool_selected, select_cells};
 pub use config::{ExtractorSteps, RegionConfig};
 pub use deformable::deformable_attention;

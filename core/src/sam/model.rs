@@ -1,8 +1,10 @@
 //! The three parts together, and how their parameters are named in checkpoints.
 
 use burn::module::Module;
+use burn::tensor::{Device, Tensor, TensorData};
+use image::RgbImage;
 
-use super::{ImageEncoder, MaskDecoder, PromptEncoder};
+use super::{ImageEncoder, MaskDecoder, PromptEncoder, SamConfig, preprocess};
 
 /// A whole SAM. Should be created with [`SamConfig::init`](super::SamConfig::init).
 #[derive(Module, Debug)]
@@ -13,6 +15,26 @@ pub struct Sam {
     pub prompt_encoder: PromptEncoder,
     /// Embedding and prompt tokens to masks.
     pub mask_decoder: MaskDecoder,
+}
+
+impl Sam {
+    /// The embedding of a picture, `[1, channels, grid, grid]`, and the height and width that the
+    /// picture takes of the encoder's input.
+    pub fn encode(
+        &self,
+        image: &RgbImage,
+        config: &SamConfig,
+        device: &Device,
+    ) -> (Tensor<4>, [usize; 2]) {
+        let prepared = preprocess(image, config);
+        let side = config.image_size;
+        let pixels = TensorData::new(prepared.pixels, [1, 3, side, side]);
+        let pixels = Tensor::from_data(pixels, device);
+        (
+            self.image_encoder.forward(pixels),
+            [prepared.input_h, prepared.input_w],
+        )
+    }
 }
 
 /// Fragments of module paths and what the original checkpoints have in their place.

@@ -58,7 +58,7 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
         })?;
         report.push(counts, "encode image: vision tower", time);
         let (_, time) = timed(device, || {
-            Ok(model.encode_for_decoder(&drawn.image, config, device))
+            Ok(model.sam.encode(&drawn.image, &config.sam, device))
         })?;
         report.push(counts, "encode image: SAM", time);
         report.push(counts, "encode image: both", image_time);
