@@ -1,5 +1,6 @@
 //! A real Chromium, driven by mouse and keyboard over its debugging protocol.
 
+mod keyboard;
 mod measure;
 mod media;
 mod pointer;
@@ -16,18 +17,11 @@ use chromiumoxide::cdp::browser_protocol::browser::{
 };
 use chromiumoxide::cdp::browser_protocol::dom::SetFileInputFilesParams;
 use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams;
-use chromiumoxide::cdp::browser_protocol::input::{
-    DispatchKeyEventParams, DispatchKeyEventType, DispatchMouseEventParams,
-    DispatchMouseEventPointerType, DispatchMouseEventType, DispatchTouchEventParams,
-    DispatchTouchEventReturns, DispatchTouchEventType, InsertTextParams, MouseButton, TouchPoint,
-};
 use chromiumoxide::cdp::browser_protocol::log::EventEntryAdded;
 use chromiumoxide::cdp::browser_protocol::page::CaptureScreenshotFormat;
 use chromiumoxide::cdp::js_protocol::runtime::EventExceptionThrown;
 use chromiumoxide::page::{Page, ScreenshotParams};
-use chromiumoxide::types::{Command, Method, MethodId};
 use futures::StreamExt;
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -68,26 +62,6 @@ impl fmt::Debug for Tab {
 
 /// A point of the window, in CSS pixels.
 pub type Point = (f64, f64);
-
-/// What [`DispatchTouchEventParams`] is, which leaves out the empty list of a finger that is lifted:
-/// the browser wants it.
-#[derive(Debug, Serialize)]
-struct TouchEvent {
-    #[serde(rename = "type")]
-    kind: DispatchTouchEventType,
-    #[serde(rename = "touchPoints")]
-    points: Vec<TouchPoint>,
-}
-
-impl Method for TouchEvent {
-    fn identifier(&self) -> MethodId {
-        DispatchTouchEventParams::IDENTIFIER.into()
-    }
-}
-
-impl Command for TouchEvent {
-    type Response = DispatchTouchEventReturns;
-}
 
 /// Where an element is in the window, in CSS pixels: left, top, width, height.
 pub type Rect = [f64; 4];
@@ -294,188 +268,6 @@ impl Tab {
         self.drag(&[centre]).await;
     }
 
-    /// Moves the mouse to a point without a button.
-    ///
-    /// # Panics
-    /// If the browser refuses the event.
-    pub async fn hover(&self, point: Point) {
-        self.mouse(DispatchMouseEventType::MouseMoved, point, 0)
-            .await;
-    }
-
-    /// Presses the left button at the first point, moves through the others, lets go at the last.
-    ///
-    /// # Panics
-    /// If the browser refuses the events.
-    pub async fn drag(&self, path: &[Point]) {
-        let (Some(&first), Some(&last)) = (path.first(), path.last()) else {
-            return;
-        };
-        self.mouse(DispatchMouseEventType::MouseMoved, first, 0)
-            .await;
-        self.mouse(DispatchMouseEventType::MousePressed, first, 1)
-            .await;
-        for &point in &path[1..] {
-            self.mouse(DispatchMouseEventType::MouseMoved, point, 1)
-                .await;
-        }
-        self.mouse(DispatchMouseEventType::MouseReleased, last, 0)
-            .await;
-    }
-
-    async fn mouse(&self, kind: DispatchMouseEventType, (x, y): Point, held: i64) {
-        let moved = matches!(kind, DispatchMouseEventType::MouseMoved);
-        let button = if moved && held == 0 {
-            MouseButton::None
-        } else {
-            MouseButton::Left
-        };
-        let event = DispatchMouseEventParams::builder()
-            .r#type(kind)
-            .x(x)
-            .y(y)
-            .button(button)
-            .buttons(held)
-            .click_count(i64::from(!moved))
-            .build()
-            .expect("the mouse event is whole");
-        self.page
-            .execute(event)
-            .await
-            .expect("the mouse event is taken");
-    }
-
-    /// Drags a pen, pressed as hard as each point says, 0 to 1.
-    ///
-    /// # Panics
-    /// If the browser refuses the events.
-    pub async fn pen(&self, path: &[(Point, f64)]) {
-        let (Some(&first), Some(&last)) = (path.first(), path.last()) else {
-            return;
-        };
-        let pressed = DispatchMouseEventType::MousePressed;
-        self.pen_event(pressed, first, 1).await;
-        for &point in &path[1..] {
-            self.pen_event(DispatchMouseEventType::MouseMoved, point, 1)
-                .await;
-        }
-        let released = DispatchMouseEventType::MouseReleased;
-        self.pen_event(released, (last.0, 0.0), 0).await;
-    }
-
-    async fn pen_event(
-        &self,
-        kind: DispatchMouseEventType,
-        ((x, y), force): (Point, f64),
-        held: i64,
-    ) {
-        let event = DispatchMouseEventParams::builder()
-            .r#type(kind)
-            .x(x)
-            .y(y)
-            .button(MouseButton::Left)
-            .buttons(held)
-            .click_count(1)
-            .force(force)
-            .pointer_type(DispatchMouseEventPointerType::Pen)
-            .build()
-            .expect("the pen's event is whole");
-        self.page
-            .execute(event)
-            .await
-            .expect("the pen's event is taken");
-    }
-
-    /// Puts fingers on the page, moves them all from step to step, and lifts them. Each step holds
-    /// the places of the same fingers.
-    ///
-    /// # Panics
-    /// If the browser refuses the events.
-    pub async fn touch(&self, steps: &[&[Point]]) {
-        self.touch_down(steps).await;
-        self.touches(DispatchTouchEventType::TouchEnd, &[]).await;
-    }
-
-    /// As [`Tab::touch`], but leaves the fingers on the page.
-    ///
-    /// # Panics
-    /// If the browser refuses the events.
-    pub async fn touch_down(&self, steps: &[&[Point]]) {
-        for (index, fingers) in steps.iter().enumerate() {
-            let kind = if index == 0 {
-                DispatchTouchEventType::TouchStart
-            } else {
-                DispatchTouchEventType::TouchMove
-            };
-            self.touches(kind, fingers).await;
-        }
-    }
-
-    /// Lifts all fingers.
-    ///
-    /// # Panics
-    /// If the browser refuses the event.
-    pub async fn touch_up(&self) {
-        self.touches(DispatchTouchEventType::TouchEnd, &[]).await;
-    }
-
-    async fn touches(&self, kind: DispatchTouchEventType, fingers: &[Point]) {
-        let points = fingers.iter().enumerate().map(|(index, &(x, y))| {
-            let mut point = TouchPoint::new(x, y);
-            point.id = Some(index as f64);
-            point
-        });
-        let event = TouchEvent {
-            kind,
-            points: points.collect(),
-        };
-        self.page.execute(event).await.expect("the touch is taken");
-    }
-
-    /// Turns the wheel over a point; a negative amount zooms in.
-    ///
-    /// # Panics
-    /// If the browser refuses the event.
-    pub async fn wheel(&self, (x, y): Point, amount: f64) {
-        let event = DispatchMouseEventParams::builder()
-            .r#type(DispatchMouseEventType::MouseWheel)
-            .x(x)
-            .y(y)
-            .delta_x(0.0)
-            .delta_y(amount)
-            .build()
-            .expect("the wheel's event is whole");
-        self.page
-            .execute(event)
-            .await
-            .expect("the wheel's event is taken");
-    }
-
-    /// Presses a key that types nothing, such as an arrow, where the focus is; `modifiers` are
-    /// the sum of 1 (Alt), 2 (Control) and 8 (Shift).
-    ///
-    /// # Panics
-    /// If the browser refuses the events.
-    pub async fn press(&self, key: &str, code: i64, modifiers: i64) {
-        for kind in [
-            DispatchKeyEventType::RawKeyDown,
-            DispatchKeyEventType::KeyUp,
-        ] {
-            let event = DispatchKeyEventParams::builder()
-                .r#type(kind)
-                .key(key)
-                .code(key)
-                .modifiers(modifiers)
-                .windows_virtual_key_code(code)
-                .build()
-                .expect("the key event is whole");
-            self.page
-                .execute(event)
-                .await
-                .expect("the key event is taken");
-        }
-    }
-
     /// Lets the page save files into a folder.
     ///
     /// # Panics
@@ -490,45 +282,6 @@ impl Tab {
             .execute(behavior)
             .await
             .expect("the folder is taken");
-    }
-
-    /// Clicks an element and types a text into it.
-    ///
-    /// # Panics
-    /// If the element does not appear or does not take the text.
-    pub async fn type_into(&self, selector: &str, text: &str) {
-        self.click(selector).await;
-        self.page
-            .execute(InsertTextParams::new(text))
-            .await
-            .expect("the text is taken");
-        let (selector, text) = (Value::from(selector), Value::from(text));
-        self.wait_until(
-            &format!("{selector} does not hold {text}"),
-            &format!("document.querySelector({selector}).value === {text}"),
-        )
-        .await;
-    }
-
-    /// Presses Enter where the focus is.
-    ///
-    /// # Panics
-    /// If the browser refuses the event.
-    pub async fn press_enter(&self) {
-        for kind in [DispatchKeyEventType::KeyDown, DispatchKeyEventType::KeyUp] {
-            let event = DispatchKeyEventParams::builder()
-                .r#type(kind)
-                .key("Enter")
-                .code("Enter")
-                .text("\r")
-                .windows_virtual_key_code(13)
-                .build()
-                .expect("the key event is whole");
-            self.page
-                .execute(event)
-                .await
-                .expect("the key event is taken");
-        }
     }
 
     /// Waits until all that has happened so far is painted.
@@ -548,40 +301,6 @@ impl Tab {
             "document.documentElement.dataset.painted === 'true'",
         )
         .await;
-    }
-
-    /// Holds a letter's key down, with the focus on the page as a whole.
-    ///
-    /// # Panics
-    /// If the browser refuses the event.
-    pub async fn hold(&self, letter: char) {
-        let _: bool = self
-            .evaluate("(document.activeElement?.blur(), true)")
-            .await;
-        self.key(DispatchKeyEventType::RawKeyDown, letter).await;
-    }
-
-    /// Lets a letter's key go.
-    ///
-    /// # Panics
-    /// If the browser refuses the event.
-    pub async fn let_go(&self, letter: char) {
-        self.key(DispatchKeyEventType::KeyUp, letter).await;
-    }
-
-    async fn key(&self, kind: DispatchKeyEventType, letter: char) {
-        let upper = letter.to_ascii_uppercase();
-        let event = DispatchKeyEventParams::builder()
-            .r#type(kind)
-            .key(letter)
-            .code(format!("Key{upper}"))
-            .windows_virtual_key_code(i64::from(u32::from(upper)))
-            .build()
-            .expect("the key event is whole");
-        self.page
-            .execute(event)
-            .await
-            .expect("the key event is taken");
     }
 
     /// Puts a file into a file input, as its picker would.
