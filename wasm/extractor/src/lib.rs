@@ -27,6 +27,24 @@ thread_local! {
     static REQUESTS: RefCell<Option<UnboundedSender<WorkerRequest>>> = const { RefCell::new(None) };
 }
 
+#[expect(unsafe_code, reason = "what the linker makes has no safe interface")]
+unsafe extern "C" {
+    /// Made by the linker: all constructors of the module.
+    fn __wasm_call_ctors();
+}
+
+/// Runs the module's constructors, once. Without a call to them the linker puts one in front of
+/// every function that is exported, which costs milliseconds a message.
+#[wasm_bindgen(start)]
+#[expect(
+    unsafe_code,
+    reason = "no safe interface runs the module's constructors"
+)]
+pub fn construct() {
+    // SAFETY: the linker makes the function, and wasm-bindgen calls this one once, before any other.
+    unsafe { __wasm_call_ctors() }
+}
+
 /// Takes a message of the page: a `WorkerRequest` as JSON.
 #[wasm_bindgen]
 pub fn receive(text: &str) {
