@@ -28,7 +28,7 @@
 //! | `model-badge`, `model-stage`, `model-knows` | the model's badge and its parts |
 //! | `theme-toggle` | dark or light |
 //! | `chat-title`, `save-state` | the chat's title; `Saved` once the server has the regions |
-//! | `stage`, `canvas` | the picture. The canvas tells how it shows it: `data-ready`, `data-tool`, `data-preview` (whether it shows what a click would give), `data-image-width`, `data-image-height`, and `data-scale`, `data-offset-x`, `data-offset-y` with *canvas = image * scale + offset* in CSS pixels |
+//! | `stage`, `canvas` | the picture. The canvas tells how it shows it: `data-ready`, `data-tool`, `data-preview` (whether a click's result is shown beforehand) and `data-preview-by` (`worker` or `page`, who draws it), `data-image-width`, `data-image-height`, and `data-scale`, `data-offset-x`, `data-offset-y` with *canvas = image * scale + offset* in CSS pixels |
 //! | `tool-select`, `tool-click`, `tool-minus`, `tool-box`, `tool-brush`, `tool-eraser`, `tool-polygon`, `tool-lasso`, `tool-undo`, `tool-redo`, `tool-peek`, `brush-size` | the tools |
 //! | `mask-place` | where masks are made; `data-place` is `server`, `loading`, `gpu` or `cpu`, and the title says why a device was given up |
 //! | `stage-hint` | what the tool in hand does next |
@@ -74,9 +74,10 @@ use leptos::prelude::*;
 use leptos_router::components::{Route, Router, Routes};
 use leptos_router::path;
 
+pub use page::load_parts;
 #[cfg(feature = "ssr")]
 pub use shell::render_page;
-pub use shell::{Boot, ExtractorAssets, PageAssets, shell};
+pub use shell::{Boot, PageAssets, WorkerAssets, shell};
 
 use page::{ChatPage, Frame, HomePage, NotFound};
 use state::Application;

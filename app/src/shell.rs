@@ -1,8 +1,10 @@
 use fclm_core::wire::{ModelInfo, SampleInfo};
 use leptos::prelude::*;
+use leptos_router::location::RequestUrl;
 use serde::{Deserialize, Serialize};
 
 use crate::App;
+use crate::page::CHATS;
 
 const THEME_SCRIPT: &str = "try{const t=localStorage.getItem('fclm.theme');\
 if(t==='dark'||t==='light')document.documentElement.dataset.theme=t}catch{}";
@@ -16,16 +18,35 @@ pub struct PageAssets {
     pub js: String,
     /// Path of the WebAssembly that the module loads.
     pub wasm: String,
+    /// Path of the script that loads the further parts of the page.
+    #[serde(default)]
+    pub loader: Option<String>,
+    /// Paths of these parts, which are WebAssembly: what chats need.
+    #[serde(default)]
+    pub parts: Vec<String>,
     /// Path of the stylesheet.
     pub css: String,
     /// What computes masks in the browser; none where it has not been built.
     #[serde(default)]
-    pub extractor: Option<ExtractorAssets>,
+    pub extractor: Option<WorkerAssets>,
+    /// What decodes HEIC photos in the browser; none where it has not been built.
+    #[serde(default)]
+    pub heic: Option<WorkerAssets>,
 }
 
-/// Names of the built files of the page's worker.
+impl PageAssets {
+    /// Whether a worker starts with the script at this path.
+    pub fn is_worker(&self, path: &str) -> bool {
+        [&self.extractor, &self.heic]
+            .into_iter()
+            .flatten()
+            .any(|assets| assets.worker == path)
+    }
+}
+
+/// Names of the built files of a worker of the page.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExtractorAssets {
+pub struct WorkerAssets {
     /// Path of the script that a worker starts with; it loads the others.
     pub worker: String,
     /// Path of the module that wasm-bindgen made.
@@ -46,6 +67,9 @@ pub struct Boot {
     /// Path of the script of the worker that computes masks, where there is one.
     #[serde(default)]
     pub extractor: Option<String>,
+    /// Path of the script of the worker that decodes HEIC photos, where there is one.
+    #[serde(default)]
+    pub heic: Option<String>,
 }
 
 impl Boot {
@@ -88,6 +112,14 @@ pub fn shell(assets: PageAssets, boot: Boot, nonce: &str) -> impl IntoView + use
     );
     let data = boot.to_json();
     provide_context(boot);
+    let url = use_context::<RequestUrl>();
+    let parts = match url.is_some_and(|url| url.as_ref().starts_with(CHATS)) {
+        true => assets.parts,
+        false => Vec::new(),
+    };
+    let parts = parts.into_iter().map(|part| {
+        view! { <link rel="preload" href=part r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/> }
+    });
     view! {
         <!DOCTYPE html>
         <html lang="en">
@@ -100,7 +132,9 @@ pub fn shell(assets: PageAssets, boot: Boot, nonce: &str) -> impl IntoView + use
                 <link rel="icon" href="/favicon.svg" type="image/svg+xml"/>
                 <link rel="stylesheet" href=assets.css/>
                 <link rel="modulepreload" href=assets.js/>
+                {assets.loader.map(|loader| view! { <link rel="modulepreload" href=loader/> })}
                 <link rel="preload" href=assets.wasm r#as="fetch" r#type="application/wasm" crossorigin="anonymous"/>
+                {parts.collect_view()}
                 <script nonce=nonce.clone() inner_html=THEME_SCRIPT></script>
                 <script nonce=nonce.clone() id=BOOT_ID r#type="application/json" inner_html=data></script>
                 <script nonce=nonce r#type="module" inner_html=start></script>
@@ -117,7 +151,7 @@ pub fn shell(assets: PageAssets, boot: Boot, nonce: &str) -> impl IntoView + use
 pub fn render_page(path: &str, assets: &PageAssets, boot: &Boot, nonce: &str) -> String {
     let owner = Owner::new_root(None);
     let html = owner.with(|| {
-        provide_context(leptos_router::location::RequestUrl::new(path));
+        provide_context(RequestUrl::new(path));
         shell(assets.clone(), boot.clone(), nonce).to_html()
     });
     owner.unset_with_forced_cleanup();
@@ -132,8 +166,11 @@ mod tests {
         PageAssets {
             js: "/pkg/fclm-1.js".to_owned(),
             wasm: "/pkg/fclm_bg-2.wasm".to_owned(),
+            loader: Some("/pkg/fclm-4.js".to_owned()),
+            parts: vec!["/pkg/fclm-5.wasm".to_owned()],
             css: "/style-3.css".to_owned(),
             extractor: None,
+            heic: None,
         }
     }
 
@@ -150,6 +187,7 @@ mod tests {
             model: None,
             samples: vec![sample],
             extractor: None,
+            heic: None,
         }
     }
 
@@ -161,6 +199,7 @@ mod tests {
             "/pkg/fclm-1.js",
             "/pkg/fclm_bg-2.wasm",
             "/style-3.css",
+            "/pkg/fclm-4.js",
             "sample-card",
         ] {
             assert!(html.contains(part), "{part}");
@@ -173,9 +212,29 @@ mod tests {
     }
 
     #[test]
+    fn both_workers_are_known_by_their_scripts() {
+        let worker = |name: &str| WorkerAssets {
+            worker: format!("/pkg/{name}-worker.js"),
+            js: format!("/pkg/{name}.js"),
+            wasm: format!("/pkg/{name}.wasm"),
+        };
+        let assets = PageAssets {
+            extractor: Some(worker("extractor")),
+            heic: Some(worker("heic")),
+            ..assets()
+        };
+        assert!(assets.is_worker("/pkg/extractor-worker.js"));
+        assert!(assets.is_worker("/pkg/heic-worker.js"));
+        assert!(!assets.is_worker("/pkg/heic.js") && !assets.is_worker("/pkg/fclm-1.js"));
+    }
+
+    #[test]
     fn a_chat_has_its_own_page() {
         let html = render_page("/c/abc", &assets(), &Boot::default(), "n");
         assert!(html.contains("data-testid=\"ask-input\""));
+        // What only chats need is fetched early there, and nowhere else.
+        assert!(html.contains("/pkg/fclm-5.wasm"));
+        assert!(!render_page("/", &assets(), &boot("Table"), "n").contains("/pkg/fclm-5.wasm"));
         let html = render_page("/nowhere", &assets(), &Boot::default(), "n");
         assert!(html.contains("not-found"));
     }

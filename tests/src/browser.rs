@@ -41,6 +41,13 @@ const VIEW: (u32, u32) = (1280, 860);
 /// that only what is about it should use it.
 const WITHOUT_GPU: &str =
     "Object.defineProperty(Navigator.prototype, 'gpu', { get: () => undefined });";
+/// With these the browser can show what WebGPU draws: it puts its windows together with the same
+/// computed GPU. Otherwise a page that draws on a canvas through WebGPU loses the device.
+const SHOWS_GPU: [(&str, &str); 3] = [
+    ("use-angle", "swiftshader"),
+    ("use-vulkan", "swiftshader"),
+    ("enable-features", "Vulkan"),
+];
 
 /// One tab of a browser that was started for this test alone.
 pub struct Tab {
@@ -72,7 +79,7 @@ impl Tab {
     /// # Panics
     /// If there is no Chromium, or it does not start, or does not load the page.
     pub async fn open(url: &str) -> Self {
-        Self::open_after(url, Some(WITHOUT_GPU)).await
+        Self::open_after(url, Some(WITHOUT_GPU), &[]).await
     }
 
     /// As [`Tab::open`], with WebGPU, which the CPU computes.
@@ -80,11 +87,20 @@ impl Tab {
     /// # Panics
     /// As [`Tab::open`].
     pub async fn open_with_gpu(url: &str) -> Self {
-        Self::open_after(url, None).await
+        Self::open_after(url, None, &[]).await
     }
 
-    /// Opens a page after a script, which runs on every page before its own ones.
-    async fn open_after(url: &str, script: Option<&str>) -> Self {
+    /// As [`Tab::open_with_gpu`], in a browser that also shows what is drawn through WebGPU.
+    ///
+    /// # Panics
+    /// As [`Tab::open`].
+    pub async fn open_with_gpu_canvas(url: &str) -> Self {
+        Self::open_after(url, None, &SHOWS_GPU).await
+    }
+
+    /// Opens a page after a script, which runs on every page before its own ones, in a browser that
+    /// is started with further switches.
+    async fn open_after(url: &str, script: Option<&str>, switches: &[(&str, &str)]) -> Self {
         let profile = tempfile::tempdir().expect("a folder for the profile");
         let config = BrowserConfig::builder()
             .chrome_executable(chromium())
@@ -98,6 +114,7 @@ impl Tab {
             .arg(("use-webgpu-adapter", "swiftshader"))
             .arg("disable-component-update")
             .arg("disable-quic")
+            .args(switches.iter().copied())
             .build()
             .expect("the browser's configuration is whole");
         let (browser, mut handler) = Browser::launch(config).await.expect("Chromium starts");
@@ -203,6 +220,18 @@ impl Tab {
         // The protocol leaves `null` out.
         let value = result.value().cloned().unwrap_or_default();
         serde_json::from_value(value).unwrap_or_else(|error| panic!("{expression}: {error}"))
+    }
+
+    /// How often the page has fetched addresses that hold a text.
+    ///
+    /// # Panics
+    /// As [`Tab::evaluate`].
+    pub async fn fetched(&self, text: &str) -> usize {
+        self.evaluate(&format!(
+            "performance.getEntriesByType('resource')\
+             .filter(entry => entry.name.includes('{text}')).length"
+        ))
+        .await
     }
 
     /// Waits until a JavaScript expression is truthy; `what` says in the failure what was missing.

@@ -71,6 +71,12 @@ impl Object {
 }
 
 impl Scene {
+    /// The middle of what is seen best in it.
+    pub fn middle(&self) -> (f32, f32) {
+        let [x0, y0, x1, y1] = self.clearest().box_px;
+        (f32::midpoint(x0, x1), f32::midpoint(y0, y1))
+    }
+
     /// The picture's file.
     pub fn picture(&self) -> PathBuf {
         folder().join(&self.image)

@@ -41,6 +41,14 @@ impl Served {
         Self::start_with(&[OsStr::new("--site"), site.as_os_str()]).await
     }
 
+    /// As [`Served::start`], with another model than nano.
+    ///
+    /// # Panics
+    /// As [`Served::start`].
+    pub async fn with_model(model: &Path) -> Self {
+        Self::start_with(&[OsStr::new("--model"), model.as_os_str()]).await
+    }
+
     async fn start_with(arguments: &[&OsStr]) -> Self {
         let port = free_port();
         let data = tempfile::tempdir().expect("a folder for the server's data");

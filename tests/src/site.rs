@@ -14,10 +14,8 @@ use crate::binary;
 /// # Panics
 /// If there is no built page with a worker, or it cannot be copied.
 pub fn with_worker_after(script: &str) -> TempDir {
-    let copy = tempfile::tempdir().expect("a folder for the page");
-    copy_folder(&built(), copy.path());
-    let manifest = fs::read(copy.path().join("manifest.json")).expect("the page has a manifest");
-    let manifest: Value = serde_json::from_slice(&manifest).expect("the manifest is JSON");
+    let copy = copied();
+    let manifest = manifest(copy.path());
     let worker = manifest["extractor"]["worker"]
         .as_str()
         .expect("the page has a worker");
@@ -31,8 +29,27 @@ pub fn with_worker_after(script: &str) -> TempDir {
     copy
 }
 
+/// A copy of the built page.
+///
+/// # Panics
+/// If there is none, or it cannot be copied.
+pub fn copied() -> TempDir {
+    let copy = tempfile::tempdir().expect("a folder for the page");
+    copy_folder(&built(), copy.path());
+    copy
+}
+
+/// What the page in a folder consists of.
+///
+/// # Panics
+/// If there is no page.
+pub fn manifest(site: &Path) -> Value {
+    let manifest = fs::read(site.join("manifest.json")).expect("the page has a manifest");
+    serde_json::from_slice(&manifest).expect("the manifest is JSON")
+}
+
 /// Where `cargo xtask build` has put the page.
-fn built() -> PathBuf {
+pub fn built() -> PathBuf {
     if let Some(named) = env::var_os("FCLM_SITE") {
         return named.into();
     }

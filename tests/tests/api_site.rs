@@ -71,10 +71,12 @@ async fn the_page_runs_only_its_own_scripts() {
 }
 
 #[tokio::test]
-async fn the_worker_has_a_policy_of_its_own() {
+async fn the_workers_have_a_policy_of_their_own() {
     let site = site();
     let manifest = r#"{"js":"/pkg/fclm-1.js","wasm":"/pkg/fclm-2.wasm","css":"/pkg/fclm-3.css",
-        "extractor":{"worker":"/pkg/fclm-1.js","js":"/pkg/a.js","wasm":"/pkg/a.wasm"}}"#;
+        "extractor":{"worker":"/pkg/fclm-1.js","js":"/pkg/a.js","wasm":"/pkg/a.wasm"},
+        "heic":{"worker":"/pkg/fclm-4.js","js":"/pkg/b.js","wasm":"/pkg/b.wasm"}}"#;
+    fs::write(site.path().join("pkg/fclm-4.js"), "heic").expect("written");
     fs::write(site.path().join("manifest.json"), manifest).expect("written");
     let api = start(&site).await;
     let page = api.client.get("/").await;
@@ -83,15 +85,18 @@ async fn the_worker_has_a_policy_of_its_own() {
         .expect("text");
     assert!(policy.contains("worker-src 'self'"), "{policy}");
     let html = page.text().await.expect("a body");
-    assert!(html.contains(r#""extractor":"/pkg/fclm-1.js""#), "{html}");
-    let worker = api.client.get("/pkg/fclm-1.js").await;
-    let policy = worker.headers()["content-security-policy"]
-        .to_str()
-        .expect("text");
-    for allowed in ["'wasm-unsafe-eval'", "connect-src 'self'"] {
-        assert!(policy.contains(allowed), "{policy}");
+    for (name, script) in [("extractor", "/pkg/fclm-1.js"), ("heic", "/pkg/fclm-4.js")] {
+        let named = format!(r#""{name}":"{script}""#);
+        assert!(html.contains(&named), "{html}");
+        let worker = api.client.get(script).await;
+        let policy = worker.headers()["content-security-policy"]
+            .to_str()
+            .expect("text");
+        for allowed in ["'wasm-unsafe-eval'", "connect-src 'self'"] {
+            assert!(policy.contains(allowed), "{policy}");
+        }
+        assert!(!policy.contains("'unsafe-eval'"), "{policy}");
     }
-    assert!(!policy.contains("'unsafe-eval'"), "{policy}");
 }
 
 #[tokio::test]

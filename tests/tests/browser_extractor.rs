@@ -1,28 +1,30 @@
 //! Masks that the browser makes by itself, in a real browser: they are the server's, the server is
 //! asked only where no device works, and what worker and server compute is the same.
 
-use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use burn::tensor::{Device, Tensor};
-use fclm_core::fclm::{LightConfig, LightModel};
 use fclm_core::mask::Mask;
 use fclm_core::sam::PicturePrompt;
-use fclm_core::weights::{WeightFile, Weights};
 use fclm_core::wire::{
-    Chat, LightDevice, LightInfo, MaskPrompt, MaskSource, ModelInfo, Point, PointLabel,
-    RegionVector, SampleInfo, SegmentRequest, SegmentResponse, WorkerReply, WorkerRequest,
+    Chat, LightDevice, LightInfo, MaskPrompt, MaskSource, ModelInfo, PictureView, Point,
+    PointLabel, RegionVector, SampleInfo, SegmentRequest, SegmentResponse, WorkerReply,
+    WorkerRequest,
 };
 use fclm_tests::browser::Tab;
+use fclm_tests::host::{Host, numbers};
 use fclm_tests::samples::{self, Scene};
 use fclm_tests::served::Served;
-use fclm_tests::site;
 use fclm_tests::view::View;
+use fclm_tests::{difference, site, worker};
+use image::RgbImage;
 
 const MAX_PIXELS: u64 = 100_000_000;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long a worker may take to prepare a GPU that the CPU computes.
 const GPU_PATIENCE: Duration = Duration::from_secs(400);
+/// After so long the page does not wait for a worker's answer any more.
+const PAGE_PATIENCE: Duration = Duration::from_secs(35);
 const CARD: &str = "[data-testid=sample-card]";
 const REGION: &str = "[data-testid=region-item]";
 const PLACE: &str = "document.querySelector('[data-testid=mask-place]')";
@@ -31,6 +33,8 @@ const PLACE: &str = "document.querySelector('[data-testid=mask-place]')";
 const OVERLAP: f64 = 0.97;
 /// Most that numbers of different devices may differ, relative to their length as vectors.
 const DIFFERENCE: f64 = 1e-3;
+/// Largest share of a picture's places that need not look as is expected.
+const STRAY: f64 = 0.02;
 /// Scenes that are compared.
 const SCENES: usize = 2;
 
@@ -39,39 +43,14 @@ async fn light_of(served: &Served) -> LightInfo {
     model.light.expect("nano's light part is small enough")
 }
 
-/// How often the page has fetched addresses that hold a text.
-async fn fetched(tab: &Tab, text: &str) -> usize {
-    tab.evaluate(&format!(
-        "performance.getEntriesByType('resource')\
-         .filter(entry => entry.name.includes('{text}')).length"
-    ))
-    .await
-}
-
-/// Waits until masks are made in a place.
-async fn wait_for_place(tab: &Tab, place: &str) {
-    let started = Instant::now();
-    loop {
-        let [now, why]: [Option<String>; 2] = tab
-            .evaluate(&format!(
-                "[{PLACE}?.dataset.place ?? null, {PLACE}?.title ?? null]"
-            ))
-            .await;
-        if now.as_deref() == Some(place) {
-            return;
-        }
-        assert!(
-            started.elapsed() < GPU_PATIENCE,
-            "masks are made at {now:?} instead of {place}: {why:?}"
-        );
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-}
-
-/// The middle of what is seen best in a scene.
-fn middle(scene: &Scene) -> (f32, f32) {
-    let [x0, y0, x1, y1] = scene.clearest().box_px;
-    (f32::midpoint(x0, x1), f32::midpoint(y0, y1))
+/// Makes the page believe that the GPU was the faster one on an earlier visit.
+async fn prefer_gpu(tab: &Tab, light: &LightInfo) {
+    let choice = format!(
+        "localStorage.setItem('fclm.extractor', \
+         JSON.stringify({{ sha256: '{}', device: 'gpu' }})) ?? true",
+        light.sha256
+    );
+    let _: bool = tab.evaluate(&choice).await;
 }
 
 fn on(x: f32, y: f32) -> Point {
@@ -105,14 +84,14 @@ async fn area(tab: &Tab) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_makes_the_servers_mask_without_the_server() {
     let scene = samples::scenes().remove(0);
-    let (x, y) = middle(&scene);
+    let (x, y) = scene.middle();
     let served = Served::start().await;
     let light = light_of(&served).await;
     let tab = Tab::open(&served.url("/")).await;
-    let early = fetched(&tab, "light.safetensors").await;
+    let early = tab.fetched("light.safetensors").await;
     assert_eq!(early, 0, "the page loads weights before a picture is open");
     tab.click(CARD).await;
-    wait_for_place(&tab, "cpu").await;
+    worker::wait_for_place(&tab, "cpu").await;
     tab.click("[data-testid=tool-click]").await;
     let view = View::of(&tab).await;
     let shows = |whether: bool| {
@@ -121,6 +100,10 @@ async fn a_click_makes_the_servers_mask_without_the_server() {
     tab.hover(view.window(x, y)).await;
     tab.wait_until("the pointer shows no mask", &shows(true))
         .await;
+    let by: String = tab
+        .evaluate("document.querySelector('[data-testid=canvas]').dataset.previewBy")
+        .await;
+    assert_eq!(by, "page", "nothing is drawn through WebGPU on the CPU");
     tab.hover(view.window(-8.0, y)).await;
     tab.wait_until("a mask is shown beside the picture", &shows(false))
         .await;
@@ -128,7 +111,7 @@ async fn a_click_makes_the_servers_mask_without_the_server() {
     let at = view.window(x, y);
     tab.drag(&[at]).await;
     let chat = saved_chat(&served, &tab).await;
-    assert_eq!(fetched(&tab, "/segment").await, 0, "the server was asked");
+    assert_eq!(tab.fetched("/segment").await, 0, "the server was asked");
     let request = SegmentRequest {
         box_px: None,
         points: vec![on(x, y)],
@@ -205,7 +188,7 @@ async fn a_tap_adds_and_a_long_press_takes_away() {
     tab.click(CARD).await;
     tab.click("[data-testid=tool-click]").await;
     let view = View::of(&tab).await;
-    let (x, y) = middle(&samples::scenes()[0]);
+    let (x, y) = samples::scenes()[0].middle();
     let at = view.window(x, y);
     tab.touch_down(&[&[at]]).await;
     tokio::time::sleep(Duration::from_millis(800)).await;
@@ -242,14 +225,9 @@ async fn a_gpu_that_is_lost_while_it_encodes_gives_way_to_the_cpu() {
     let light = light_of(&served).await;
     let tab = Tab::open_with_gpu(&served.url("/")).await;
     // So that the CPU is not tried before the GPU has a picture to encode.
-    let choice = format!(
-        "localStorage.setItem('fclm.extractor', \
-         JSON.stringify({{ sha256: '{}', device: 'gpu' }})) ?? true",
-        light.sha256
-    );
-    let _: bool = tab.evaluate(&choice).await;
+    prefer_gpu(&tab, &light).await;
     tab.click(CARD).await;
-    wait_for_place(&tab, "cpu").await;
+    worker::wait_for_place(&tab, "cpu").await;
     let why: String = tab.evaluate(&format!("{PLACE}.title")).await;
     let is_lost = why.starts_with("GPU: ") && !why.contains("does not answer");
     assert!(is_lost, "{why}");
@@ -258,10 +236,176 @@ async fn a_gpu_that_is_lost_while_it_encodes_gives_way_to_the_cpu() {
 
     tab.click("[data-testid=tool-click]").await;
     let view = View::of(&tab).await;
-    let (x, y) = middle(&samples::scenes()[0]);
+    let (x, y) = samples::scenes()[0].middle();
     tab.drag(&[view.window(x, y)]).await;
     saved_chat(&served, &tab).await;
-    assert_eq!(fetched(&tab, "/segment").await, 0, "the server was asked");
+    assert_eq!(tab.fetched("/segment").await, 0, "the server was asked");
+    tab.close().await;
+}
+
+/// Whether a colour is seen with that share of white over it.
+fn has_white(below: &[u8], seen: &[u8], share: f64) -> bool {
+    below.iter().zip(seen).all(|(&below, &seen)| {
+        let below = f64::from(below);
+        let wanted = below + (255.0 - below) * share;
+        (f64::from(seen) - wanted).abs() <= 3.0
+    })
+}
+
+/// The colour of the screen over a pixel of the picture.
+fn color_over(screen: &RgbImage, view: &View, (x, y): (u32, u32)) -> [u8; 3] {
+    let (left, top) = view.window(x as f32 + 0.5, y as f32 + 0.5);
+    screen.get_pixel(left as u32, top as u32).0
+}
+
+/// Waits until the screen shows a pixel of the picture as the page's own canvas has it, with that
+/// share of white over it, and returns all that it shows.
+async fn wait_for_white(tab: &Tab, pixel: (u32, u32), share: f64, shot: &Path) -> RgbImage {
+    let started = Instant::now();
+    loop {
+        let view = View::of(tab).await;
+        let below: [u8; 4] = tab.evaluate(&view.color_of(pixel)).await;
+        tab.screenshot(shot).await;
+        let screen = image::open(shot).expect("a screenshot is a picture");
+        let screen = screen.into_rgb8();
+        let seen = color_over(&screen, &view, pixel);
+        if has_white(&below, &seen, share) {
+            return screen;
+        }
+        assert!(
+            started.elapsed() < PATIENCE,
+            "pixel {pixel:?} is {seen:?} instead of {below:?} with {share} of white"
+        );
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
+}
+
+/// Moves the pointer from beside the picture to a place until the mask of that very place is shown:
+/// how long a GPU that the CPU computes takes for the first one, the page may not wait.
+async fn hover_until_shown(tab: &Tab, beside: (f64, f64), at: (f64, f64)) {
+    let started = Instant::now();
+    while started.elapsed() < GPU_PATIENCE {
+        tab.hover(beside).await;
+        tab.hover(at).await;
+        let asked = Instant::now();
+        while asked.elapsed() < PAGE_PATIENCE {
+            tokio::time::sleep(Duration::from_millis(250)).await;
+            let by: Option<String> = tab
+                .evaluate(
+                    "document.querySelector('[data-testid=canvas]').dataset.previewBy ?? null",
+                )
+                .await;
+            if let Some(by) = by {
+                assert_eq!(by, "worker", "the page draws the mask");
+                return;
+            }
+        }
+    }
+    panic!("the pointer shows no mask");
+}
+
+/// The screen shows a mask over what it showed below: white inside, its line along the edge, and
+/// nothing beside it.
+#[track_caller]
+fn assert_drawn(mask: &Mask, view: &View, below: &RgbImage, above: &RgbImage) {
+    assert!(view.scale >= 1.0, "a pixel of the picture is less than one");
+    let (deep, near) = (mask.shrunk(3), mask.grown(4));
+    let colors = |at| (color_over(below, view, at), color_over(above, view, at));
+    let rows = (0..mask.height()).step_by(4);
+    let grid = rows.flat_map(|y| (0..mask.width()).step_by(4).map(move |x| (x, y)));
+    let (inside, outside): (Vec<_>, Vec<_>) = grid
+        .filter(|&(x, y)| deep.get(x, y) || !near.get(x, y))
+        .partition(|&(x, y)| deep.get(x, y));
+    for (what, places, share) in [
+        ("inside", inside, PictureView::FILL),
+        ("outside", outside, 0.0),
+    ] {
+        assert!(places.len() > 20, "only {} places {what}", places.len());
+        let strays = places.iter().filter(|&&at| {
+            let (below, above) = colors(at);
+            !has_white(&below, &above, share)
+        });
+        let strays = strays.count() as f64 / places.len() as f64;
+        assert!(strays <= STRAY, "{strays} of the places {what} look wrong");
+    }
+    let edge = (0..mask.height()).flat_map(|y| (0..mask.width()).map(move |x| (x, y)));
+    let edge = edge.filter(|&(x, y)| near.get(x, y) && !deep.get(x, y));
+    let lined = edge.filter(|&at| {
+        let (below, above) = colors(at);
+        below.iter().any(|&part| part < 220) && above.iter().all(|&part| part > 245)
+    });
+    let lined = lined.count();
+    assert!(lined > 20, "only {lined} places of the edge have a line");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_gpu_draws_what_a_click_would_give_by_itself() {
+    let scene = samples::scenes().remove(0);
+    let (x, y) = scene.middle();
+    let object = (x as u32, y as u32);
+    // The corner that is the farthest from the object.
+    let far = |at: f32, size: u32| if at > size as f32 / 2.0 { 4 } else { size - 5 };
+    let corner = (far(x, scene.width), far(y, scene.height));
+    let served = Served::start().await;
+    let light = light_of(&served).await;
+    let tab = Tab::open_with_gpu_canvas(&served.url("/")).await;
+    prefer_gpu(&tab, &light).await;
+    tab.click(CARD).await;
+    worker::wait_for_place(&tab, "gpu").await;
+    tab.click("[data-testid=tool-click]").await;
+    let folder = tempfile::tempdir().expect("a folder for screenshots");
+    let shot = folder.path().join("screen.png");
+    let below = wait_for_white(&tab, object, 0.0, &shot).await;
+
+    let view = View::of(&tab).await;
+    let (beside, at) = (view.window(-8.0, y), view.window(x, y));
+    hover_until_shown(&tab, beside, at).await;
+    let above = wait_for_white(&tab, object, PictureView::FILL, &shot).await;
+    wait_for_white(&tab, corner, 0.0, &shot).await;
+
+    // It stays on the object while the picture is zoomed.
+    tab.wheel(at, -400.0).await;
+    tab.wait_until(
+        "the wheel does not zoom",
+        &format!(
+            "Number(document.querySelector('[data-testid=canvas]').dataset.scale) > {}",
+            view.scale * 1.2
+        ),
+    )
+    .await;
+    wait_for_white(&tab, object, PictureView::FILL, &shot).await;
+    let by: Option<String> = tab
+        .evaluate("document.querySelector('[data-testid=canvas]').dataset.previewBy ?? null")
+        .await;
+    assert_eq!(by.as_deref(), Some("worker"));
+
+    let place = tab.see("[data-testid=ask-input]").await;
+    tab.hover((place[0] + 5.0, place[1] + 5.0)).await;
+    tab.wait_until(
+        "a mask is shown beside the picture",
+        "document.querySelector('[data-testid=canvas]').dataset.preview === 'false'",
+    )
+    .await;
+    wait_for_white(&tab, object, 0.0, &shot).await;
+
+    // The click gives what was shown for it. The picture has to lie where it lay then.
+    tab.click("[data-testid=zoom-fit]").await;
+    tab.wait_until(
+        "the picture is not fitted again",
+        &format!(
+            "Math.abs(document.querySelector('[data-testid=canvas]').dataset.scale - {}) < 1e-9",
+            view.scale
+        ),
+    )
+    .await;
+    assert_eq!(View::of(&tab).await.offset, view.offset);
+    tab.drag(&[at]).await;
+    let chat = saved_chat(&served, &tab).await;
+    let mask = Mask::from_wire(&chat.regions[0].mask, MAX_PIXELS).expect("it is a mask");
+    assert_drawn(&mask, &view, &below, &above);
+    assert_eq!(tab.fetched("/segment").await, 0, "the server was asked");
+    let place: String = tab.evaluate(&format!("{PLACE}.dataset.place")).await;
+    assert_eq!(place, "gpu", "the GPU was given up");
     tab.close().await;
 }
 
@@ -276,21 +420,14 @@ async fn where_no_worker_starts_the_server_makes_the_masks() {
         &format!("{PLACE}?.title.startsWith('CPU: ')"),
     )
     .await;
-    wait_for_place(&tab, "server").await;
+    worker::wait_for_place(&tab, "server").await;
     tab.click("[data-testid=tool-click]").await;
     let view = View::of(&tab).await;
-    let (x, y) = middle(&samples::scenes()[0]);
+    let (x, y) = samples::scenes()[0].middle();
     tab.drag(&[view.window(x, y)]).await;
     saved_chat(&served, &tab).await;
-    assert_eq!(fetched(&tab, "/segment").await, 1);
+    assert_eq!(tab.fetched("/segment").await, 1);
     tab.close().await;
-}
-
-/// What the server computes with: the same model on this machine's CPU.
-struct Host {
-    device: Device,
-    config: LightConfig,
-    model: LightModel,
 }
 
 /// What is compared of a scene.
@@ -301,60 +438,31 @@ struct Numbers {
     vector: Vec<f32>,
 }
 
-impl Host {
-    fn load(light: &LightInfo) -> Self {
-        let device = Device::flex();
-        let config = LightConfig::from_value(light.config.clone()).expect("it is a configuration");
-        let bytes = fs::read(samples::nano().join("light.safetensors")).expect("nano is there");
-        let file = WeightFile::parse(bytes).expect("it is a safetensors file");
-        let weights = Weights::from_files([file]).expect("names are there once");
-        let model = config.load(&weights, &device).expect("the weights fit");
-        Self {
-            device,
-            config,
-            model,
-        }
-    }
-
-    fn compute(&self, scene: &Scene) -> Numbers {
+impl Numbers {
+    /// What the server computes of a scene.
+    fn by(host: &Host, scene: &Scene) -> Self {
         let picture = image::open(scene.picture()).expect("the scene has a picture");
         let picture = picture.into_rgb8();
-        let features = self.model.encode(&picture, &self.config, &self.device);
-        let (x, y) = middle(scene);
+        let features = host.encode(&picture);
+        let (x, y) = scene.middle();
         let points = [(x, y, 1)];
         let prompt = PicturePrompt {
             points: &points,
             ..PicturePrompt::default()
         };
-        let decoded = self.model.segment(prompt, &features, &self.config);
+        let decoded = host.segment(prompt, &features);
         let mask = Mask::from_wire(&scene.clearest().mask, MAX_PIXELS).expect("it is a mask");
-        let vector = self
+        let vector = host
             .model
-            .vector(&picture, &mask, &features, &self.config, &self.device)
+            .vector(&picture, &mask, &features, &host.config, &host.device)
             .expect("the mask fits");
-        Numbers {
+        Self {
             embedding: numbers(features.sam),
             low_res: numbers(decoded.low_res),
             scores: numbers(decoded.iou),
             vector: numbers(vector),
         }
     }
-}
-
-fn numbers<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().iter::<f32>().collect()
-}
-
-/// How far numbers are from those that are expected, over the length of the latter.
-fn difference(actual: &[f32], expected: &[f32]) -> f64 {
-    assert_eq!(actual.len(), expected.len());
-    let pairs = actual.iter().zip(expected);
-    let apart = length(pairs.map(|(a, b)| f64::from(*a) - f64::from(*b)));
-    apart / length(expected.iter().copied().map(f64::from))
-}
-
-fn length(values: impl Iterator<Item = f64>) -> f64 {
-    values.map(|value| value * value).sum::<f64>().sqrt()
 }
 
 /// What a worker of its own computes of scenes, on a device.
@@ -367,7 +475,7 @@ async fn computed_by(
 ) -> Vec<Numbers> {
     let mut requests = vec![WorkerRequest::Start { device, light }];
     for (scene, url) in scenes.iter().zip(urls) {
-        let (x, y) = middle(scene);
+        let (x, y) = scene.middle();
         let prompt = MaskPrompt {
             points: vec![on(x, y)],
             ..MaskPrompt::default()
@@ -384,38 +492,7 @@ async fn computed_by(
             },
         ]);
     }
-    let texts = serde_json::to_string(&requests).expect("requests are JSON");
-    let _: bool = tab
-        .evaluate(&format!(
-            "(() => {{ const boot = JSON.parse(document.getElementById('fclm-boot').textContent);
-             const worker = new Worker(boot.extractor, {{ type: 'module' }});
-             window.heard = [];
-             const hear = reply => {{ if (reply.reply !== 'progress') window.heard.push(reply); }};
-             worker.onmessage = event => hear(JSON.parse(event.data));
-             worker.onerror = event => hear({{ reply: 'failed', id: null, failure: 'device',
-                 message: String(event.message) }});
-             for (const request of {texts}) worker.postMessage(JSON.stringify(request));
-             return true; }})()"
-        ))
-        .await;
-    let started = Instant::now();
-    loop {
-        let failure: Option<String> = tab
-            .evaluate("window.heard.find(reply => reply.reply === 'failed')?.message ?? null")
-            .await;
-        assert_eq!(failure, None, "the worker failed");
-        let count: usize = tab.evaluate("window.heard.length").await;
-        if count == requests.len() {
-            break;
-        }
-        assert!(
-            started.elapsed() < GPU_PATIENCE,
-            "after {count} of {} answers nothing comes",
-            requests.len()
-        );
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
-    let replies: Vec<WorkerReply> = tab.evaluate("window.heard").await;
+    let replies = worker::answers(tab, &requests).await;
     let of_scenes = replies[1..].chunks_exact(3);
     of_scenes
         .map(|replies| match replies {
@@ -441,21 +518,21 @@ async fn computed_by(
 
 async fn compare(served: &Served, tab: &Tab, device: LightDevice) {
     let light = light_of(served).await;
-    let host = Host::load(&light);
+    let host = Host::load(&samples::nano(), &light);
     let scenes: Vec<Scene> = samples::scenes().into_iter().take(SCENES).collect();
     let offered: Vec<SampleInfo> = served.get("/api/v1/samples").await;
     let urls: Vec<String> = offered.into_iter().map(|sample| sample.url).collect();
     let all = computed_by(tab, light, device, &scenes, &urls).await;
     assert_eq!(all.len(), scenes.len());
     for (actual, scene) in all.iter().zip(&scenes) {
-        let expected = host.compute(scene);
+        let expected = Numbers::by(&host, scene);
         for (what, actual, expected) in [
             ("embedding", &actual.embedding, &expected.embedding),
             ("logits", &actual.low_res, &expected.low_res),
             ("scores", &actual.scores, &expected.scores),
             ("vector", &actual.vector, &expected.vector),
         ] {
-            let apart = difference(actual, expected);
+            let apart = difference::relative(actual, expected);
             assert!(apart < DIFFERENCE, "{what} of {:?}: {apart}", scene.id);
         }
     }

@@ -1,45 +1,12 @@
 //! What `fclm init` makes, and what is said of model directories, good and broken.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use fclm_tests::binary;
 use fclm_tests::desk::{Desk, text};
-use fclm_tests::samples;
+use fclm_tests::{fixtures, samples};
 use serde_json::{Value, json};
-
-fn fixture(path: &str) -> PathBuf {
-    let folder = std::env::var_os("FCLM_FIXTURES").map_or_else(
-        || Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures"),
-        PathBuf::from,
-    );
-    folder.join(path)
-}
-
-/// Joins the reference checkpoints into a model.
-fn join_fixtures(out: &Path, seed: &str) {
-    let (qwen, sam) = (fixture("qwen"), fixture("sam/sam_vit.pth"));
-    let case = fs::read(fixture("sam/case.json")).unwrap();
-    let case: Value = serde_json::from_slice(&case).unwrap();
-    let heads = case["decoder"]["num_heads"].to_string();
-    let arguments = [
-        "init",
-        "--qwen",
-        text(&qwen),
-        "--sam",
-        text(&sam),
-        "--out",
-        text(out),
-        "--seed",
-        seed,
-        "--name",
-        "joined",
-        "--sam-heads",
-        &heads,
-    ];
-    let said = binary::run(&arguments).expect_clean().stdout;
-    assert!(said.contains("stage 0"), "{said}");
-}
 
 /// The weight files of a model, by name.
 fn weight_files(model: &Path) -> Vec<(String, Vec<u8>)> {
@@ -182,7 +149,7 @@ fn fixture_checkpoints_join_into_the_same_bytes_for_the_same_seed() {
     let desk = Desk::with_picture();
     let models = [("first", "3"), ("again", "3"), ("other", "4")].map(|(name, seed)| {
         let out = desk.path(name);
-        join_fixtures(&out, seed);
+        fixtures::join(&out, seed);
         weight_files(&out)
     });
     assert!(!models[0].is_empty());
@@ -194,7 +161,7 @@ fn fixture_checkpoints_join_into_the_same_bytes_for_the_same_seed() {
 fn fixture_model_that_is_untrained_is_said_to_be() {
     let desk = Desk::with_picture();
     let model = desk.path("joined");
-    join_fixtures(&model, "3");
+    fixtures::join(&model, "3");
     let picture = desk.path("good.png");
     let arguments = [
         "describe",

@@ -7,6 +7,7 @@
 
 mod chromium;
 mod page_bytes;
+mod parts;
 mod process;
 mod site;
 mod tests;
@@ -131,6 +132,7 @@ fn check(workspace: &Workspace) -> Result<()> {
         ("fclm-app", Some("hydrate")),
         ("fclm-hydrate", None),
         ("fclm-extractor", None),
+        ("fclm-heic", None),
     ] {
         let mut cargo = workspace.cargo(["clippy", "--release", "--package", package]);
         cargo.args(["--target", toolchain::WASM_TARGET]);

@@ -1,19 +1,18 @@
-//! The page as files: compiled, bound, shrunk, named by content and compressed beforehand.
+//! The page as files: compiled, bound, named by content and compressed beforehand.
 //!
-//! `target/site` afterwards holds `manifest.json`, which names the script, the wasm module and the
-//! stylesheet of the page and the three files of its worker, a folder `pkg` with these, and
-//! everything of `public` except the models.
+//! `target/site` afterwards holds `manifest.json`, which names the script, the wasm module, the
+//! loader, the further parts and the stylesheet of the page and the three files of each of its
+//! workers, a folder `pkg` with these, and everything of `public` except the models.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 use sha2::{Digest, Sha256};
 use wasm_bindgen_cli_support::Bindgen;
 
-use crate::chromium::on_path;
+use crate::parts::Cut;
 use crate::process;
 use crate::toolchain::{WASM_TARGET, ensure_wasm_target};
 use crate::workspace::Workspace;
@@ -22,27 +21,24 @@ use crate::workspace::Workspace;
 const PAGE: &str = "fclm-hydrate";
 /// What the page's worker computes with. It is compiled apart, because it has the model in it.
 const EXTRACTOR: &str = "fclm-extractor";
-/// What the worker starts with. Whatever is thrown where nobody catches it, as the module does when
-/// it cannot go on, reaches the page as a failure of the device.
+/// What decodes HEIC photos, in a worker of its own: few people need it.
+const HEIC: &str = "fclm-heic";
+/// What a worker starts with. Whatever is thrown where nobody catches it, as the module does when
+/// it cannot go on, reaches the page as a failure.
 const WORKER_SCRIPT: &str = r#"import init, { receive } from "JS";
-const fail = (what) => postMessage(JSON.stringify({ reply: "failed", id: null, failure: "device", message: String(what) }));
+const fail = (what) => postMessage(JSON.stringify(FAILURE));
 addEventListener("error", (event) => fail(event.message));
 addEventListener("unhandledrejection", (event) => fail(event.reason));
 const ready = init({ module_or_path: "WASM" });
 addEventListener("message", (event) => { ready.then(() => receive(event.data)); });
 "#;
+/// How the extractor says it: a `WorkerReply` of `fclm_core::wire`.
+const EXTRACTOR_FAILURE: &str =
+    r#"{ reply: "failed", id: null, failure: "device", message: String(what) }"#;
+/// How the decoder of HEIC photos says it: a `HeicFailure` of `fclm_core::wire`.
+const HEIC_FAILURE: &str = r#"{ failure: "worker" }"#;
 const PROFILE: &str = "wasm-release";
 const STAMP: &str = ".stamp";
-/// What rustc's wasm32 output uses beyond the first version of WebAssembly.
-const WASM_OPT: [&str; 7] = [
-    "-Oz",
-    "--enable-bulk-memory",
-    "--enable-mutable-globals",
-    "--enable-nontrapping-float-to-int",
-    "--enable-reference-types",
-    "--enable-sign-ext",
-    "--enable-simd",
-];
 const TEXT_EXTENSIONS: [&str; 9] = [
     "css",
     "html",
@@ -61,6 +57,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
     for (package, what) in [
         (PAGE, "compiling the page"),
         (EXTRACTOR, "compiling the page's worker"),
+        (HEIC, "compiling the page's decoder of HEIC photos"),
     ] {
         let mut cargo = workspace.cargo(["build", "--package", package, "--lib"]);
         cargo.args(["--target", WASM_TARGET, "--profile", PROFILE]);
@@ -91,15 +88,10 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
 struct Inputs {
     page: Vec<u8>,
     extractor: Vec<u8>,
+    heic: Vec<u8>,
     stylesheet: Vec<u8>,
     /// Files of `public` by their path there, with forward slashes.
     public: BTreeMap<String, Vec<u8>>,
-    wasm_opt: Option<WasmOpt>,
-}
-
-struct WasmOpt {
-    program: PathBuf,
-    version: String,
 }
 
 impl Inputs {
@@ -114,31 +106,29 @@ impl Inputs {
         if folder.is_dir() {
             read_tree(&folder, "", &mut public)?;
         }
-        let wasm_opt = on_path("wasm-opt").and_then(|program| {
-            let version = process::read(Command::new(&program).arg("--version")).ok()?;
-            Some(WasmOpt { program, version })
-        });
         Ok(Self {
             page: compiled(PAGE)?,
             extractor: compiled(EXTRACTOR)?,
+            heic: compiled(HEIC)?,
             stylesheet: read_file(&only_stylesheet(&workspace.root().join("style"))?)?,
             public,
-            wasm_opt,
         })
     }
 
     /// Changes whenever an input, or the way in which the page is made from them, changes.
     fn stamp(&self) -> String {
         let mut hash = Sha256::new();
-        let version = self.wasm_opt.as_ref().map_or("", |found| &found.version);
         let mut add = |bytes: &[u8]| {
             hash.update(bytes.len().to_le_bytes());
             hash.update(bytes);
         };
         add(include_bytes!("site.rs"));
-        add(version.as_bytes());
+        add(include_bytes!("parts.rs"));
+        // It names the versions of what cuts and binds the page.
+        add(include_bytes!("../../Cargo.lock"));
         add(&self.page);
         add(&self.extractor);
+        add(&self.heic);
         add(&self.stylesheet);
         for (path, bytes) in &self.public {
             add(path.as_bytes());
@@ -148,20 +138,20 @@ impl Inputs {
     }
 
     fn write(&self, site: &Path) -> Result<()> {
-        let page = self.write_module(site, "fclm", &self.page)?;
-        let extractor = self.write_module(site, "fclm_extractor", &self.extractor)?;
-        let script = WORKER_SCRIPT
-            .replace("\"JS\"", &quoted(&extractor.js))
-            .replace("\"WASM\"", &quoted(&extractor.wasm));
+        let cut = Cut::new(&self.page, &self.stamp(), &site.join(".parts"))?;
+        let page = write_module(site, "fclm", &cut.first)?;
+        let parts = write_parts(site, &cut, &page)?;
+        remove_folder(&site.join(".parts"))?;
+        let extractor = write_module(site, "fclm_extractor", &self.extractor)?;
+        let heic = write_module(site, "fclm_heic", &self.heic)?;
         let manifest = serde_json::json!({
             "js": page.js,
             "wasm": page.wasm,
+            "loader": format!("/pkg/{}", cut.loader_name),
+            "parts": parts,
             "css": write_hashed(site, "css", &self.stylesheet)?,
-            "extractor": {
-                "worker": write_hashed(site, "js", script.as_bytes())?,
-                "js": extractor.js,
-                "wasm": extractor.wasm,
-            },
+            "extractor": extractor.write_worker(site, EXTRACTOR_FAILURE)?,
+            "heic": heic.write_worker(site, HEIC_FAILURE)?,
         });
         for (path, bytes) in &self.public {
             write_file(&site.join(path), bytes)?;
@@ -169,42 +159,55 @@ impl Inputs {
         let text = serde_json::to_vec_pretty(&manifest).context("the manifest is no JSON")?;
         write_plain(&site.join("manifest.json"), &text)
     }
+}
 
-    /// Binds a compiled module, makes it smaller, and writes it with its script.
-    fn write_module(&self, site: &Path, name: &str, compiled: &[u8]) -> Result<Module> {
-        let mut output = Bindgen::new()
-            .input_bytes(name, compiled.to_vec())
-            .web(true)
-            .and_then(|bindgen| {
-                bindgen
-                    .typescript(false)
-                    .remove_name_section(true)
-                    .remove_producers_section(true)
-                    // Whoever loads the module says where it is: its name holds a hash.
-                    .omit_default_module_path(true)
-                    .generate_output()
-            })
-            .with_context(|| format!("wasm-bindgen could not bind the module {name}"))?;
-        let bound = output.wasm_mut().emit_wasm();
-        let module = match &self.wasm_opt {
-            Some(found) => found.shrink(bound, site)?,
-            None => bound,
-        };
-
-        for (name, text) in output.local_modules() {
-            write_file(&site.join("pkg/snippets").join(name), text.as_bytes())?;
-        }
-        for (crate_name, scripts) in output.snippets() {
-            for (index, script) in scripts.iter().enumerate() {
-                let path = format!("pkg/snippets/{crate_name}/inline{index}.js");
-                write_file(&site.join(path), script.as_bytes())?;
-            }
-        }
-        Ok(Module {
-            js: write_hashed(site, "js", output.js().as_bytes())?,
-            wasm: write_hashed(site, "wasm", &module)?,
-        })
+/// Writes the page's further parts and what loads them; returns the URL paths of the parts.
+fn write_parts(site: &Path, cut: &Cut, page: &Module) -> Result<Vec<String>> {
+    let mut urls = Vec::new();
+    let mut names = Vec::new();
+    for (name, part) in &cut.parts {
+        let url = write_hashed(site, "wasm", part)?;
+        names.push((name.clone(), file_name(&url).to_owned()));
+        urls.push(url);
     }
+    let loader = cut.loader(file_name(&page.js), &names)?;
+    let path = site.join("pkg").join(&cut.loader_name);
+    write_file(&path, loader.as_bytes())?;
+    Ok(urls)
+}
+
+/// Binds a compiled module and writes it with its script.
+fn write_module(site: &Path, name: &str, compiled: &[u8]) -> Result<Module> {
+    let mut output = Bindgen::new()
+        .input_bytes(name, compiled.to_vec())
+        .web(true)
+        .and_then(|bindgen| {
+            bindgen
+                .typescript(false)
+                .remove_name_section(true)
+                .remove_producers_section(true)
+                // The page's parts call each other through the table that the linker made.
+                .keep_lld_exports(true)
+                // Whoever loads the module says where it is: its name holds a hash.
+                .omit_default_module_path(true)
+                .generate_output()
+        })
+        .with_context(|| format!("wasm-bindgen could not bind the module {name}"))?;
+    let module = output.wasm_mut().emit_wasm();
+
+    for (name, text) in output.local_modules() {
+        write_file(&site.join("pkg/snippets").join(name), text.as_bytes())?;
+    }
+    for (crate_name, scripts) in output.snippets() {
+        for (index, script) in scripts.iter().enumerate() {
+            let path = format!("pkg/snippets/{crate_name}/inline{index}.js");
+            write_file(&site.join(path), script.as_bytes())?;
+        }
+    }
+    Ok(Module {
+        js: write_hashed(site, "js", output.js().as_bytes())?,
+        wasm: write_hashed(site, "wasm", &module)?,
+    })
 }
 
 /// The URL paths of a module and its script.
@@ -213,35 +216,29 @@ struct Module {
     wasm: String,
 }
 
-impl WasmOpt {
-    /// The module made smaller, or as it was where this `wasm-opt` cannot read it: old ones do not
-    /// know what present compilers emit, and a page that is somewhat larger still works.
-    fn shrink(&self, module: Vec<u8>, site: &Path) -> Result<Vec<u8>> {
-        let (large, small) = (site.join(".large.wasm"), site.join(".small.wasm"));
-        write_plain(&large, &module)?;
-        let ran = process::run(
-            Command::new(&self.program)
-                .args(WASM_OPT)
-                .arg(&large)
-                .arg("-o")
-                .arg(&small),
-            "shrinking the page",
-        );
-        let shrunk = match ran {
-            Ok(()) => read_file(&small)?,
-            Err(error) => {
-                eprintln!("warning: {error:#}; the module is used as it is");
-                module
-            }
-        };
-        for path in [large, small] {
-            if path.exists() {
-                fs::remove_file(&path)
-                    .with_context(|| format!("{} could not be removed", path.display()))?;
-            }
-        }
-        Ok(shrunk)
+impl Module {
+    /// Writes the script of a worker that starts this module; returns what the manifest says of it.
+    fn write_worker(&self, site: &Path, failure: &str) -> Result<serde_json::Value> {
+        let script = WORKER_SCRIPT
+            .replace("\"JS\"", &quoted(&self.js))
+            .replace("\"WASM\"", &quoted(&self.wasm))
+            .replace("FAILURE", failure);
+        Ok(serde_json::json!({
+            "worker": write_hashed(site, "js", script.as_bytes())?,
+            "js": self.js,
+            "wasm": self.wasm,
+        }))
     }
+}
+
+/// What stands behind the last slash of a URL path.
+fn file_name(url: &str) -> &str {
+    url.rsplit('/').next().unwrap_or(url)
+}
+
+fn remove_folder(folder: &Path) -> Result<()> {
+    fs::remove_dir_all(folder)
+        .with_context(|| format!("the folder {} could not be removed", folder.display()))
 }
 
 /// A text of a script; URL paths hold nothing that would have to be escaped.
@@ -329,7 +326,7 @@ fn write_plain(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("{} could not be written", path.display()))
 }
 
-fn read_file(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_file(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("{} could not be read", path.display()))
 }
 
@@ -342,7 +339,7 @@ fn replace_directory(fresh: &Path, place: &Path) -> Result<()> {
         .with_context(|| format!("the new {} could not be put in place", place.display()))
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -351,7 +348,9 @@ mod unit_tests {
     use std::collections::BTreeMap;
     use std::fs;
 
-    use super::{Inputs, only_stylesheet, read_tree, write_file, write_hashed};
+    use super::{
+        HEIC_FAILURE, Inputs, Module, only_stylesheet, read_tree, write_file, write_hashed,
+    };
 
     #[test]
     fn models_stay_out_of_the_site() {
@@ -394,6 +393,27 @@ mod unit_tests {
     }
 
     #[test]
+    fn a_worker_loads_its_module_and_says_where_it_cannot_go_on() {
+        let site = tempfile::tempdir().unwrap();
+        let module = Module {
+            js: "/pkg/fclm-1.js".to_owned(),
+            wasm: "/pkg/fclm-2.wasm".to_owned(),
+        };
+        let files = module.write_worker(site.path(), HEIC_FAILURE).unwrap();
+        assert_eq!(files["js"], "/pkg/fclm-1.js");
+        assert_eq!(files["wasm"], "/pkg/fclm-2.wasm");
+        let path = files["worker"].as_str().unwrap();
+        let script = fs::read_to_string(format!("{}{path}", site.path().display())).unwrap();
+        for part in [
+            r#"import init, { receive } from "/pkg/fclm-1.js";"#,
+            r#"init({ module_or_path: "/pkg/fclm-2.wasm" })"#,
+            r#"postMessage(JSON.stringify({ failure: "worker" }))"#,
+        ] {
+            assert!(script.contains(part), "{part} is not in {script}");
+        }
+    }
+
+    #[test]
     fn there_is_exactly_one_stylesheet() {
         let folder = tempfile::tempdir().unwrap();
         let error = only_stylesheet(folder.path()).unwrap_err();
@@ -411,9 +431,9 @@ mod unit_tests {
         let inputs = || Inputs {
             page: vec![1],
             extractor: vec![4],
+            heic: vec![5],
             stylesheet: vec![2],
             public: BTreeMap::from([("a".to_owned(), vec![3])]),
-            wasm_opt: None,
         };
         let base = inputs().stamp();
         assert_eq!(base, inputs().stamp());
@@ -429,6 +449,14 @@ mod unit_tests {
             base,
             Inputs {
                 extractor: vec![9],
+                ..inputs()
+            }
+            .stamp()
+        );
+        assert_ne!(
+            base,
+            Inputs {
+                heic: vec![9],
                 ..inputs()
             }
             .stamp()

@@ -10,7 +10,8 @@ const MOST: usize = 8;
 /// A move that is no more than this off whole pixels of the screen is one by whole pixels.
 const EXACT: f64 = 0.02;
 
-/// A rectangle of the stage, in CSS pixels.
+/// A rectangle: of the stage, in CSS pixels, where nothing else is said; of what is painted, in
+/// pixels of the screen, where a moving picture is put together of it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Area {
     left: f64,
@@ -87,6 +88,22 @@ impl Area {
         }
     }
 
+    /// What the two have in common; none where that has no extent.
+    pub(super) fn within(self, other: Self) -> Option<Self> {
+        let common = Self {
+            left: self.left.max(other.left),
+            top: self.top.max(other.top),
+            right: self.right.min(other.right),
+            bottom: self.bottom.min(other.bottom),
+        };
+        (common.right > common.left && common.bottom > common.top).then_some(common)
+    }
+
+    /// Width times height.
+    pub(super) fn size(self) -> f64 {
+        (self.right - self.left) * (self.bottom - self.top)
+    }
+
     /// Whether the two have a point in common.
     pub(super) fn meets(self, other: Self) -> bool {
         self.left <= other.right
@@ -154,9 +171,9 @@ pub(super) struct Placed {
     pub(super) drawn: Drawn,
     /// Which mask its layer shows, where it has one.
     pub(super) layer: Option<Arc<MaskRle>>,
-    /// Where its fill and outline are.
+    /// Where its fill and outline are, on the stage or beside it.
     pub(super) body: Option<Area>,
-    /// Where its tag is.
+    /// Where its tag is; masks beside the stage have none.
     pub(super) tag: Option<Area>,
 }
 
@@ -192,6 +209,8 @@ pub(super) fn scroll(from: Viewport, to: Viewport, ratio: f64, in_motion: bool) 
 /// What has to be painted anew where a painted picture was moved by `by` on a stage, and its masks
 /// are other ones than before.
 pub(super) fn damage(before: &[Placed], after: &[Placed], by: PointXy, stage: PointXy) -> Areas {
+    let whole = Area::new(0.0, 0.0, stage.0, stage.1);
+    let on_stage = |body: Option<Area>| body.filter(|body| body.meets(whole));
     let mut areas = strips(by, stage);
     for index in 0..before.len().max(after.len()) {
         let (old, new) = (before.get(index), after.get(index));
@@ -213,8 +232,9 @@ pub(super) fn damage(before: &[Placed], after: &[Placed], by: PointXy, stage: Po
             areas.add(new_tag);
         }
         if !is_same {
-            areas.add(old.and_then(|old| old.body).map(|body| body.moved(by)));
-            areas.add(new.and_then(|new| new.body));
+            let old_body = old.and_then(|old| old.body).map(|body| body.moved(by));
+            areas.add(on_stage(old_body));
+            areas.add(on_stage(new.and_then(|new| new.body)));
         }
     }
     areas
@@ -346,6 +366,28 @@ mod tests {
         waiting.drawn.pending = true;
         let waits = [placed("a", &one, 0.0), waiting];
         assert!(!damage(&waits, &waits, (0.0, 0.0), STAGE).is_empty());
+    }
+
+    #[test]
+    fn nothing_is_painted_for_masks_beside_the_stage() {
+        let beside = |mask: &Arc<MaskRle>| Placed {
+            tag: None,
+            ..placed("a", mask, -300.0)
+        };
+        let (before, after) = ([beside(&mask())], [beside(&mask())]);
+        assert!(damage(&before, &after, (0.0, 0.0), STAGE).is_empty());
+        assert!(damage(&before, &[], (0.0, 0.0), STAGE).is_empty());
+        let comes = [placed("a", &mask(), 30.0)];
+        assert!(!damage(&before, &comes, (0.0, 0.0), STAGE).is_empty());
+    }
+
+    #[test]
+    fn what_two_rectangles_have_in_common() {
+        let area = Area::new(0.0, 0.0, 10.0, 6.0);
+        let common = area.within(Area::new(4.0, -2.0, 20.0, 5.0));
+        assert_eq!(common, Some(Area::new(4.0, 0.0, 6.0, 3.0)));
+        assert_eq!(common.map(Area::size), Some(18.0));
+        assert_eq!(area.within(Area::new(10.0, 0.0, 4.0, 4.0)), None);
     }
 
     #[test]

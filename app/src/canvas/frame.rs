@@ -58,7 +58,7 @@ pub(super) struct Line {
 pub(super) struct Scene {
     /// How the image lies.
     pub(super) viewport: Viewport,
-    /// Whether the picture is being moved or zoomed, so that it need not be exact yet.
+    /// Whether the picture is being moved or zoomed, so that what is painted is moved instead.
     pub(super) in_motion: bool,
     /// Size of the stage in CSS pixels.
     pub(super) stage: PointXy,

@@ -3,7 +3,7 @@ mod lines;
 use fclm_core::mask::Mask;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, PointerEvent, WheelEvent};
+use web_sys::{Element, MouseEvent, PointerEvent, WheelEvent};
 
 use super::hand::{Hand, Landing, PointerKind};
 use super::layer::LiveLayer;
@@ -82,12 +82,32 @@ impl Gestures {
 
     fn set_gesture(self, gesture: Gesture) {
         self.gesture.set_value(gesture);
-        self.view
-            .moving
-            .set(matches!(gesture, Gesture::Pan(_) | Gesture::Pinch));
+        let moves = matches!(gesture, Gesture::Pan(_) | Gesture::Pinch);
+        self.view.moving.set(moves);
+        if !moves {
+            self.view.come_to_rest();
+        }
         if !is_drawn(gesture) && self.view.finger.with_untracked(Option::is_some) {
             self.view.finger.set(None);
         }
+    }
+
+    // Where an event is on the stage, which does not move under a gesture: to ask the browser where
+    // it lies makes it lay out the page.
+    fn place(self, event: &MouseEvent) -> Option<PointXy> {
+        let is_busy = self.view.in_motion.get_untracked() || !self.hand.with_value(Hand::is_empty);
+        let known = self.view.corner.get_value().filter(|_| is_busy);
+        let (left, top) = match known {
+            Some(corner) => corner,
+            None => {
+                let bounds = target(event)?.get_bounding_client_rect();
+                let corner = (bounds.left(), bounds.top());
+                self.view.corner.set_value(Some(corner));
+                corner
+            }
+        };
+        let (x, y) = (f64::from(event.client_x()), f64::from(event.client_y()));
+        Some((x - left, y - top))
     }
 
     // What a pen tells besides its place, and whether the pointer is a palm beside it.
@@ -106,7 +126,9 @@ impl Gestures {
 
     /// A pointer goes down.
     pub(super) fn down(self, event: &PointerEvent) {
-        let Some(at) = place(event) else { return };
+        let Some(at) = self.place(event) else {
+            return;
+        };
         let clicks = self.workspace.editor.tool.get_untracked() == Tool::Click;
         if self.image().is_none() || (event.button() == 2 && !clicks) {
             return;
@@ -186,7 +208,7 @@ impl Gestures {
 
     /// A pointer moves.
     pub(super) fn moved(self, event: &PointerEvent) {
-        let (Some(image), Some(at)) = (self.image(), place(event)) else {
+        let (Some(image), Some(at)) = (self.image(), self.place(event)) else {
             return;
         };
         let (id, kind) = (event.pointer_id(), PointerKind::of(&event.pointer_type()));
@@ -223,7 +245,7 @@ impl Gestures {
             }
             Gesture::Pan(last) if leads => {
                 self.gesture.set_value(Gesture::Pan(at));
-                self.view.pan(at.0 - last.0, at.1 - last.1, image);
+                self.view.drag_on(at.0 - last.0, at.1 - last.1, image);
             }
             Gesture::Pinch => {
                 if let (Some(before), Some(after)) = (before, after)
@@ -314,13 +336,14 @@ impl Gestures {
 
     /// The wheel zooms about the pointer.
     pub(super) fn wheel(self, event: &WheelEvent) {
-        let Some(image) = self.image() else { return };
+        let (Some(image), Some(at)) = (self.image(), self.place(event)) else {
+            return;
+        };
         event.prevent_default();
         let lines = event.delta_mode() == WheelEvent::DOM_DELTA_LINE;
         let delta = event.delta_y() * if lines { 16.0 } else { 1.0 };
         // A pinch on a trackpad comes as a wheel with the control key and in smaller steps.
         let speed = if event.ctrl_key() { 0.01 } else { 0.0015 };
-        let at = (f64::from(event.offset_x()), f64::from(event.offset_y()));
         self.view
             .zoom((-delta * speed).clamp(-0.7, 0.7).exp(), at, image);
     }
@@ -599,17 +622,8 @@ fn spread(pressure: f64) -> f64 {
     }
 }
 
-fn target(event: &PointerEvent) -> Option<Element> {
+fn target(event: &MouseEvent) -> Option<Element> {
     event.current_target()?.dyn_into().ok()
-}
-
-// While a pointer is captured, offsets are still those of the canvas.
-fn place(event: &PointerEvent) -> Option<PointXy> {
-    let bounds = target(event)?.get_bounding_client_rect();
-    Some((
-        f64::from(event.client_x()) - bounds.left(),
-        f64::from(event.client_y()) - bounds.top(),
-    ))
 }
 
 fn capture(event: &PointerEvent) {

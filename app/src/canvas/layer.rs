@@ -1,6 +1,6 @@
 use fclm_core::mask::contour::Ring;
 use fclm_core::mask::{Mask, Rle, svg};
-use fclm_core::wire::MaskRle;
+use fclm_core::wire::{MaskRle, PictureView};
 use js_sys::Array;
 use leptos::prelude::document;
 use wasm_bindgen::{Clamped, JsCast, JsValue};
@@ -99,8 +99,8 @@ impl Layer {
         }
         let unit = 1.0 / scale;
         context.set_line_join("round");
-        context.set_stroke_style_str(HALO);
-        context.set_line_width((drawn.line + 1.6) * unit);
+        context.set_stroke_style_str(&HALO);
+        context.set_line_width((drawn.line + PictureView::HALO) * unit);
         context.stroke_with_path(&self.path);
         if drawn.pending {
             context.set_line_dash(&dashes(8.0 * unit, 6.0 * unit))?;
@@ -213,7 +213,8 @@ impl LiveLayer {
     }
 }
 
-fn blank() -> Result<(HtmlCanvasElement, CanvasRenderingContext2d), JsValue> {
+/// A canvas without a size yet, and its context.
+pub(super) fn blank() -> Result<(HtmlCanvasElement, CanvasRenderingContext2d), JsValue> {
     let canvas: HtmlCanvasElement = document().create_element("canvas")?.unchecked_into();
     let context = canvas
         .get_context("2d")?

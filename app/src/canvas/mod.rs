@@ -3,12 +3,14 @@
 mod damage;
 mod frame;
 mod gestures;
+mod ground;
 mod hand;
 mod keyboard;
 mod layer;
 mod overlay;
 mod painter;
 mod preview;
+mod sight;
 mod sprite;
 mod stage;
 mod toolbar;

@@ -1,5 +1,7 @@
 use std::f64::consts::TAU;
+use std::sync::LazyLock;
 
+use fclm_core::wire::PictureView;
 use js_sys::Array;
 use wasm_bindgen::JsValue;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
@@ -8,8 +10,9 @@ use super::damage::Area;
 use super::frame::{Line, Scene};
 use crate::editor::PointXy;
 
-/// The dark line under each light one.
-pub(super) const HALO: &str = "rgba(0, 0, 0, 0.55)";
+/// The colour of the dark line under each light one.
+pub(super) static HALO: LazyLock<String> =
+    LazyLock::new(|| format!("rgba(0, 0, 0, {})", PictureView::DARKNESS));
 /// How large corners are drawn, in CSS pixels.
 const CORNER: f64 = 8.0;
 /// How far the arms of the crosshair reach, in CSS pixels.
@@ -77,7 +80,7 @@ fn draw_line(context: &CanvasRenderingContext2d, line: &Line) {
         context.close_path();
     }
     context.set_line_join("round");
-    for (color, width) in [(HALO, 3.5), ("#ffffff", 1.75)] {
+    for (color, width) in [(HALO.as_str(), 3.5), ("#ffffff", 1.75)] {
         context.set_stroke_style_str(color);
         context.set_line_width(width);
         context.stroke();
@@ -85,7 +88,7 @@ fn draw_line(context: &CanvasRenderingContext2d, line: &Line) {
     if line.has_corners {
         context.set_line_width(1.5);
         context.set_fill_style_str("#ffffff");
-        context.set_stroke_style_str(HALO);
+        context.set_stroke_style_str(&HALO);
         for &(x, y) in &line.points {
             let (left, top) = (x - CORNER / 2.0, y - CORNER / 2.0);
             context.fill_rect(left, top, CORNER, CORNER);
@@ -106,7 +109,7 @@ fn draw_drag(context: &CanvasRenderingContext2d, scene: &Scene) -> Result<(), Js
     context.set_fill_style_str("rgba(255, 255, 255, 0.12)");
     context.fill_rect(x, y, width, height);
     context.set_line_width(3.0);
-    context.set_stroke_style_str(HALO);
+    context.set_stroke_style_str(&HALO);
     context.stroke_rect(x, y, width, height);
     context.set_line_width(1.5);
     context.set_stroke_style_str("#ffffff");
@@ -116,7 +119,7 @@ fn draw_drag(context: &CanvasRenderingContext2d, scene: &Scene) -> Result<(), Js
 }
 
 fn draw_pointer(context: &CanvasRenderingContext2d, scene: &Scene) -> Result<(), JsValue> {
-    let lines = [(HALO, 3.0), ("#ffffff", 1.25)];
+    let lines = [(HALO.as_str(), 3.0), ("#ffffff", 1.25)];
     if let Some(((x, y), radius)) = scene.brush {
         context.begin_path();
         context.arc(x, y, radius.max(1.0), 0.0, TAU)?;
@@ -184,7 +187,7 @@ fn draw_loupe(
         context.move_to(centre.0 - 7.0 * dx, centre.1 - 7.0 * dy);
         context.line_to(centre.0 + 7.0 * dx, centre.1 + 7.0 * dy);
     }
-    for (color, width) in [(HALO, 3.5), ("#ffffff", 1.75)] {
+    for (color, width) in [(HALO.as_str(), 3.5), ("#ffffff", 1.75)] {
         context.set_stroke_style_str(color);
         context.set_line_width(width);
         context.stroke();

@@ -1,3 +1,5 @@
+mod motion;
+
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::mem;
@@ -5,11 +7,12 @@ use std::sync::Arc;
 
 use fclm_core::wire::MaskRle;
 use js_sys::Date;
-use leptos::prelude::{document, window};
+use leptos::prelude::window;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, CanvasWindingRule, HtmlCanvasElement, HtmlImageElement};
 
 use super::damage::{Area, Areas, Placed, damage, scroll};
+use super::ground::{Extent, Ground, Surface, set_extent};
 use super::layer::{BLOCKS, Layer, LiveLayer};
 use super::overlay;
 use super::sprite::{Spot, Sprite};
@@ -21,22 +24,19 @@ const LABEL_FONT: &str = "600 12px system-ui, sans-serif";
 const TAG_HEIGHT: f64 = 20.0;
 /// For so many milliseconds of a frame layers are made; the others come with the next one.
 const MAKING: f64 = 12.0;
-/// Where painting everything takes more milliseconds than this, a zoom stretches what is painted
-/// until it is over.
-const SLOW: f64 = 6.0;
 /// So far may each of two thinnings of an outline be off, in pixels of the screen.
 const OFF: f32 = 0.2;
 
 /// Draws scenes on the canvas and keeps a layer for each mask it has drawn. Picture and masks are
 /// painted on a canvas of their own, of which each frame renews no more than what has changed;
-/// what belongs to the pointer is drawn over a copy of that.
+/// what belongs to the pointer is drawn over a copy of that. While the picture is moved or zoomed,
+/// that canvas itself is seen, below this one.
 pub(super) struct Painter {
     canvas: HtmlCanvasElement,
     context: CanvasRenderingContext2d,
-    backdrop: HtmlCanvasElement,
-    backdrop_context: CanvasRenderingContext2d,
-    // Width and height of the bitmaps, and their pixels per CSS pixel.
-    extent: (u32, u32, f64),
+    backdrop: Surface,
+    ground: Ground,
+    extent: Extent,
     layers: HashMap<String, Kept>,
     // Widths of tags by their texts.
     tags: HashMap<String, f64>,
@@ -45,7 +45,8 @@ pub(super) struct Painter {
     over: Option<Area>,
     // Whether all of the canvas shows something else than the backdrop.
     is_stale: bool,
-    is_slow: bool,
+    // When the backdrop was last painted for another viewport, in milliseconds.
+    renewed: f64,
     /// The picture, once it is loaded.
     pub(super) picture: Option<HtmlImageElement>,
     /// The running stroke.
@@ -62,8 +63,8 @@ struct Kept {
 
 /// What the backdrop shows.
 struct Shown {
-    viewport: Viewport,
-    extent: (u32, u32, f64),
+    setting: Setting,
+    extent: Extent,
     has_picture: bool,
     masks: Vec<Placed>,
 }
@@ -78,25 +79,33 @@ struct Setting {
     time: f64,
 }
 
+impl Setting {
+    /// How coarse outlines may be: a pixel of the screen is 2 to the power of this many pixels of
+    /// the image wide.
+    fn level(self) -> u8 {
+        let resolution = self.viewport.scale * self.ratio;
+        (1.0 / resolution).log2().floor().clamp(0.0, 16.0) as u8
+    }
+}
+
 impl Painter {
-    /// For a canvas element.
+    /// For a canvas element on its stage.
     pub(super) fn new(canvas: HtmlCanvasElement) -> Option<Self> {
         let context = canvas.get_context("2d").ok()??.dyn_into().ok()?;
-        let backdrop: HtmlCanvasElement =
-            document().create_element("canvas").ok()?.dyn_into().ok()?;
-        let backdrop_context = backdrop.get_context("2d").ok()??.dyn_into().ok()?;
+        let backdrop = Surface::new((0.0, 0.0)).ok()?;
+        let ground = Ground::new(&canvas, &backdrop.canvas).ok()?;
         Some(Self {
             canvas,
             context,
             backdrop,
-            backdrop_context,
+            ground,
             extent: (0, 0, 1.0),
             layers: HashMap::new(),
             tags: HashMap::new(),
             shown: None,
             over: None,
             is_stale: false,
-            is_slow: false,
+            renewed: 0.0,
             picture: None,
             live: None,
         })
@@ -126,8 +135,6 @@ impl Painter {
         is_unfinished
     }
 
-    /// Gives element and bitmap the same size. The stylesheet gives the element none, so a bitmap
-    /// that is a frame behind the stage is cut off or too short, but never stretched.
     fn resize(&mut self, stage: PointXy, ratio: f64) {
         let pixels = |length: f64| (length * ratio).round() as u32;
         let extent = (pixels(stage.0), pixels(stage.1), ratio);
@@ -135,15 +142,8 @@ impl Painter {
             return;
         }
         self.extent = extent;
-        let (width, height, _) = extent;
-        for canvas in [&self.canvas, &self.backdrop] {
-            canvas.set_width(width);
-            canvas.set_height(height);
-        }
-        let style = self.canvas.style();
-        for (name, pixels) in [("width", width), ("height", height)] {
-            // A length under a known name is always taken.
-            let _ = style.set_property(name, &format!("{}px", f64::from(pixels) / ratio));
+        for canvas in [&self.canvas, &self.backdrop.canvas] {
+            set_extent(canvas, extent);
         }
     }
 
@@ -175,59 +175,30 @@ impl Painter {
     }
 
     fn try_paint(&mut self, mut scene: Scene, ratio: f64) -> Result<(), JsValue> {
-        let whole = Area::new(0.0, 0.0, scene.stage.0, scene.stage.1);
-        let masks = mem::take(&mut scene.masks);
+        let mut masks = mem::take(&mut scene.masks);
+        if scene.peek {
+            masks.clear();
+        }
+        if scene.in_motion {
+            return self.paint_moving(&scene, masks, ratio);
+        }
+        self.ground.hide();
         let over = overlay::area(&scene);
         let last = self.over.take();
-        let stretched = self.stretched(&scene);
-        if let Some(factor) = stretched {
-            self.stretch(&scene, factor, ratio)?;
-        } else {
-            let masks = if scene.peek { Vec::new() } else { masks };
-            let mut areas = self.renew_backdrop(&scene, masks, ratio)?;
-            if self.is_stale {
-                areas.add(whole);
-            }
-            areas.add(last);
-            areas.add(over);
-            for area in areas.iter() {
-                self.copy(area, ratio)?;
-            }
+        let mut areas = self.renew_backdrop(&scene, scene.viewport, masks, ratio)?;
+        if self.is_stale {
+            areas.add(Area::new(0.0, 0.0, scene.stage.0, scene.stage.1));
         }
-        self.is_stale = stretched.is_some();
+        areas.add(last);
+        areas.add(over);
+        for area in areas.iter() {
+            self.copy(area, ratio)?;
+        }
+        self.is_stale = false;
         self.over = over;
         self.context
             .set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0)?;
         overlay::draw(&self.context, &self.canvas, &scene, ratio)
-    }
-
-    /// By how much the backdrop is stretched for a frame of a zoom, where painting it anew would
-    /// hold the zoom up.
-    fn stretched(&self, scene: &Scene) -> Option<f64> {
-        let shown = self.shown.as_ref()?;
-        let is_zoomed = shown.viewport.scale != scene.viewport.scale;
-        let is_rough = scene.in_motion && self.is_slow && is_zoomed;
-        (is_rough && shown.extent == self.extent)
-            .then(|| scene.viewport.scale / shown.viewport.scale)
-    }
-
-    fn stretch(&self, scene: &Scene, factor: f64, ratio: f64) -> Result<(), JsValue> {
-        let Some(shown) = &self.shown else {
-            return Ok(());
-        };
-        let context = &self.context;
-        let (width, height, _) = self.extent;
-        context.set_transform(1.0, 0.0, 0.0, 1.0, 0.0, 0.0)?;
-        context.set_global_alpha(1.0);
-        context.clear_rect(0.0, 0.0, f64::from(width), f64::from(height));
-        let to = |old: f64, new: f64| (new - old * factor) * ratio;
-        context.draw_image_with_html_canvas_element_and_dw_and_dh(
-            &self.backdrop,
-            to(shown.viewport.x, scene.viewport.x),
-            to(shown.viewport.y, scene.viewport.y),
-            f64::from(width) * factor,
-            f64::from(height) * factor,
-        )
     }
 
     /// Puts a part of the backdrop on the canvas.
@@ -241,7 +212,7 @@ impl Painter {
         context.set_global_alpha(1.0);
         context.clear_rect(x, y, w, h);
         context.draw_image_with_html_canvas_element_and_sw_and_sh_and_dx_and_dy_and_dw_and_dh(
-            &self.backdrop,
+            &self.backdrop.canvas,
             x,
             y,
             w,
@@ -253,10 +224,12 @@ impl Painter {
         )
     }
 
-    /// Paints picture and masks where they look other than before, and tells where.
+    /// Paints picture and masks as they lie in a viewport, where they look other than before, and
+    /// tells where.
     fn renew_backdrop(
         &mut self,
         scene: &Scene,
+        viewport: Viewport,
         masks: Vec<Drawn>,
         ratio: f64,
     ) -> Result<Areas, JsValue> {
@@ -267,14 +240,10 @@ impl Painter {
             .filter(|shown| shown.extent == self.extent && shown.has_picture == has_picture);
         let by = before
             .as_ref()
-            .and_then(|shown| scroll(shown.viewport, scene.viewport, ratio, scene.in_motion));
+            .and_then(|shown| scroll(shown.setting.viewport, viewport, ratio, scene.in_motion));
         let viewport = match (&before, by) {
-            (Some(before), Some((dx, dy))) => Viewport {
-                x: before.viewport.x + dx,
-                y: before.viewport.y + dy,
-                ..before.viewport
-            },
-            _ => scene.viewport,
+            (Some(before), Some((dx, dy))) => before.setting.viewport.panned(dx, dy),
+            _ => viewport,
         };
         let setting = Setting {
             viewport,
@@ -309,15 +278,14 @@ impl Painter {
         if is_whole {
             areas.add(whole);
         }
-        let started = Date::now();
         for area in areas.iter() {
-            self.paint_area(area, &placed, setting, is_whole)?;
+            self.paint_area(&self.backdrop, area, &placed, setting, is_whole)?;
         }
-        if is_whole {
-            self.is_slow = Date::now() - started > SLOW;
+        if is_whole || by != Some((0.0, 0.0)) {
+            self.renewed = Date::now();
         }
         self.shown = Some(Shown {
-            viewport,
+            setting,
             extent: self.extent,
             has_picture,
             masks: placed,
@@ -326,14 +294,14 @@ impl Painter {
     }
 
     fn scroll_backdrop(&self, (dx, dy): PointXy, ratio: f64) -> Result<(), JsValue> {
-        let context = &self.backdrop_context;
+        let context = &self.backdrop.context;
         context.save();
         context.set_transform(1.0, 0.0, 0.0, 1.0, 0.0, 0.0)?;
         context.set_global_alpha(1.0);
         // What is moved replaces what was there, where it is transparent, too.
         context.set_global_composite_operation("copy")?;
         context.draw_image_with_html_canvas_element(
-            &self.backdrop,
+            &self.backdrop.canvas,
             (dx * ratio).round(),
             (dy * ratio).round(),
         )?;
@@ -344,8 +312,7 @@ impl Painter {
     /// Finds where masks and their tags lie.
     fn place(&mut self, masks: Vec<Drawn>, setting: Setting) -> Result<Vec<Placed>, JsValue> {
         let whole = Area::new(0.0, 0.0, setting.stage.0, setting.stage.1);
-        let resolution = setting.viewport.scale * setting.ratio;
-        let level = (1.0 / resolution).log2().floor().clamp(0.0, 16.0) as u8;
+        let level = setting.level();
         let mut placed = Vec::with_capacity(masks.len());
         for drawn in masks {
             let live = self.live.as_ref().filter(|_| drawn.live);
@@ -353,18 +320,19 @@ impl Painter {
                 Some(live) => (live.extent(), 2.0),
                 None => (self.layer(&drawn).map(|layer| layer.bounds), margin(&drawn)),
             };
-            let body = rect
-                .map(|rect| Area::of_pixels(rect, drawn.shift, setting.viewport, margin))
-                .filter(|body| body.meets(whole));
-            if body.is_some()
+            let body =
+                rect.map(|rect| Area::of_pixels(rect, drawn.shift, setting.viewport, margin));
+            let is_on_stage = body.is_some_and(|body| body.meets(whole));
+            if is_on_stage
                 && let Some(kept) = self.layers.get_mut(&drawn.key)
                 && let Some(layer) = &mut kept.layer
             {
                 layer.suit(level, OFF);
             }
-            let tag = match body {
-                Some(_) => self.tag(&drawn, setting)?,
-                None => None,
+            let tag = if is_on_stage {
+                self.tag(&drawn, setting)?
+            } else {
+                None
             };
             let kept = self.layers.get(&drawn.key);
             placed.push(Placed {
@@ -385,8 +353,9 @@ impl Painter {
         let width = match self.tags.get(label) {
             Some(width) => *width,
             None => {
-                self.backdrop_context.set_font(LABEL_FONT);
-                let width = self.backdrop_context.measure_text(label)?.width() + 12.0;
+                let context = &self.backdrop.context;
+                context.set_font(LABEL_FONT);
+                let width = context.measure_text(label)?.width() + 12.0;
                 self.tags.insert(label.clone(), width);
                 width
             }
@@ -408,20 +377,27 @@ impl Painter {
         )))
     }
 
-    /// Paints a part of the backdrop anew.
+    /// Paints a part of the stage anew, on a bitmap of it or of what lies beside it.
     fn paint_area(
         &self,
+        surface: &Surface,
         area: Area,
         placed: &[Placed],
         setting: Setting,
         is_whole: bool,
     ) -> Result<(), JsValue> {
-        let (width, height, ratio) = self.extent;
-        let Some(rect) = area.pixels(ratio, (width, height)) else {
+        let ratio = setting.ratio;
+        let (left, top) = surface.origin;
+        let Some(rect) = area.moved((-left, -top)).pixels(ratio, surface.size()) else {
             return Ok(());
         };
+        // As the stage lies on the bitmap.
+        let here = Setting {
+            viewport: setting.viewport.panned(-left, -top),
+            ..setting
+        };
         let [x, y, w, h] = rect;
-        let context = &self.backdrop_context;
+        let context = &surface.context;
         // Pixels that are met in part are painted as a whole.
         let met = area.grown(1.0);
         context.save();
@@ -431,7 +407,7 @@ impl Painter {
         context.clip();
         context.clear_rect(x, y, w, h);
         if let Some(picture) = &self.picture {
-            self.paint_picture(picture, placed, setting)?;
+            self.paint_picture(context, picture, placed, here)?;
             for placed in placed {
                 if placed.body.is_none_or(|body| !body.meets(met)) {
                     continue;
@@ -440,14 +416,14 @@ impl Painter {
                     Some(live) => {
                         // A stroke is seen even where masks are outlines alone.
                         context.set_global_alpha(placed.drawn.fill.max(0.3));
-                        let Viewport { scale, x, y } = setting.viewport;
+                        let Viewport { scale, x, y } = here.viewport;
                         let origin = (x * ratio, y * ratio);
                         live.draw(context, rect, origin, scale * ratio)?;
                     }
-                    None => self.draw_mask(&placed.drawn, setting, is_whole)?,
+                    None => self.draw_mask(context, &placed.drawn, here, is_whole)?,
                 }
             }
-            context.set_transform(ratio, 0.0, 0.0, ratio, 0.0, 0.0)?;
+            context.set_transform(ratio, 0.0, 0.0, ratio, -left * ratio, -top * ratio)?;
             for placed in placed {
                 if let Some(tag) = placed.tag.filter(|tag| tag.meets(met)) {
                     draw_tag(context, &placed.drawn, tag)?;
@@ -460,49 +436,28 @@ impl Painter {
 
     fn paint_picture(
         &self,
+        context: &CanvasRenderingContext2d,
         picture: &HtmlImageElement,
         placed: &[Placed],
         setting: Setting,
     ) -> Result<(), JsValue> {
-        let context = &self.backdrop_context;
-        self.image_space(setting)?;
+        to_image_space(context, setting)?;
         context.set_image_smoothing_enabled(setting.viewport.scale < BLOCKS);
         context.set_global_alpha(1.0);
-        self.draw_picture(picture, setting.image)?;
+        draw_picture(context, picture, setting.image)?;
         if placed.iter().any(|placed| placed.drawn.spotlight) {
-            self.dim(setting, picture, placed)?;
+            self.dim(context, setting, picture, placed)?;
         }
         Ok(())
     }
 
-    fn image_space(&self, setting: Setting) -> Result<(), JsValue> {
-        let Setting {
-            viewport: Viewport { scale, x, y },
-            ratio,
-            ..
-        } = setting;
-        self.backdrop_context.set_transform(
-            scale * ratio,
-            0.0,
-            0.0,
-            scale * ratio,
-            x * ratio,
-            y * ratio,
-        )
-    }
-
-    fn draw_picture(&self, picture: &HtmlImageElement, size: PointXy) -> Result<(), JsValue> {
-        self.backdrop_context
-            .draw_image_with_html_image_element_and_dw_and_dh(picture, 0.0, 0.0, size.0, size.1)
-    }
-
     fn dim(
         &self,
+        context: &CanvasRenderingContext2d,
         setting: Setting,
         picture: &HtmlImageElement,
         placed: &[Placed],
     ) -> Result<(), JsValue> {
-        let context = &self.backdrop_context;
         context.set_fill_style_str("rgba(8, 10, 16, 0.62)");
         context.fill_rect(0.0, 0.0, setting.image.0, setting.image.1);
         let lit = placed.iter().map(|placed| &placed.drawn);
@@ -512,7 +467,7 @@ impl Painter {
             };
             context.save();
             context.clip_with_path_2d_and_winding(layer.path(), CanvasWindingRule::Evenodd);
-            self.draw_picture(picture, setting.image)?;
+            draw_picture(context, picture, setting.image)?;
             context.restore();
         }
         Ok(())
@@ -524,8 +479,13 @@ impl Painter {
 
     /// Draws a mask. Where only a part of the picture is painted, the next part is likely to meet
     /// it again, so it is kept as it looks.
-    fn draw_mask(&self, drawn: &Drawn, setting: Setting, is_whole: bool) -> Result<(), JsValue> {
-        let context = &self.backdrop_context;
+    fn draw_mask(
+        &self,
+        context: &CanvasRenderingContext2d,
+        drawn: &Drawn,
+        setting: Setting,
+        is_whole: bool,
+    ) -> Result<(), JsValue> {
         let Some(kept) = self.layers.get(&drawn.key) else {
             return Ok(());
         };
@@ -539,7 +499,7 @@ impl Painter {
         let spot = Spot::new(layer.bounds, margin(drawn), looks, viewport, ratio);
         let is_fixed = !is_whole && drawn.shift == (0.0, 0.0) && !drawn.pending;
         if !(is_fixed && spot.is_small()) {
-            self.image_space(setting)?;
+            to_image_space(context, setting)?;
             context.translate(drawn.shift.0, drawn.shift.1)?;
             return layer.paint(context, drawn, viewport.scale, setting.time);
         }
@@ -554,6 +514,24 @@ impl Painter {
         *sprite = Some(current);
         Ok(())
     }
+}
+
+/// From here on the context counts in pixels of the image.
+fn to_image_space(context: &CanvasRenderingContext2d, setting: Setting) -> Result<(), JsValue> {
+    let Setting {
+        viewport: Viewport { scale, x, y },
+        ratio,
+        ..
+    } = setting;
+    context.set_transform(scale * ratio, 0.0, 0.0, scale * ratio, x * ratio, y * ratio)
+}
+
+fn draw_picture(
+    context: &CanvasRenderingContext2d,
+    picture: &HtmlImageElement,
+    (width, height): PointXy,
+) -> Result<(), JsValue> {
+    context.draw_image_with_html_image_element_and_dw_and_dh(picture, 0.0, 0.0, width, height)
 }
 
 /// How far what is painted of a mask reaches beyond its pixels, in CSS pixels.

@@ -1,7 +1,7 @@
-use leptos::prelude::document;
-use wasm_bindgen::{JsCast, JsValue};
+use wasm_bindgen::JsValue;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
+use super::layer::blank;
 use crate::editor::{PixelRect, PointXy, Viewport};
 
 /// More pixels than this are not kept: a screen has room for few masks of that size.
@@ -86,13 +86,9 @@ impl Sprite {
         spot: &Spot,
         paint: impl FnOnce(&CanvasRenderingContext2d) -> Result<(), JsValue>,
     ) -> Result<Self, JsValue> {
-        let canvas: HtmlCanvasElement = document().create_element("canvas")?.unchecked_into();
+        let (canvas, context) = blank()?;
         canvas.set_width(spot.size.0);
         canvas.set_height(spot.size.1);
-        let context = canvas
-            .get_context("2d")?
-            .ok_or(JsValue::NULL)?
-            .dyn_into::<CanvasRenderingContext2d>()?;
         let resolution = spot.looks.resolution;
         context.set_transform(
             resolution,

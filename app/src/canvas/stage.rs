@@ -18,9 +18,10 @@ pub(crate) fn Stage() -> impl IntoView {
     let workspace = expect_context::<Workspace>();
     let application = expect_context::<Application>();
     let editor = workspace.editor;
-    let view = CanvasView::new(editor.tool);
+    let view = CanvasView::new(editor.tool, application.extractor);
     let gestures = Gestures::new(view, workspace, application.notices);
     let canvas = NodeRef::<html::Canvas>::new();
+    let preview = view.preview.host;
 
     Effect::new(move |_| {
         if let Some(canvas) = canvas.get() {
@@ -32,10 +33,8 @@ pub(crate) fn Stage() -> impl IntoView {
         }
     });
     Effect::new(move |_| load_picture(view, workspace, application));
-    Effect::new(move |_| {
-        view.scene(workspace);
-        view.schedule(workspace);
-    });
+    view.keep_painted(workspace);
+    Effect::new(move |_| view.preview.follow(editor));
     Effect::new(move |_| {
         let tool = editor.tool.get();
         if tool != Tool::Polygon {
@@ -71,7 +70,8 @@ pub(crate) fn Stage() -> impl IntoView {
                 data-testid="canvas"
                 data-tool=move || tool_name(editor.tool.get())
                 data-ready=move || view.ready.get().to_string()
-                data-preview=move || view.preview.mask.with(Option::is_some).to_string()
+                data-preview=move || view.preview.by().is_some().to_string()
+                data-preview-by=move || view.preview.by()
                 data-scale=move || view.viewport.get().scale.to_string()
                 data-offset-x=move || view.viewport.get().x.to_string()
                 data-offset-y=move || view.viewport.get().y.to_string()
@@ -103,6 +103,12 @@ pub(crate) fn Stage() -> impl IntoView {
                     gestures.drop_keyboard_drawing();
                 }
             ></canvas>
+            <div
+                node_ref=preview
+                class="stage-preview"
+                class:is-shown=move || view.preview.is_drawn.get() && !view.peek.get()
+                aria-hidden="true"
+            ></div>
             <p class="visually-hidden" role="status" data-testid="announcement">
                 {move || editor.spoken.get()}
             </p>

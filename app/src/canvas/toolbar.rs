@@ -31,7 +31,7 @@ pub(super) fn Toolbar(
     view! {
         <div class="toolbar" role="toolbar" aria-label="Tools" data-testid="toolbar">
             {tool(Tool::Select, "tool-select", "cursor", "Select and move (V)")}
-            {tool(Tool::Click, "tool-click", "sparkle", "Click on something (C)")}
+            {tool(Tool::Click, "tool-click", "click", "Click on something (C)")}
             {tool(Tool::Box, "tool-box", "box", "Box (B)")}
             {tool(Tool::Brush, "tool-brush", "brush", "Brush (P)")}
             {tool(Tool::Eraser, "tool-eraser", "eraser", "Eraser (E)")}

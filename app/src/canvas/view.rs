@@ -1,10 +1,12 @@
 use std::time::Duration;
 
+use fclm_core::wire::PictureView;
 use leptos::prelude::*;
 
 use super::painter::{Drawn, Line, Painter, Scene};
 use super::preview::Preview;
 use crate::editor::{Insets, PointXy, Polygon, Viewport, dragged_box, found_color};
+use crate::extractor::Extractor;
 use crate::state::{Editor, Tool, Workspace};
 
 // Where the stylesheet puts the tools: on the left and at the bottom, or at the bottom alone.
@@ -24,8 +26,10 @@ const NARROW: Insets = Insets {
 const NARROW_BRUSH: f64 = 76.0;
 /// How near to the stage's edge a crosshair may come, in CSS pixels.
 const EDGE: f64 = 8.0;
-/// A zoom is over when nothing has been zoomed for so long.
+/// A zoom is over when nothing has been zoomed for so long, and who holds a picture still for so
+/// long looks at it.
 const REST: Duration = Duration::from_millis(120);
+const HELD: Duration = Duration::from_millis(400);
 const NARROW_PAGE: &str = "(max-width: 820px), (max-height: 480px)";
 const REDUCED_MOTION: &str = "(prefers-reduced-motion: reduce)";
 /// The colour of what a click would give, which is no region's.
@@ -70,24 +74,32 @@ pub(crate) struct CanvasView {
     pub(crate) space: RwSignal<bool>,
     /// Whether a drag or two fingers move the picture.
     pub(crate) moving: RwSignal<bool>,
-    /// Whether the picture is being zoomed.
-    pub(crate) zooming: RwSignal<bool>,
+    /// Whether the picture is on its way, by a drag, two fingers or a zoom. What is painted is then
+    /// moved as it is; it is painted as it should be when the picture comes to rest.
+    pub(crate) in_motion: RwSignal<bool>,
     /// Whether the picture is there.
     pub(crate) ready: RwSignal<bool>,
+    /// Where the stage lies in the window, as long as it is known to lie there.
+    pub(super) corner: StoredValue<Option<PointXy>>,
     tool: RwSignal<Tool>,
     pub(super) painter: StoredValue<Option<Painter>, LocalStorage>,
     scheduled: StoredValue<bool>,
-    // When it was zoomed last, in milliseconds.
-    zoomed: StoredValue<f64>,
+    // Whether picture or masks look other than they are painted, wherever they lie.
+    changed: StoredValue<bool>,
+    // When it was moved or zoomed last, in milliseconds.
+    went: StoredValue<f64>,
 }
 
 impl CanvasView {
     /// Nothing shown yet, and nothing done yet with the tool in hand.
-    pub(super) fn new(tool: RwSignal<Tool>) -> Self {
+    pub(super) fn new(tool: RwSignal<Tool>, extractor: Extractor) -> Self {
+        let viewport = RwSignal::new(Viewport::default());
+        let stage = RwSignal::new((0.0, 0.0));
+        let in_motion = RwSignal::new(false);
         Self {
             tool,
-            viewport: RwSignal::new(Viewport::default()),
-            stage: RwSignal::new((0.0, 0.0)),
+            viewport,
+            stage,
             fitted: RwSignal::new(true),
             hover: RwSignal::new(None),
             crosshair: RwSignal::new(None),
@@ -97,18 +109,20 @@ impl CanvasView {
             taken_back: RwSignal::new(Vec::new()),
             edited: RwSignal::new(None),
             carried: RwSignal::new(None),
-            preview: Preview::new(),
+            preview: Preview::new(viewport, stage, in_motion, extractor),
             finger: RwSignal::new(None),
             stroke: RwSignal::new(None),
             strokes: RwSignal::new(0),
             peek: RwSignal::new(false),
             space: RwSignal::new(false),
             moving: RwSignal::new(false),
-            zooming: RwSignal::new(false),
+            in_motion,
             ready: RwSignal::new(false),
+            corner: StoredValue::new(None),
             painter: StoredValue::new_local(None),
             scheduled: StoredValue::new(false),
-            zoomed: StoredValue::new(0.0),
+            changed: StoredValue::new(true),
+            went: StoredValue::new(0.0),
         }
     }
 
@@ -166,6 +180,7 @@ impl CanvasView {
     pub(crate) fn fit(self, image: PointXy) {
         self.fitted.set(true);
         self.viewport.set(self.fit_viewport(image));
+        self.come_to_rest();
     }
 
     fn fit_viewport(self, image: PointXy) -> Viewport {
@@ -193,6 +208,8 @@ impl CanvasView {
     /// The stage has another size: a fitted image is fitted again, another one stays in sight.
     pub(super) fn resize(self, stage: PointXy, image: Option<PointXy>) {
         self.stage.set(stage);
+        self.corner.set_value(None);
+        self.come_to_rest();
         let Some(image) = image else { return };
         if self.fitted.get_untracked() {
             self.fit(image);
@@ -206,7 +223,7 @@ impl CanvasView {
     pub(crate) fn zoom(self, factor: f64, at: PointXy, image: PointXy) {
         let fit = self.fit_viewport(image).scale;
         self.look(image, |viewport| viewport.zoomed(factor, at, fit));
-        self.note_zoom();
+        self.go();
     }
 
     /// Zooms about the stage's middle.
@@ -218,6 +235,12 @@ impl CanvasView {
     /// Moves the picture by CSS pixels.
     pub(crate) fn pan(self, dx: f64, dy: f64, image: PointXy) {
         self.look(image, |viewport| viewport.panned(dx, dy));
+    }
+
+    /// Moves the picture as it is dragged.
+    pub(super) fn drag_on(self, dx: f64, dy: f64, image: PointXy) {
+        self.pan(dx, dy, image);
+        self.go();
     }
 
     /// Moves the picture just as far as brings a point of it onto the stage.
@@ -238,13 +261,14 @@ impl CanvasView {
     pub(super) fn pinch(self, before: [PointXy; 2], after: [PointXy; 2], image: PointXy) {
         let fit = self.fit_viewport(image).scale;
         self.look(image, |viewport| viewport.pinched(before, after, fit));
-        self.note_zoom();
+        self.go();
     }
 
-    fn note_zoom(self) {
-        self.zoomed.set_value(js_sys::Date::now());
-        if !self.zooming.get_untracked() {
-            self.zooming.set(true);
+    // The picture is in motion until this was not called for a while.
+    fn go(self) {
+        self.went.set_value(js_sys::Date::now());
+        if !self.in_motion.get_untracked() {
+            self.in_motion.set(true);
             self.await_rest();
         }
     }
@@ -252,17 +276,29 @@ impl CanvasView {
     fn await_rest(self) {
         set_timeout(
             move || {
-                let Some(zoomed) = self.zoomed.try_get_value() else {
+                let Some(went) = self.went.try_get_value() else {
                     return;
                 };
-                if js_sys::Date::now() - zoomed < REST.as_secs_f64() * 1000.0 {
-                    self.await_rest();
+                let rest = if self.moving.get_untracked() {
+                    HELD
                 } else {
-                    self.zooming.set(false);
+                    REST
+                };
+                if js_sys::Date::now() - went >= rest.as_secs_f64() * 1000.0 {
+                    self.come_to_rest();
+                } else if self.in_motion.get_untracked() {
+                    self.await_rest();
                 }
             },
             REST,
         );
+    }
+
+    /// The picture stays where it is.
+    pub(super) fn come_to_rest(self) {
+        if self.in_motion.get_untracked() {
+            self.in_motion.set(false);
+        }
     }
 
     fn look(self, image: PointXy, change: impl FnOnce(Viewport) -> Viewport) {
@@ -288,29 +324,67 @@ impl CanvasView {
         });
     }
 
+    /// Paints whenever something changes of what is seen.
+    pub(super) fn keep_painted(self, workspace: Workspace) {
+        // Masks are many, and most of what happens leaves them alone.
+        Effect::new(move |_| {
+            self.ready.track();
+            self.peek.track();
+            self.masks(workspace);
+            self.changed.set_value(true);
+            self.schedule(workspace);
+        });
+        Effect::new(move |_| {
+            self.scene(workspace);
+            self.schedule(workspace);
+        });
+    }
+
     /// Paints at once; true where the next frame looks different by itself.
     pub(super) fn paint(self, workspace: Workspace) -> bool {
         let Some(scene) = untrack(|| self.scene(workspace)) else {
             return false;
         };
-        let is_moving =
-            scene.masks.iter().any(|drawn| drawn.pending) && !matches_media(REDUCED_MOTION);
+        if let Some(is_unfinished) = self.carry(&scene) {
+            return is_unfinished;
+        }
+        let scene = Scene {
+            masks: untrack(|| self.masks(workspace)),
+            ..scene
+        };
+        let moves_by_itself = !scene.in_motion
+            && scene.masks.iter().any(|drawn| drawn.pending)
+            && !matches_media(REDUCED_MOTION);
         let painted = self
             .painter
             .try_update_value(|painter| painter.as_mut().map(|painter| painter.paint(scene)));
-        is_moving || painted.flatten() == Some(true)
+        let is_unfinished = painted.flatten() == Some(true);
+        self.changed.set_value(is_unfinished);
+        moves_by_itself || is_unfinished
     }
 
-    /// The frame to be shown. Reading it in an effect repaints when any part of it changes.
-    pub(super) fn scene(self, workspace: Workspace) -> Option<Scene> {
+    // Shows what is painted where it lies now, as long as that is all that changes.
+    fn carry(self, scene: &Scene) -> Option<bool> {
+        // What a stroke has touched since is to be painted.
+        let is_painting = self.stroke.with_untracked(Option::is_some);
+        if !scene.in_motion || is_painting || self.changed.get_value() {
+            return None;
+        }
+        self.painter
+            .try_update_value(|painter| painter.as_mut()?.carry(scene))
+            .flatten()
+    }
+
+    // The frame to be shown, without its masks.
+    fn scene(self, workspace: Workspace) -> Option<Scene> {
         let editor = workspace.editor;
         self.strokes.track();
-        self.ready.track();
         let image = editor
             .image
             .get()
             .map(|i| (f64::from(i.width), f64::from(i.height)))?;
         let viewport = self.viewport.get();
+        let in_motion = self.in_motion.get();
         let tool = editor.tool.get();
         let radius = editor.brush.get() * viewport.scale / 2.0;
         let crosshair = self.crosshair.get();
@@ -321,13 +395,14 @@ impl CanvasView {
             .flatten();
         Some(Scene {
             viewport,
-            in_motion: self.moving.get() || self.zooming.get(),
+            in_motion,
             stage: self.stage.get(),
             image,
-            masks: self.masks(workspace),
+            masks: Vec::new(),
             peek: self.peek.get(),
             lines: self.lines(workspace),
-            loupe: self.finger.get(),
+            // The canvas, which it magnifies, has no picture meanwhile.
+            loupe: self.finger.get().filter(|_| !in_motion),
             drag: self.drag.get().and_then(|(a, b)| dragged_box(a, b, image)),
             brush,
             crosshair: at_key,
@@ -465,8 +540,8 @@ impl CanvasView {
                 mask,
                 color: PREVIEW_COLOR.to_owned(),
                 label: None,
-                fill: 0.35,
-                line: 1.5,
+                fill: PictureView::FILL,
+                line: PictureView::LINE,
                 pending: false,
                 spotlight: false,
                 shift: (0.0, 0.0),

@@ -1,7 +1,8 @@
-use fclm_core::wire::{ApiError, ErrorCode};
+use fclm_core::wire::{ApiError, ErrorCode, HeicFailure};
 use serde::Deserialize;
 
 use super::foreign::Foreign;
+use super::heic;
 
 /// A request that did not give what was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +22,9 @@ pub(crate) enum Failure {
     /// The server does not take such pictures, and the browser cannot read this one.
     #[error("{}", .0.sentence())]
     Foreign(Foreign),
+    /// A worker of the page could not read a HEIC photo.
+    #[error("{}", heic::sentence(.0))]
+    Heic(HeicFailure),
 }
 
 #[derive(Deserialize)]
@@ -41,7 +45,11 @@ impl Failure {
     pub(crate) fn code(&self) -> Option<ErrorCode> {
         match self {
             Self::Refused(error) => Some(error.code),
-            Self::Offline | Self::Unreadable(_) | Self::NoFile | Self::Foreign(_) => None,
+            Self::Offline
+            | Self::Unreadable(_)
+            | Self::NoFile
+            | Self::Foreign(_)
+            | Self::Heic(_) => None,
         }
     }
 
@@ -51,7 +59,7 @@ impl Failure {
         match self {
             Self::Refused(error) => error.code == ErrorCode::Conflict,
             Self::Offline | Self::Unreadable(_) => true,
-            Self::NoFile | Self::Foreign(_) => false,
+            Self::NoFile | Self::Foreign(_) | Self::Heic(_) => false,
         }
     }
 
@@ -66,7 +74,7 @@ impl Failure {
             }
             Self::Offline => true,
             Self::Unreadable(status) => *status >= 500,
-            Self::NoFile | Self::Foreign(_) => false,
+            Self::NoFile | Self::Foreign(_) | Self::Heic(_) => false,
         }
     }
 
@@ -82,7 +90,8 @@ impl Failure {
             Self::Refused(error) => heading(error.code),
             Self::Offline => "No connection",
             Self::Unreadable(_) => "Unexpected answer",
-            Self::NoFile | Self::Foreign(_) => "This cannot be opened",
+            Self::Heic(HeicFailure::TooLarge { .. }) => heading(ErrorCode::TooLarge),
+            Self::NoFile | Self::Foreign(_) | Self::Heic(_) => "This cannot be opened",
         }
     }
 }
@@ -162,6 +171,17 @@ mod tests {
         assert!(Failure::from_body(409, body).may_have_arrived());
         assert!(Failure::Offline.may_have_arrived());
         assert!(!Failure::NoFile.may_have_arrived());
+    }
+
+    #[test]
+    fn a_photo_that_is_too_large_is_not_called_unreadable() {
+        let (width, height) = (9_000, 6_000);
+        let failure = Failure::Heic(HeicFailure::TooLarge { width, height });
+        assert_eq!(failure.heading(), "Too large");
+        assert!(failure.to_string().contains("9000 x 6000"));
+        let failure = Failure::Heic(HeicFailure::Damaged);
+        assert_eq!(failure.heading(), "This cannot be opened");
+        assert!(!failure.is_passing() && !failure.may_have_arrived());
     }
 
     #[test]

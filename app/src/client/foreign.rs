@@ -1,10 +1,14 @@
+use fclm_core::wire::HeicFailure;
 use leptos::prelude::window;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, ImageBitmap, ImageBitmapOptions, ImageOrientation};
+use web_sys::{
+    Blob, CanvasRenderingContext2d, HtmlCanvasElement, ImageBitmap, ImageBitmapOptions, ImageData,
+    ImageOrientation,
+};
 
-use super::Failure;
 use super::files::{blank, encoded};
+use super::{Failure, heic};
 
 /// Bytes at the start of a file that say what it is.
 pub(super) const START: i32 = 64;
@@ -45,7 +49,7 @@ impl Foreign {
         is_any(&HEIC).then_some(Self::Heic)
     }
 
-    /// What to do where the browser cannot read it.
+    /// What to do where neither the browser nor a worker of the page can read it.
     pub(super) fn sentence(self) -> &'static str {
         match self {
             Self::Heic => {
@@ -71,21 +75,52 @@ pub(super) async fn bitmap(file: &Blob) -> Result<ImageBitmap, JsValue> {
     bitmap.dyn_into()
 }
 
-/// A foreign picture as JPEG, in its own pixels.
-pub(super) async fn as_jpeg(file: &Blob, kind: Foreign) -> Result<Blob, Failure> {
-    redrawn(file).await.map_err(|_| Failure::Foreign(kind))
+/// A foreign picture as JPEG, in its own pixels. What the browser does not read goes to a worker
+/// if it is HEIC and there is a script for one.
+pub(super) async fn as_jpeg(
+    file: &Blob,
+    kind: Foreign,
+    script: Option<&str>,
+) -> Result<Blob, Failure> {
+    match (redrawn(file).await, kind, script) {
+        (Ok(jpeg), ..) => Ok(jpeg),
+        (Err(_), Foreign::Heic, Some(script)) => {
+            let photo = heic::decode(file, script).await?;
+            let jpeg = drawn(&photo).await;
+            jpeg.map_err(|_| Failure::Heic(HeicFailure::Worker))
+        }
+        (Err(_), ..) => Err(Failure::Foreign(kind)),
+    }
 }
 
 async fn redrawn(file: &Blob) -> Result<Blob, JsValue> {
     let bitmap = bitmap(file).await?;
-    let (width, height) = (bitmap.width(), bitmap.height());
-    let (canvas, context) = blank(width, height)?;
-    // JPEG knows no transparency; the server lays it over white, too.
-    context.set_fill_style_str("#ffffff");
-    context.fill_rect(0.0, 0.0, f64::from(width), f64::from(height));
+    let (canvas, context) = blank(bitmap.width(), bitmap.height())?;
     context.draw_image_with_image_bitmap(&bitmap, 0.0, 0.0)?;
     bitmap.close();
-    encoded(&canvas, JPEG, QUALITY).await
+    jpeg(&canvas, &context).await
+}
+
+async fn drawn(photo: &ImageData) -> Result<Blob, JsValue> {
+    let (canvas, context) = blank(photo.width(), photo.height())?;
+    context.put_image_data(photo, 0.0, 0.0)?;
+    jpeg(&canvas, &context).await
+}
+
+/// What is on a canvas. JPEG knows no transparency: white is laid under it, as the server does.
+async fn jpeg(
+    canvas: &HtmlCanvasElement,
+    context: &CanvasRenderingContext2d,
+) -> Result<Blob, JsValue> {
+    context.set_global_composite_operation("destination-over")?;
+    context.set_fill_style_str("#ffffff");
+    context.fill_rect(
+        0.0,
+        0.0,
+        f64::from(canvas.width()),
+        f64::from(canvas.height()),
+    );
+    encoded(canvas, JPEG, QUALITY).await
 }
 
 #[cfg(test)]

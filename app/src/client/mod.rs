@@ -5,6 +5,8 @@ mod events;
 mod failure;
 mod files;
 mod foreign;
+mod heic;
+mod module_worker;
 mod storage;
 mod upload;
 
@@ -12,8 +14,9 @@ pub(crate) use api::{delete, get, post, post_empty, put};
 pub(crate) use events::{RunStream, StreamEvent};
 pub(crate) use failure::{Failure, code_name, sentence};
 pub(crate) use files::{pixels, save, save_cut_out, text};
+pub(crate) use module_worker::ModuleWorker;
 pub(crate) use storage::{ChatPart, chat_key, forget, forget_chat, recall, remember};
-pub(crate) use upload::{Picked, picture_in, upload};
+pub(crate) use upload::{Picked, UploadStep, picture_in, upload};
 
 use std::time::Duration;
 

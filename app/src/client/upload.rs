@@ -1,4 +1,4 @@
-use fclm_core::wire::ImageInfo;
+use fclm_core::wire::{ImageInfo, MAX_IMAGE_BYTES};
 use futures::channel::oneshot;
 use js_sys::Uint8Array;
 use wasm_bindgen::{JsCast, JsValue, closure::Closure};
@@ -18,20 +18,38 @@ const PICTURES: [&str; 6] = [
     "image/avif",
 ];
 
-/// Sends a file as the body of an upload. `progress` hears the share that has gone out, 0 to 1.
-/// What the server does not take and the browser reads goes as JPEG; of all other files the server
-/// says what is wrong with them.
+/// How far an upload is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum UploadStep {
+    /// The picture becomes one that the server takes.
+    Reading,
+    /// So much of it has gone out, 0 to 1.
+    Sending(f64),
+}
+
+/// Sends a file as the body of an upload. `progress` hears of each step.
+/// What the server does not take and can be read here goes as JPEG; of all other files the server
+/// says what is wrong with them. `heic` is the script of the worker that decodes HEIC photos.
 pub(crate) async fn upload(
     file: &File,
-    progress: impl Fn(f64) + 'static,
+    heic: Option<&str>,
+    progress: impl Fn(UploadStep) + 'static,
 ) -> Result<ImageInfo, Failure> {
     let start = start(file).await.ok_or(Failure::NoFile)?;
-    let converted = match Foreign::of(&start) {
-        Some(kind) => Some(as_jpeg(file, kind).await?),
+    // What is too large as it is needs no reading; the server says so.
+    let fits = file.size() <= MAX_IMAGE_BYTES as f64;
+    let converted = match Foreign::of(&start).filter(|_| fits) {
+        Some(kind) => {
+            progress(UploadStep::Reading);
+            let jpeg = as_jpeg(file, kind, heic).await?;
+            progress(UploadStep::Sending(0.0));
+            Some(jpeg)
+        }
         None => None,
     };
     let body: &Blob = converted.as_ref().unwrap_or(file);
-    let (status, body) = send(body, progress).await.map_err(|_| Failure::Offline)?;
+    let sent = send(body, move |share| progress(UploadStep::Sending(share)));
+    let (status, body) = sent.await.map_err(|_| Failure::Offline)?;
     match status {
         200..=299 => serde_json::from_str(&body).map_err(|_| Failure::Unreadable(status)),
         0 => Err(Failure::Offline),

@@ -2,7 +2,8 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use fclm_core::wire::{
-    LightDevice, LightInfo, MaskPrompt, MaskRle, ModelInfo, RegionMask, WorkerReply, WorkerRequest,
+    LightDevice, LightInfo, MaskPrompt, MaskRle, ModelInfo, PictureView, RegionMask, WorkerReply,
+    WorkerRequest,
 };
 use futures::channel::oneshot;
 use futures::future::{Either, select};
@@ -10,6 +11,7 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use serde::{Deserialize, Serialize};
 use wasm_bindgen::JsValue;
+use web_sys::OffscreenCanvas;
 
 use super::trial::Trial;
 use super::worker::WorkerLink;
@@ -102,6 +104,10 @@ struct Running {
 struct Started {
     device: LightDevice,
     link: WorkerLink,
+    /// What no other worker of this visit is called.
+    serial: u32,
+    /// Whether it may be able to draw on a canvas of the page.
+    draws: bool,
     /// Requests that it has not answered.
     owed: u32,
     /// How often it was found owing and silent.
@@ -172,11 +178,14 @@ impl Extractor {
             let Some(running) = running else { return };
             while let Some(device) = running.trial.start() {
                 let hear = move |reply| self.hear(device, reply);
+                let serial = running.new_id();
                 match WorkerLink::start(&running.script, hear) {
                     Some(link) => {
                         let mut worker = Started {
                             device,
                             link,
+                            serial,
+                            draws: device == LightDevice::Gpu,
                             owed: 0,
                             silent: 0,
                         };
@@ -255,6 +264,9 @@ impl Extractor {
             if let Some(worker) = worker {
                 worker.silent = 0;
                 worker.owed = worker.owed.saturating_sub(u32::from(is_answer));
+                if let WorkerReply::Previewed { is_drawn, .. } = &reply {
+                    worker.draws &= is_drawn;
+                }
             }
         });
         let id = match &reply {
@@ -282,6 +294,8 @@ impl Extractor {
             }
             WorkerReply::Opened { id, .. }
             | WorkerReply::Segmented { id, .. }
+            | WorkerReply::Previewed { id, .. }
+            | WorkerReply::PreviewCleared { id }
             | WorkerReply::Vector { id, .. }
             | WorkerReply::Probed { id, .. } => Some(*id),
             WorkerReply::Failed { id, .. } => *id,
@@ -350,6 +364,52 @@ impl Extractor {
             WorkerReply::Segmented { masks, .. } if !masks.is_empty() => Some(masks),
             _ => None,
         }
+    }
+
+    /// The worker that can draw masks on a canvas of the page, by what no other worker is called.
+    /// None where masks are made by a device that cannot, or not here.
+    pub(crate) fn artist(self) -> Option<u32> {
+        self.running.with_value(|running| {
+            let running = running.as_ref()?;
+            let best = running.trial.best()?;
+            let mut workers = running.workers.iter();
+            let artist = workers.find(|worker| worker.device == best && worker.draws)?;
+            Some(artist.serial)
+        })
+    }
+
+    /// Hands a worker the canvas that it draws on from then on. The canvas cannot come back, so
+    /// each worker needs another one. False where there is none to be had, or no such worker any
+    /// more; then it is not asked to draw again.
+    pub(crate) fn hand_over(self, artist: u32, canvas: Option<&OffscreenCanvas>) -> bool {
+        let handed = self.running.try_update_value(|running| {
+            let mut workers = running.as_mut()?.workers.iter_mut();
+            let worker = workers.find(|worker| worker.serial == artist)?;
+            worker.draws = canvas.is_some_and(|canvas| worker.link.hand_over(canvas));
+            Some(worker.draws)
+        });
+        handed.flatten() == Some(true)
+    }
+
+    /// Has the best mask of a prompt drawn where the picture lies on the canvas; whether it is.
+    pub(crate) async fn draw(self, url: &str, prompt: MaskPrompt, view: PictureView) -> bool {
+        let reply = self.ask(url, |id| WorkerRequest::Preview { id, prompt, view });
+        matches!(
+            reply.await,
+            Some(WorkerReply::Previewed { is_drawn: true, .. })
+        )
+    }
+
+    /// Has nothing left on the canvas.
+    pub(crate) fn wipe(self, artist: u32) {
+        self.running.update_value(|running| {
+            let Some(running) = running else { return };
+            let id = running.new_id();
+            let mut workers = running.workers.iter_mut();
+            if let Some(worker) = workers.find(|worker| worker.serial == artist) {
+                worker.send(&WorkerRequest::ClearPreview { id });
+            }
+        });
     }
 
     /// A region's vector with the hash of the weights behind it; none where the server has to

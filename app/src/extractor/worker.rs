@@ -1,14 +1,11 @@
 use fclm_core::wire::{WorkerFailure, WorkerReply, WorkerRequest};
-use wasm_bindgen::closure::Closure;
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{Event, MessageEvent, Worker, WorkerOptions, WorkerType};
+use wasm_bindgen::JsValue;
+use web_sys::OffscreenCanvas;
+
+use crate::client::ModuleWorker;
 
 /// A worker that is ended when this is dropped.
-pub(super) struct WorkerLink {
-    worker: Worker,
-    _heard: Closure<dyn Fn(MessageEvent)>,
-    _broken: Closure<dyn Fn(Event)>,
-}
+pub(super) struct WorkerLink(ModuleWorker);
 
 impl WorkerLink {
     /// Starts the script; none where the browser has no such workers. `hear` gets every reply.
@@ -16,44 +13,28 @@ impl WorkerLink {
         script: &str,
         hear: impl Fn(WorkerReply) + Clone + 'static,
     ) -> Option<Self> {
-        let options = WorkerOptions::new();
-        options.set_type(WorkerType::Module);
-        let worker = Worker::new_with_options(script, &options).ok()?;
-        let heard = Closure::<dyn Fn(MessageEvent)>::new({
+        let fail = {
             let hear = hear.clone();
-            move |event: MessageEvent| {
-                let text = event.data().as_string().unwrap_or_default();
-                hear(serde_json::from_str(&text).unwrap_or_else(|_| broken()));
-            }
-        });
-        // The script does not load, or throws where it cannot say so itself.
-        let failed = Closure::<dyn Fn(Event)>::new(move |event: Event| {
-            event.prevent_default();
-            hear(broken());
-        });
-        worker.set_onmessage(Some(heard.as_ref().unchecked_ref()));
-        worker.set_onerror(Some(failed.as_ref().unchecked_ref()));
-        Some(Self {
-            worker,
-            _heard: heard,
-            _broken: failed,
-        })
+            move || hear(broken())
+        };
+        let read = move |message: JsValue| {
+            let text = message.as_string().unwrap_or_default();
+            hear(serde_json::from_str(&text).unwrap_or_else(|_| broken()));
+        };
+        ModuleWorker::start(script, read, fail).ok().map(Self)
     }
 
     /// Sends a request.
     pub(super) fn send(&self, request: &WorkerRequest) {
         if let Ok(text) = serde_json::to_string(request) {
             // A text can always be sent.
-            let _ = self.worker.post_message(&JsValue::from_str(&text));
+            let _ = self.0.send(&JsValue::from_str(&text));
         }
     }
-}
 
-impl Drop for WorkerLink {
-    fn drop(&mut self) {
-        self.worker.set_onmessage(None);
-        self.worker.set_onerror(None);
-        self.worker.terminate();
+    /// Hands a canvas over for good; false where the browser refuses.
+    pub(super) fn hand_over(&self, canvas: &OffscreenCanvas) -> bool {
+        self.0.hand_over(canvas).is_ok()
     }
 }
 

@@ -1,5 +1,4 @@
 use leptos::prelude::*;
-use leptos_router::hooks::use_params_map;
 
 use crate::canvas::Stage;
 use crate::panel::{Composer, Header, Messages, Regions};
@@ -7,18 +6,7 @@ use crate::state::{Application, Loading, Workspace};
 
 /// A chat: the picture on the left, the conversation on the right; stacked on a phone.
 #[component]
-pub(crate) fn ChatPage() -> impl IntoView {
-    let params = use_params_map();
-    let chat_id = Memo::new(move |_| params.with(|params| params.get("chat_id")));
-    // Another chat is another workspace, not the same one with other contents.
-    move || {
-        let id = chat_id.get().unwrap_or_default();
-        view! { <Chat id/> }
-    }
-}
-
-#[component]
-fn Chat(id: String) -> impl IntoView {
+pub(super) fn Chat(id: String) -> impl IntoView {
     let application = expect_context::<Application>();
     let workspace = Workspace::new(id, application);
     provide_context(workspace);

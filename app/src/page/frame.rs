@@ -4,7 +4,7 @@ use leptos_router::NavigateOptions;
 use leptos_router::hooks::use_navigate;
 use web_sys::{DataTransfer, DragEvent};
 
-use crate::client::picture_in;
+use crate::client::{UploadStep, picture_in};
 use crate::icons::Icon;
 use crate::panel::NoticeList;
 use crate::state::{Application, is_field};
@@ -31,13 +31,19 @@ pub(crate) fn Frame(
         tell_live();
     });
 
-    let progress = move || application.upload.get().map(|upload| upload.progress);
+    let step = move || application.upload.get().map(|upload| upload.step);
+    // Without a value the bar says that something goes on, but not how long it takes.
+    let share = move || match step() {
+        Some(UploadStep::Reading) => None,
+        Some(UploadStep::Sending(share)) => Some(share.to_string()),
+        None => Some("0".to_owned()),
+    };
     let doing = move || {
         application.upload.get().map(|upload| {
-            let verb = if upload.progress < 1.0 {
-                "Uploading"
-            } else {
-                "Opening"
+            let verb = match upload.step {
+                UploadStep::Reading => "Reading",
+                UploadStep::Sending(share) if share < 1.0 => "Uploading",
+                UploadStep::Sending(_) => "Opening",
             };
             format!("{verb} {}", upload.name)
         })
@@ -52,16 +58,12 @@ pub(crate) fn Frame(
         </div>
         <div
             class="upload"
-            class:is-gone=move || progress().is_none()
+            class:is-gone=move || step().is_none()
             role="status"
             data-testid="upload-progress"
         >
             <span class="upload-name">{doing}</span>
-            <progress
-                max="1"
-                aria-label="Upload"
-                prop:value=move || progress().unwrap_or(0.0)
-            ></progress>
+            <progress max="1" aria-label="Upload" value=share></progress>
         </div>
         <NoticeList/>
     }

@@ -2,6 +2,7 @@ use fclm_core::wire::{ChatSummary, SampleInfo};
 use leptos::prelude::*;
 use web_sys::HtmlInputElement;
 
+use super::parts::fetch_ahead;
 use crate::icons::Icon;
 use crate::panel::Header;
 use crate::state::Application;
@@ -11,6 +12,7 @@ use crate::state::Application;
 pub(crate) fn HomePage() -> impl IntoView {
     let application = expect_context::<Application>();
     Effect::new(move |_| application.fetch_chats());
+    fetch_ahead();
     view! {
         <div class="page">
             {view! { <Header/> }.into_any()}
@@ -57,7 +59,7 @@ fn Dropzone() -> impl IntoView {
             </span>
             <strong>"Open a picture of your own"</strong>
             <span class="muted">
-                "Drop it here, paste it, or choose a file: JPEG, PNG or WebP, and HEIC where the browser reads it"
+                "Drop it here, paste it, or choose a file: JPEG, PNG, WebP or HEIC"
             </span>
         </label>
     }

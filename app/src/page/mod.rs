@@ -4,8 +4,10 @@ mod chat;
 mod frame;
 mod home;
 mod missing;
+mod parts;
 
-pub(crate) use chat::ChatPage;
 pub(crate) use frame::Frame;
 pub(crate) use home::HomePage;
 pub(crate) use missing::NotFound;
+pub use parts::load_parts;
+pub(crate) use parts::{CHATS, ChatPage};

@@ -33,7 +33,9 @@ pub(crate) fn Regions() -> impl IntoView {
                 >
                     {move || place.get().words()}
                 </span>
-                {view! { <Opacity workspace/> }.into_any()}
+                <span class="regions-fill" class:is-gone=empty>
+                    {view! { <Opacity workspace/> }.into_any()}
+                </span>
                 {view! { <Menus workspace/> }.into_any()}
                 <button
                     r#type="button"

@@ -6,8 +6,8 @@ use leptos::prelude::*;
 use leptos::task::spawn_local;
 use web_sys::File;
 
-use super::{Notices, Workspace};
-use crate::client::{self, Failure, Picked};
+use super::Notices;
+use crate::client::{self, Failure, Picked, UploadStep};
 use crate::extractor::Extractor;
 use crate::shell::Boot;
 
@@ -20,8 +20,8 @@ const MAX_TITLE: usize = 200;
 pub(crate) struct Upload {
     /// The file's name.
     pub(crate) name: String,
-    /// Share sent, 0 to 1.
-    pub(crate) progress: f64,
+    /// How far it is.
+    pub(crate) step: UploadStep,
 }
 
 /// What belongs to no chat: model, samples, recent chats, uploads, notices. It lives as long as
@@ -42,12 +42,14 @@ pub(crate) struct Application {
     pub(crate) has_more_chats: RwSignal<bool>,
     /// The upload on its way.
     pub(crate) upload: RwSignal<Option<Upload>>,
+    /// The script of the worker that decodes HEIC photos, where there is one.
+    heic: StoredValue<Option<String>>,
     /// The sample that is being opened.
     pub(crate) opening: RwSignal<Option<String>>,
     /// Where to go next.
     pub(crate) destination: RwSignal<Option<String>>,
-    /// The chat that is shown.
-    pub(crate) workspace: StoredValue<Option<Workspace>>,
+    /// What takes pictures that are pasted while a chat is shown.
+    pub(super) pasted: StoredValue<Option<Callback<Picked>>>,
 }
 
 impl Application {
@@ -63,9 +65,10 @@ impl Application {
             chats: RwSignal::new(None),
             has_more_chats: RwSignal::new(false),
             upload: RwSignal::new(None),
+            heic: StoredValue::new(boot.heic),
             opening: RwSignal::new(None),
             destination: RwSignal::new(None),
-            workspace: StoredValue::new(None),
+            pasted: StoredValue::new(None),
         };
         Effect::new(move |_| application.fetch_missing());
         application
@@ -183,8 +186,8 @@ impl Application {
 
     /// Takes a picture that was pasted: where a chat is shown it may be a mask for that.
     pub(crate) fn open_pasted(self, picked: Picked) {
-        match self.workspace.get_value() {
-            Some(workspace) => workspace.take_pasted(picked, self),
+        match self.pasted.get_value() {
+            Some(take) => take.run(picked),
             None => self.open_picked(picked),
         }
     }
@@ -208,18 +211,19 @@ impl Application {
         let name = file.name();
         self.upload.set(Some(Upload {
             name: name.clone(),
-            progress: 0.0,
+            step: UploadStep::Sending(0.0),
         }));
         spawn_local(async move {
-            let progress = move |share| {
+            let progress = move |step| {
                 self.upload.update(|upload| {
                     if let Some(upload) = upload {
-                        upload.progress = share;
+                        upload.step = step;
                     }
                 });
             };
+            let heic = self.heic.get_value();
             let chat = async {
-                let image = client::upload(&file, progress).await?;
+                let image = client::upload(&file, heic.as_deref(), progress).await?;
                 let title = title(&name);
                 let body = CreateChat {
                     image_id: Some(image.id),

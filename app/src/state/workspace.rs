@@ -44,11 +44,12 @@ impl Workspace {
             notices,
             extractor: application.extractor,
         };
-        application.workspace.set_value(Some(workspace));
+        let take = Callback::new(move |picked| workspace.take_pasted(picked, application));
+        application.pasted.set_value(Some(take));
         on_cleanup(move || {
-            application.workspace.update_value(|shown| {
+            application.pasted.update_value(|shown| {
                 // The next chat may be shown already.
-                if shown.is_some_and(|shown| shown.title == workspace.title) {
+                if shown.is_some_and(|shown| shown.matches(&take)) {
                     *shown = None;
                 }
             });

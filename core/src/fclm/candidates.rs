@@ -1,6 +1,8 @@
+use burn::tensor::Tensor;
+
 use super::light::{LightConfig, LightFeatures};
 use crate::mask::Mask;
-use crate::sam::upscale_mask;
+use crate::sam::{Decoded, upscale_mask};
 use crate::wire::{BoxPx, RegionMask};
 
 /// A decoded mask with at least one pixel.
@@ -28,6 +30,33 @@ impl ScoredMask {
             box_px,
             score,
         })
+    }
+
+    /// The scores of the masks that SAM's decoder gave for one prompt, on the device that computed
+    /// them: the highest one, the first of equal ones, is that of the first of [`candidates`]. A
+    /// mask without a pixel has -1.
+    ///
+    /// Whether there is one is told by the logits themselves, where they show the picture: one that
+    /// is lost between the picture's pixels counts.
+    ///
+    /// # Shapes
+    /// - output: `[masks]`
+    pub fn scores(decoded: &Decoded, features: &LightFeatures, config: &LightConfig) -> Tensor<1> {
+        let [_, masks, side, _] = decoded.low_res.dims();
+        let shown = |length: usize| {
+            let logits = (length * side).div_ceil(config.sam.image_size);
+            logits.clamp(1, side)
+        };
+        let [height, width] = features.sam_input.map(shown);
+        let logits = decoded.low_res.clone();
+        let logits = logits.slice([0..1, 0..masks, 0..height, 0..width]);
+        let highest = logits.max_dim(3).max_dim(2).reshape([masks]);
+        let scores = decoded.iou.clone().reshape([masks]);
+        let is_unknown = scores.clone().is_nan().bool_or(scores.clone().is_inf());
+        scores
+            .clamp(0.0, 1.0)
+            .mask_fill(is_unknown, 0.0)
+            .mask_fill(highest.greater_scalar(0.0).bool_not(), -1.0)
     }
 
     /// As it travels.
@@ -86,6 +115,49 @@ mod tests {
         let scores: Vec<f32> = masks.iter().map(|mask| mask.score).collect();
         assert_eq!(scores, [0.5, 0.25]);
         assert_eq!(masks[0].box_px, [0.0, 0.0, 8.0, 8.0]);
+    }
+
+    #[test]
+    fn the_device_finds_the_same_best_candidate() {
+        let device = burn::tensor::Device::flex();
+        let config = LightConfig::of(&crate::fclm::FclmConfig::tiny(8, 1));
+        // Twice as wide as high: the upper half of the square input is the picture.
+        let features = LightFeatures {
+            width: 8,
+            height: 4,
+            sam: Tensor::zeros([1, 16, 4, 4], &device),
+            sam_input: [32, 64],
+        };
+        let side = config.sam.low_res_size();
+        assert_eq!(side, 16);
+        let with_object = |row: usize| {
+            let mut logits = vec![-1.0; side * side];
+            logits[row * side + 3] = 9.0;
+            logits
+        };
+        let low_res: Vec<f32> = [
+            with_object(2),
+            vec![-1.0; side * side],
+            with_object(12),
+            with_object(0),
+            with_object(7),
+            with_object(4),
+            with_object(5),
+        ]
+        .concat();
+        let scores = [0.25, 0.9, 0.8, f32::NAN, 1.5, -0.5, f32::INFINITY];
+        let of = |values: &[f32]| burn::tensor::TensorData::new(values.to_vec(), [values.len()]);
+        let decoded = Decoded {
+            low_res: Tensor::<1>::from_data(of(&low_res), &device).reshape([1, 7, side, side]),
+            iou: Tensor::<1>::from_data(of(&scores), &device).reshape([1, 7]),
+        };
+        let found = ScoredMask::scores(&decoded, &features, &config).into_data();
+        let found: Vec<f32> = found.iter::<f32>().collect();
+        assert_eq!(found, [0.25, -1.0, -1.0, 0.0, 1.0, 0.0, 0.0]);
+
+        let masks = candidates(&low_res, &scores, &features, &config);
+        let wanted: Vec<f32> = masks.iter().map(|mask| mask.score).collect();
+        assert_eq!(wanted, [1.0, 0.25, 0.0, 0.0, 0.0]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ mod neck;
 mod norm;
 #[cfg(test)]
 mod parity;
+mod place;
 mod postprocess;
 mod preprocess;
 mod prompt_encoder;
@@ -34,6 +35,7 @@ pub use mask_decoder::{Decoded, MaskDecoder, MlpHead, OutputUpscaling};
 pub use model::{Sam, ignored_names, names};
 pub use neck::Neck;
 pub use norm::LayerNorm2d;
+pub use place::LogitPlace;
 pub use postprocess::{upscale_logits, upscale_mask};
 pub use preprocess::{Prepared, input_size, preprocess, to_input_coords};
 pub use prompt_encoder::{MaskDownscaling, PositionEncoding, PromptEncoder};

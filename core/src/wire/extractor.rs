@@ -2,7 +2,8 @@
 //!
 //! Each message is one JSON text. The page sends a [`WorkerRequest`] and the worker answers with
 //! [`WorkerReply`]s; those about a request carry its id. A worker has one device for its whole
-//! life: where that fails, the page ends the worker and starts another one.
+//! life: where that fails, the page ends the worker and starts another one. One message is no text:
+//! the canvas that a worker draws on, which the page hands over for good; another one replaces it.
 
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +33,35 @@ pub struct MaskPrompt {
     pub mask: Option<MaskRle>,
 }
 
+/// How a picture lies on a canvas: *canvas = picture * scale + offset*, in pixels of the canvas.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct PictureView {
+    /// Pixels of the canvas per pixel of the picture.
+    pub scale: f64,
+    /// Where the picture begins, from the left.
+    pub x: f64,
+    /// Where the picture begins, from the top.
+    pub y: f64,
+    /// Width of the canvas.
+    pub width: u32,
+    /// Height of the canvas.
+    pub height: u32,
+    /// Pixels of the canvas per CSS pixel, which lines are as wide as.
+    pub ratio: f64,
+}
+
+/// What the mask that a click would give looks like, whoever draws it.
+impl PictureView {
+    /// How strong its fill is, 0 to 1.
+    pub const FILL: f64 = 0.35;
+    /// Width of its outline, in CSS pixels.
+    pub const LINE: f64 = 1.5;
+    /// By how much what is dark around a mask's outline is wider than the outline, in CSS pixels.
+    pub const HALO: f64 = 1.6;
+    /// How strong that is, 0 to 1.
+    pub const DARKNESS: f64 = 0.55;
+}
+
 /// From the page to the worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "request", rename_all = "snake_case")]
@@ -56,6 +86,20 @@ pub enum WorkerRequest {
         id: u32,
         /// What the mask is of.
         prompt: MaskPrompt,
+    },
+    /// Draws the best mask of a prompt on the canvas that was handed over.
+    Preview {
+        /// The request.
+        id: u32,
+        /// What the mask is of.
+        prompt: MaskPrompt,
+        /// Where the picture is.
+        view: PictureView,
+    },
+    /// Leaves nothing on that canvas.
+    ClearPreview {
+        /// The request.
+        id: u32,
     },
     /// Computes the vector of a region.
     Vector {
@@ -136,6 +180,18 @@ pub enum WorkerReply {
         /// Up to three candidates.
         masks: Vec<RegionMask>,
     },
+    /// The canvas shows the best mask, or the worker cannot draw.
+    Previewed {
+        /// The request.
+        id: u32,
+        /// False where there is no canvas, or none that the device can draw on.
+        is_drawn: bool,
+    },
+    /// The canvas shows nothing.
+    PreviewCleared {
+        /// The request.
+        id: u32,
+    },
     /// A region's vector.
     Vector {
         /// The request.
@@ -183,6 +239,31 @@ mod tests {
         let written = serde_json::to_value(&request).expect("it is JSON");
         let wanted =
             json!({ "request": "segment", "id": 7, "prompt": { "box": [1.0, 2.0, 3.5, 4.0] } });
+        assert_eq!(written, wanted);
+        let read: WorkerRequest = serde_json::from_value(written).expect("it is read");
+        assert_eq!(read, request);
+    }
+
+    #[test]
+    fn the_place_of_the_picture_goes_with_the_prompt() {
+        let view = PictureView {
+            scale: 1.5,
+            x: -3.25,
+            y: 8.0,
+            width: 640,
+            height: 480,
+            ratio: 2.0,
+        };
+        let request = WorkerRequest::Preview {
+            id: 4,
+            prompt: MaskPrompt::default(),
+            view,
+        };
+        let written = serde_json::to_value(&request).expect("it is JSON");
+        let wanted = json!({
+            "request": "preview", "id": 4, "prompt": {},
+            "view": { "scale": 1.5, "x": -3.25, "y": 8.0, "width": 640, "height": 480, "ratio": 2.0 },
+        });
         assert_eq!(written, wanted);
         let read: WorkerRequest = serde_json::from_value(written).expect("it is read");
         assert_eq!(read, request);

@@ -1,5 +1,12 @@
 use serde::{Deserialize, Serialize};
 
+/// Most bytes of a picture's file that the server takes.
+pub const MAX_IMAGE_BYTES: usize = 32 << 20;
+/// Most pixels along a side of a picture that the server takes.
+pub const MAX_IMAGE_SIDE: u32 = 16_384;
+/// Most pixels of a picture that the server takes.
+pub const MAX_IMAGE_PIXELS: u64 = 50_000_000;
+
 /// A stored image. Sizes are those of the upright picture.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -6,6 +6,7 @@
 mod chat;
 mod error;
 mod extractor;
+mod heic;
 mod image;
 pub mod mention;
 mod model;
@@ -17,8 +18,11 @@ pub use chat::{
     PostedMessage, PutRegions, RegionVector, Role,
 };
 pub use error::{ApiError, ErrorCode};
-pub use extractor::{LightDevice, MaskPrompt, WorkerFailure, WorkerReply, WorkerRequest};
-pub use image::{ImageInfo, SampleInfo};
+pub use extractor::{
+    LightDevice, MaskPrompt, PictureView, WorkerFailure, WorkerReply, WorkerRequest,
+};
+pub use heic::HeicFailure;
+pub use image::{ImageInfo, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, SampleInfo};
 pub use model::{LightInfo, ModelInfo, PartSize, Stage};
 pub use region::{
     BoxPx, Counts, MAX_REGION_NAME, MAX_REGIONS, MaskRle, MaskSource, Point, PointLabel, Region,

@@ -2,6 +2,7 @@
 
 use std::{io::Cursor, time::Duration};
 
+use fclm_core::wire::{MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE};
 use image::{DynamicImage, ImageDecoder, ImageError, ImageFormat, ImageReader, Limits, RgbImage};
 
 use super::{
@@ -33,9 +34,9 @@ pub struct ImageLimits {
 impl Default for ImageLimits {
     fn default() -> Self {
         Self {
-            bytes: 32 << 20,
-            side: 16_384,
-            pixels: 50_000_000,
+            bytes: MAX_IMAGE_BYTES,
+            side: MAX_IMAGE_SIDE,
+            pixels: MAX_IMAGE_PIXELS,
             memory: 512 << 20,
             time: Duration::from_secs(20),
         }

@@ -3,13 +3,13 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     response::{Html, IntoResponse, Response},
 };
-use fclm_app::Boot;
+use fclm_app::{Boot, WorkerAssets};
 use tower::ServiceExt;
 
 use super::{AppError, AppState};
 use crate::engine::LoadState;
 
-/// What the page's worker may do: it has a policy of its own, that of its script.
+/// What the page's workers may do: a worker has a policy of its own, that of its script.
 const WORKER_POLICY: &str = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; \
     connect-src 'self'; frame-ancestors 'none'";
 
@@ -26,12 +26,11 @@ pub(super) async fn fallback(State(state): State<AppState>, request: Request) ->
         return AppError::NotFound("address").into_response();
     }
     let is_named_by_content = path.starts_with("/pkg/");
-    let worker = state
+    let is_worker = state
         .site
         .assets
         .as_ref()
-        .and_then(|assets| assets.extractor.as_ref());
-    let is_worker = worker.is_some_and(|extractor| extractor.worker == path);
+        .is_some_and(|assets| assets.is_worker(path));
     let wants_page = request
         .headers()
         .get(header::ACCEPT)
@@ -89,13 +88,12 @@ fn render(state: &AppState, request: &Request, status: StatusCode) -> Response {
         LoadState::Ready(info) => Some((*info).clone()),
         LoadState::Loading | LoadState::Failed(_) => None,
     };
+    let script = |worker: &Option<WorkerAssets>| Some(worker.as_ref()?.worker.clone());
     let boot = Boot {
         model,
         samples: state.site.sample_infos(),
-        extractor: assets
-            .extractor
-            .as_ref()
-            .map(|extractor| extractor.worker.clone()),
+        extractor: script(&assets.extractor),
+        heic: script(&assets.heic),
     };
     let path = request
         .uri()

@@ -2,8 +2,9 @@
 
 use fclm_tests::easel::{Easel, saved_file};
 use fclm_tests::view::View;
+use heifer::EncodeOptions;
 use image::codecs::jpeg::JpegEncoder;
-use image::{ExtendedColorType, ImageEncoder, Rgb, RgbImage};
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, Rgb, RgbImage};
 use serde_json::Value;
 
 const WIDTH: u32 = 96;
@@ -41,6 +42,44 @@ fn jpeg(orientation: u8) -> Vec<u8> {
     bytes
 }
 
+const HEIC_ENCODING: EncodeOptions = EncodeOptions {
+    quality: 95,
+    max_threads: 1,
+};
+
+fn heic() -> Vec<u8> {
+    heifer::encode_rgb8(WIDTH, HEIGHT, picture().as_raw(), &HEIC_ENCODING).expect("HEIC encodes")
+}
+
+/// A HEIC photo that is rotated by 90 degrees anticlockwise and then mirrored left to right:
+/// two properties that nobody needs are made those that say so.
+fn turned_heic() -> Vec<u8> {
+    let mut file = heic();
+    for (old, new) in [(b"pixi", b"irot"), (b"colr", b"imir")] {
+        let at = place(&file, old);
+        file[at..at + 4].copy_from_slice(new);
+        file[at + 4] = 1;
+    }
+    file
+}
+
+/// A HEIC photo whose lower right quarter is transparent.
+fn cut_heic() -> Vec<u8> {
+    let mut pixels = DynamicImage::ImageRgb8(picture()).into_rgba8();
+    for (x, y, pixel) in pixels.enumerate_pixels_mut() {
+        if x >= WIDTH / 2 && y >= HEIGHT / 2 {
+            pixel.0[3] = 0;
+        }
+    }
+    heifer::encode_rgba8(WIDTH, HEIGHT, pixels.as_raw(), &HEIC_ENCODING).expect("HEIC encodes")
+}
+
+fn place(file: &[u8], bytes: &[u8]) -> usize {
+    file.windows(bytes.len())
+        .position(|window| window == bytes)
+        .expect("the file has these bytes")
+}
+
 /// Drops a file on the page and waits for the chat about it.
 async fn drop_picture(easel: &Easel, name: &str, kind: &str, bytes: &[u8]) {
     drop_file(easel, name, kind, bytes).await;
@@ -74,6 +113,17 @@ async fn drop_file(easel: &Easel, name: &str, kind: &str, bytes: &[u8]) {
 /// The middles of the quarters of a picture of that size.
 fn middles((width, height): (u32, u32)) -> [(u32, u32); 4] {
     [(1, 1), (3, 1), (1, 3), (3, 3)].map(|(x, y)| (width * x / 4, height * y / 4))
+}
+
+/// The colours of the quarters as the server has stored them and the page shows them.
+async fn shown(easel: &Easel, size: (u32, u32)) -> [[u8; 4]; 4] {
+    let view = View::of(&easel.tab).await;
+    easel.tab.settle().await;
+    let mut shown = [[0; 4]; 4];
+    for (color, place) in shown.iter_mut().zip(middles(size)) {
+        *color = easel.tab.evaluate(&view.color_of(place)).await;
+    }
+    shown
 }
 
 /// JPEG loses a little, and twice; the quarters are more than 100 apart.
@@ -125,12 +175,7 @@ async fn all_orientations_are_upright_here_and_on_the_server() {
         let name = format!("photo-{orientation}.jpg");
         drop_picture(&easel, &name, "image/jpeg", &bytes).await;
         assert_eq!(easel.size().await, size, "{what} on the server");
-        let view = View::of(&easel.tab).await;
-        easel.tab.settle().await;
-        let mut shown = [[0; 4]; 4];
-        for (color, place) in shown.iter_mut().zip(middles(size)) {
-            *color = easel.tab.evaluate(&view.color_of(place)).await;
-        }
+        let shown = shown(&easel, size).await;
         assert_like(shown, expected, &format!("{what} on the canvas"));
     }
 
@@ -159,18 +204,117 @@ async fn all_orientations_are_upright_here_and_on_the_server() {
     easel.close().await;
 }
 
-/// The first bytes of a HEIC photo, which are all that this test has of one.
+/// The first bytes of a HEIC photo, of which nothing can be decoded.
 const HEIC: &[u8] = b"\0\0\0\x18ftypheic\0\0\0\0mif1heic\0\0\0\0meta";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn heic_is_decoded_where_the_browser_does_not_read_it() {
+    let easel = Easel::at_home().await;
+    // What the page says of the upload, and which workers it starts and ends.
+    let _: bool = easel
+        .tab
+        .evaluate(
+            "(() => { window.said = []; window.workers = [];
+             const box = document.querySelector('[data-testid=upload-progress]');
+             const listen = () => {
+                 const isWaiting = box.querySelector('progress').matches(':indeterminate');
+                 said.push(`${box.textContent.trim()} ${isWaiting}`); };
+             new MutationObserver(listen).observe(
+                 box, {subtree: true, childList: true, characterData: true, attributes: true});
+             const Own = Worker;
+             window.Worker = class extends Own {
+                 constructor(url, options) {
+                     super(url, options); this.script = url; workers.push(['start', url]); }
+                 terminate() { super.terminate(); workers.push(['end', this.script]); } };
+             return true; })()",
+        )
+        .await;
+    drop_picture(&easel, "photo.jpg", "image/jpeg", &jpeg(1)).await;
+    assert_eq!(decoders(&easel).await, [] as [&str; 0]);
+
+    drop_picture(&easel, "photo.heic", "image/heic", &turned_heic()).await;
+    let size = (HEIGHT, WIDTH);
+    assert_eq!(easel.size().await, size);
+    let expected = TURNED[6].map(|quarter| QUARTERS[quarter]);
+    assert_like(shown(&easel, size).await, expected, "HEIC");
+    assert_eq!(decoders(&easel).await, ["start", "end"]);
+    let said: Vec<String> = easel.tab.evaluate("said").await;
+    assert!(
+        said.iter().any(|text| text == "Reading photo.heic true"),
+        "{said:?}"
+    );
+
+    // What is transparent lies over white, as it does for pictures that the server reads itself.
+    drop_picture(&easel, "cut.heic", "image/heic", &cut_heic()).await;
+    let size = (WIDTH, HEIGHT);
+    assert_eq!(easel.size().await, size);
+    let mut expected = QUARTERS;
+    expected[3] = [255; 3];
+    assert_like(shown(&easel, size).await, expected, "HEIC with alpha");
+    assert_eq!(decoders(&easel).await, ["start", "end", "start", "end"]);
+    easel.close().await;
+}
+
+/// What became of the workers that decode HEIC photos.
+async fn decoders(easel: &Easel) -> Vec<String> {
+    easel
+        .tab
+        .evaluate(
+            "(() => { const {heic} = JSON.parse(document.getElementById('fclm-boot').textContent);
+             return workers.filter(([, url]) => url === heic).map(([what]) => what); })()",
+        )
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_keeps_a_heic_photo_from_being_opened_is_said() {
+    let easel = Easel::at_home().await;
+    drop_file(&easel, "start.heic", "image/heic", HEIC).await;
+    easel.wait_for_words("is damaged").await;
+
+    let mut other = heic();
+    let at = place(&other, b"hvc1");
+    other[at..at + 4].copy_from_slice(b"jpeg");
+    drop_file(&easel, "other.heic", "image/heic", &other).await;
+    easel.wait_for_words("This kind of HEIC photo").await;
+
+    let mut huge = heic();
+    let at = place(&huge, b"ispe") + 8;
+    huge[at..at + 4].copy_from_slice(&20_000u32.to_be_bytes());
+    drop_file(&easel, "huge.heic", "image/heic", &huge).await;
+    easel
+        .wait_for_words("The photo has 20000 x 64 pixels")
+        .await;
+
+    let chats: Vec<Value> = easel.served.get("/api/v1/chats").await;
+    assert!(chats.is_empty(), "a chat was made of no photo");
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_decoder_that_breaks_down_is_reported() {
+    let easel = Easel::at_home().await;
+    // The worker is handed a number where it expects a file, and reserves that many bytes.
+    let _: bool = easel
+        .tab
+        .evaluate(
+            "(() => { const own = Worker.prototype.postMessage;
+             Worker.prototype.postMessage = function () { own.call(this, 2 ** 60); };
+             return true; })()",
+        )
+        .await;
+    drop_file(&easel, "photo.heic", "image/heic", &heic()).await;
+    easel
+        .wait_for_words("could not decode the HEIC photo")
+        .await;
+    let chats: Vec<Value> = easel.served.get("/api/v1/chats").await;
+    assert!(chats.is_empty(), "a chat was made of no photo");
+    easel.tab.close().await;
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn heic_is_turned_into_jpeg_where_the_browser_reads_it() {
     let easel = Easel::at_home().await;
-    drop_file(&easel, "photo.heic", "image/heic", HEIC).await;
-    easel.wait_for_words("save the photo as JPEG").await;
-    let chats: Vec<Value> = easel.served.get("/api/v1/chats").await;
-    assert!(chats.is_empty(), "a chat was made of half a photo");
-    easel.tab.reload().await;
-
     // A browser that reads HEIC decodes it where this one is given a JPEG, lying on its side.
     let inside = Value::from(&jpeg(6)[..]);
     let _: bool = easel
@@ -185,13 +329,7 @@ async fn heic_is_turned_into_jpeg_where_the_browser_reads_it() {
     drop_picture(&easel, "photo.heic", "image/heic", HEIC).await;
     let size = (HEIGHT, WIDTH);
     assert_eq!(easel.size().await, size);
-    let view = View::of(&easel.tab).await;
-    easel.tab.settle().await;
-    let mut shown = [[0; 4]; 4];
-    for (color, place) in shown.iter_mut().zip(middles(size)) {
-        *color = easel.tab.evaluate(&view.color_of(place)).await;
-    }
     let expected = TURNED[5].map(|quarter| QUARTERS[quarter]);
-    assert_like(shown, expected, "HEIC");
+    assert_like(shown(&easel, size).await, expected, "HEIC");
     easel.close().await;
 }

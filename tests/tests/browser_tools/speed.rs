@@ -1,6 +1,8 @@
-//! What each pointer event costs on a large picture with many masks.
+//! What each pointer event costs on a large picture with many masks, and that a picture on its way
+//! looks as it should although nothing of it is painted anew.
 
 use std::future::Future;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use fclm_core::mask::Mask;
@@ -17,10 +19,30 @@ const GRID: (u32, u32) = (10, 10);
 /// in the documentation; painting everything anew, which this is to catch, takes over 150 where it
 /// was written, and a slow machine must not fail for being one.
 const MOST: f64 = 60.0;
+/// The most that one event of a picture on its way may draw, as a share of the stage's pixels: what
+/// comes into sight. Painting everything anew draws more than all of them.
+const MOST_DRAWN: f64 = 0.25;
 const PATIENCE: Duration = Duration::from_secs(90);
 /// Events of a gesture between its first and its last.
 const MOVES: u32 = 48;
 const SELECT: &str = "[data-testid=region-item]:nth-child(45) [data-testid=region-select]";
+/// Counts the pixels that pictures and canvases are drawn on; those that are clipped away count,
+/// too.
+const COUNT_DRAWN: &str = "(() => {
+    const prototype = CanvasRenderingContext2D.prototype, drawImage = prototype.drawImage;
+    const within = (from, length, end) =>
+        Math.max(0, Math.min(from + length, end) - Math.max(from, 0));
+    window.drawn = 0;
+    prototype.drawImage = function (image, ...place) {
+        const [x, y, width = image.width, height = image.height] =
+            place.length === 8 ? place.slice(4) : place;
+        const { a, d, e, f } = this.getTransform();
+        window.drawn += within(x * a + e, width * a, this.canvas.width)
+            * within(y * d + f, height * d, this.canvas.height);
+        return drawImage.call(this, image, ...place); };
+    return true; })()";
+/// From here on nothing comes to rest while it is held: how long events take decides on nothing.
+const WITHOUT_REST: &str = "(window.setTimeout = () => 0, true)";
 
 /// A mask with an edge that is no straight line, in a place of the grid.
 fn mask(column: u32, row: u32) -> Mask {
@@ -79,17 +101,32 @@ fn path(from: Point, to: Point) -> Vec<Point> {
     (0..=MOVES).map(step).collect()
 }
 
-/// What the events of a drag cost, one by one.
-async fn dragged(tab: &Tab, path: &[Point]) -> Vec<f64> {
+/// What a gesture costs.
+struct Cost {
+    /// Milliseconds of its events, one by one.
+    times: Vec<f64>,
+    /// Pixels that one of its moves draws on, on average.
+    pixels: f64,
+}
+
+/// Pixels that were drawn on since they are counted.
+async fn drawn(tab: &Tab) -> f64 {
+    tab.evaluate("window.drawn ?? 0").await
+}
+
+/// What a drag costs.
+async fn dragged(tab: &Tab, path: &[Point]) -> Cost {
     let (first, last) = (path[0], path[path.len() - 1]);
     tab.glide(&[first]).await;
     tab.frames().await;
-    let mut costs = vec![timed(tab, tab.mouse_down(first)).await];
+    let mut times = vec![timed(tab, tab.mouse_down(first)).await];
+    let before = drawn(tab).await;
     for &point in &path[1..] {
-        costs.push(timed(tab, tab.mouse_to(point)).await);
+        times.push(timed(tab, tab.mouse_to(point)).await);
     }
-    costs.push(timed(tab, tab.mouse_up(last)).await);
-    costs
+    let pixels = (drawn(tab).await - before) / (path.len() - 1) as f64;
+    times.push(timed(tab, tab.mouse_up(last)).await);
+    Cost { times, pixels }
 }
 
 /// Waits until the page has done what there was to do.
@@ -145,7 +182,7 @@ async fn a_hundred_masks_on_twelve_megapixels_are_worked_on_without_delay() {
     }
     costs.push(("a mouse that hovers", hovered));
     let across = path(at(500.0, 700.0), at(3500.0, 1100.0));
-    costs.push(("a stroke", dragged(tab, &across).await));
+    costs.push(("a stroke", dragged(tab, &across).await.times));
     easel.count(101).await;
     easel.menu("tool-undo").await;
     easel.count(100).await;
@@ -155,7 +192,7 @@ async fn a_hundred_masks_on_twelve_megapixels_are_worked_on_without_delay() {
     easel.choose_none().await;
     let mut around = path(at(500.0, 400.0), at(3500.0, 600.0));
     around.extend(path(at(3500.0, 600.0), at(2000.0, 2600.0)));
-    costs.push(("a lasso", dragged(tab, &around).await));
+    costs.push(("a lasso", dragged(tab, &around).await.times));
     easel.count(101).await;
     easel.menu("tool-undo").await;
     easel.count(100).await;
@@ -178,14 +215,21 @@ async fn a_hundred_masks_on_twelve_megapixels_are_worked_on_without_delay() {
     tab.click(SELECT).await;
     let from = at(1800.0, 1350.0);
     let by_hand = path(from, (from.0 + 90.0, from.1 + 70.0));
-    costs.push(("a region that is carried", dragged(tab, &by_hand).await));
+    let carried = dragged(tab, &by_hand).await;
+    costs.push(("a region that is carried", carried.times));
     easel.saved().await;
     come_to_rest(tab).await;
 
+    let stage: f64 = tab
+        .evaluate("(c => c.width * c.height)(document.querySelector('[data-testid=canvas]'))")
+        .await;
+    let _: bool = tab.evaluate(COUNT_DRAWN).await;
+    let _: bool = tab.evaluate(WITHOUT_REST).await;
+    let mut moves: Vec<(&str, Cost)> = Vec::new();
     // Beside the picture there is no region.
     let from = at(WIDTH as f32 - 3.0, HEIGHT as f32 + 20.0);
     let by_hand = path(from, (from.0 - 150.0, from.1 - 110.0));
-    costs.push(("a picture that is moved", dragged(tab, &by_hand).await));
+    moves.push(("a picture that is moved", dragged(tab, &by_hand).await));
     come_to_rest(tab).await;
 
     let (x, y) = at(2000.0, 1500.0);
@@ -193,12 +237,30 @@ async fn a_hundred_masks_on_twelve_megapixels_are_worked_on_without_delay() {
         let by = 30.0 + 2.5 * f64::from(step);
         [(x - by, y), (x + by, y)]
     };
-    let mut pinched = vec![timed(tab, tab.touch_down(&[&fingers(0)])).await];
+    let mut times = vec![timed(tab, tab.touch_down(&[&fingers(0)])).await];
+    let before = drawn(tab).await;
     for step in 1..=MOVES {
-        pinched.push(timed(tab, tab.touch_to(&fingers(step))).await);
+        times.push(timed(tab, tab.touch_to(&fingers(step))).await);
     }
-    pinched.push(timed(tab, tab.touch_up()).await);
-    costs.push(("two fingers that zoom", pinched));
+    let pixels = (drawn(tab).await - before) / f64::from(MOVES);
+    times.push(timed(tab, tab.touch_up()).await);
+    moves.push(("two fingers that zoom", Cost { times, pixels }));
+    come_to_rest(tab).await;
+
+    // More of the picture comes into sight.
+    tab.hold_space().await;
+    let by_hand = path((x, y), (x - 240.0, y - 160.0));
+    let moved = dragged(tab, &by_hand).await;
+    // All was painted whenever the picture came to rest.
+    let total = drawn(tab).await;
+    assert!(total > stage, "only {total} drawn pixels are counted");
+    moves.push(("a close picture that is moved", moved));
+    tab.let_space_go().await;
+    let shares = moves
+        .iter()
+        .map(|(what, cost)| (*what, cost.pixels / stage));
+    let shares: Vec<(&str, f64)> = shares.collect();
+    costs.extend(moves.into_iter().map(|(what, cost)| (what, cost.times)));
 
     let report: Vec<String> = costs
         .iter()
@@ -218,5 +280,205 @@ async fn a_hundred_masks_on_twelve_megapixels_are_worked_on_without_delay() {
             report.join("\n")
         );
     }
+    for (what, share) in &shares {
+        assert!(
+            *share <= MOST_DRAWN,
+            "each move draws on a part of the stage: {shares:?}, {what} on too much"
+        );
+    }
+    easel.close().await;
+}
+
+/// Waits until the picture rests, or is on its way.
+async fn wait_for_motion(tab: &Tab, wanted: bool) {
+    tab.wait_until(
+        &format!("the picture is not on its way: {wanted}"),
+        &format!(
+            "(document.querySelector('.stage-ground').style.display === 'block') === {wanted}"
+        ),
+    )
+    .await;
+    tab.settle().await;
+}
+
+async fn seen(tab: &Tab, file: &Path) -> image::RgbImage {
+    tab.screenshot(file).await;
+    let picture = image::open(file).expect("the screenshot is a picture");
+    picture.into_rgb8()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_picture_on_its_way_is_seen_where_it_comes_to_rest() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    assert!(easel.paste("M190 200h140v120h-140z").await);
+    easel.count(1).await;
+    easel.choose_none().await;
+    easel.saved().await;
+    // So close that it is larger than the stage.
+    let (middle_x, middle_y) = View::of(tab).await.window(256.0, 256.0);
+    for _ in 0..2 {
+        let before = View::of(tab).await.scale;
+        tab.wheel((middle_x, middle_y), -400.0).await;
+        tab.wait_until(
+            "the wheel does not zoom",
+            &format!(
+                "Number(document.querySelector('[data-testid=canvas]').dataset.scale) > {}",
+                before * 1.5
+            ),
+        )
+        .await;
+    }
+    // What is painted of the last zoom comes when it has rested.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    wait_for_motion(tab, false).await;
+    let before = seen(tab, &folder.path().join("before.png")).await;
+    let start = View::of(tab).await;
+
+    let _: bool = tab.evaluate(WITHOUT_REST).await;
+    tab.hold_space().await;
+    let by_hand = path((middle_x, middle_y), (middle_x - 230.0, middle_y + 170.0));
+    tab.glide(&by_hand[..1]).await;
+    tab.mouse_down(by_hand[0]).await;
+    for &point in &by_hand[1..] {
+        tab.mouse_to(point).await;
+        tab.frames().await;
+    }
+    for _ in 0..10 {
+        tab.frames().await;
+    }
+    wait_for_motion(tab, true).await;
+    let tiles: usize = tab
+        .evaluate("document.querySelectorAll('.stage-ground canvas').length - 1")
+        .await;
+    assert!(tiles > 0, "what has come into sight is not painted");
+    let moving = seen(tab, &folder.path().join("moving.png")).await;
+    tab.mouse_up(by_hand[by_hand.len() - 1]).await;
+    tab.let_space_go().await;
+    wait_for_motion(tab, false).await;
+    let resting = seen(tab, &folder.path().join("resting.png")).await;
+    let end = View::of(tab).await;
+    let went = (end.offset.0 - start.offset.0, end.offset.1 - start.offset.1);
+    assert!(
+        (went.0 + 230.0).abs() < 0.5 && (went.1 - 170.0).abs() < 0.5,
+        "the picture went by {went:?}"
+    );
+
+    // Between the tools.
+    let [left, top, width, height] = end.canvas.map(|edge| edge as u32);
+    let columns = (left + 90..left + width - 20).step_by(3);
+    let places: Vec<(u32, u32)> = columns
+        .flat_map(|x| {
+            (top + 10..top + height - 90)
+                .step_by(3)
+                .map(move |y| (x, y))
+        })
+        .collect();
+    let differing = |a: &image::RgbImage, b: &image::RgbImage| {
+        let differ = places.iter().filter(|&&(x, y)| {
+            let colors = a.get_pixel(x, y).0.into_iter().zip(b.get_pixel(x, y).0);
+            colors.into_iter().any(|(a, b)| a.abs_diff(b) > 8)
+        });
+        differ.count() as f64 / places.len() as f64
+    };
+    let jumped = differing(&moving, &resting);
+    assert!(jumped < 0.005, "{jumped} of the stage looks otherwise");
+    let moved = differing(&before, &resting);
+    assert!(moved > 0.02, "{moved} of the stage has changed by a move");
+    easel.close().await;
+}
+
+/// Whether a point of the window is white.
+fn is_white(screen: &image::RgbImage, (x, y): Point) -> bool {
+    let color = screen.get_pixel(x as u32, y as u32).0;
+    color.iter().all(|&part| part > 250)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corners_of_an_open_polygon_are_seen_while_the_picture_moves() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    let corners = [(120.0, 120.0), (260.0, 120.0)];
+    let start = View::of(tab).await;
+    let places = corners.map(|(x, y)| start.window(x, y));
+    let before = seen(tab, &folder.path().join("before.png")).await;
+    easel.take("polygon").await;
+    for place in places {
+        tab.drag(&[place]).await;
+    }
+    tab.settle().await;
+    let resting = seen(tab, &folder.path().join("resting.png")).await;
+    for place in places {
+        assert!(
+            !is_white(&before, place),
+            "the picture is white at {place:?}"
+        );
+        assert!(is_white(&resting, place), "no corner at {place:?}");
+    }
+
+    let _: bool = tab.evaluate(WITHOUT_REST).await;
+    tab.hold_space().await;
+    // Away from the corners, because the next line of the polygon leads to the pointer.
+    let from = start.window(400.0, 400.0);
+    let by_hand = path(from, (from.0 - 60.0, from.1 + 50.0));
+    tab.glide(&by_hand[..1]).await;
+    tab.mouse_down(by_hand[0]).await;
+    for &point in &by_hand[1..] {
+        tab.mouse_to(point).await;
+    }
+    wait_for_motion(tab, true).await;
+    let end = View::of(tab).await;
+    let moving = seen(tab, &folder.path().join("moving.png")).await;
+    for ((x, y), old) in corners.into_iter().zip(places) {
+        let place = end.window(x, y);
+        let by = (place.0 - old.0).hypot(place.1 - old.1);
+        assert!(by > 50.0, "the picture went by {by} pixels");
+        assert!(is_white(&moving, place), "no corner at {place:?}");
+        assert!(!is_white(&moving, old), "a corner is left at {old:?}");
+    }
+    tab.mouse_up(by_hand[by_hand.len() - 1]).await;
+    tab.let_space_go().await;
+    wait_for_motion(tab, false).await;
+    let resting = seen(tab, &folder.path().join("rest.png")).await;
+    for (x, y) in corners {
+        let place = end.window(x, y);
+        assert!(is_white(&resting, place), "no corner at {place:?} at rest");
+    }
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stroke_goes_on_while_the_picture_is_zoomed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    easel.take("brush").await;
+    let start = View::of(tab).await;
+    let from = start.window(150.0, 300.0);
+    tab.glide(&[from]).await;
+    tab.mouse_down(from).await;
+    let _: bool = tab.evaluate(WITHOUT_REST).await;
+    tab.wheel(from, -100.0).await;
+    wait_for_motion(tab, true).await;
+    let before = seen(tab, &folder.path().join("before.png")).await;
+    let to = (from.0 + 200.0, from.1);
+    for point in path(from, to) {
+        tab.mouse_to(point).await;
+    }
+    wait_for_motion(tab, true).await;
+    let painted = seen(tab, &folder.path().join("painted.png")).await;
+    // Behind the brush, whose circle may hide what is under its edge.
+    let places = (20..100)
+        .step_by(10)
+        .map(|by| (from.0 + f64::from(by), from.1));
+    for (x, y) in places {
+        let [a, b] = [&before, &painted].map(|screen| screen.get_pixel(x as u32, y as u32).0);
+        let apart = a.iter().zip(b).map(|(a, b)| a.abs_diff(b)).max();
+        assert!(apart > Some(8), "nothing is painted at {x}, {y}");
+    }
+    tab.mouse_up(to).await;
+    easel.count(1).await;
     easel.close().await;
 }

@@ -1,17 +1,20 @@
 use std::io::Cursor;
 
-use burn::tensor::wgpu::WgpuBackend;
+use burn::tensor::wgpu::{WgpuBackend, WgpuSetup};
 use burn::tensor::{Device, Tensor};
-use fclm_core::fclm::{LightConfig, LightFeatures, LightModel, candidates};
+use fclm_core::fclm::{LightConfig, LightFeatures, LightModel, ScoredMask, candidates};
 use fclm_core::mask::Mask;
-use fclm_core::sam::{Decoded, PicturePrompt};
+use fclm_core::sam::{Decoded, LogitPlace, PicturePrompt};
 use fclm_core::weights::{WeightFile, Weights};
 use fclm_core::wire::{
-    LightDevice, LightInfo, MaskPrompt, MaskRle, Point, RegionMask, WorkerFailure, WorkerReply,
+    LightDevice, LightInfo, MaskPrompt, MaskRle, PictureView, Point, RegionMask, WorkerFailure,
+    WorkerReply,
 };
 use image::{ImageReader, Rgb, RgbImage};
+use web_sys::OffscreenCanvas;
 
 use crate::download;
+use crate::preview::{Placed, Preview};
 use crate::problem::Problem;
 use crate::surroundings::{has_gpu, now};
 
@@ -21,6 +24,9 @@ pub(crate) struct Session {
     config: LightConfig,
     model: LightModel,
     picture: Option<Picture>,
+    // The GPU as others than the model use it; none on the CPU.
+    gpu: Option<WgpuSetup>,
+    preview: Option<Preview>,
 }
 
 struct Picture {
@@ -38,7 +44,11 @@ impl Session {
         let config = LightConfig::from_value(light.config.clone())
             .map_err(|error| Problem::new(WorkerFailure::Unreadable, error.to_string()))?;
         // The device first: who has none need not load the weights for it.
-        let (device, adapter) = open_device(kind, &config).await?;
+        let (device, gpu) = open_device(kind, &config).await?;
+        let adapter = gpu
+            .as_ref()
+            .map(|gpu| gpu.adapter.get_info().name)
+            .unwrap_or_default();
         let bytes = download::weights(light).await?;
         let weights = WeightFile::parse(bytes)
             .and_then(|file| Weights::from_files([file]))
@@ -50,6 +60,8 @@ impl Session {
             config,
             model,
             picture: None,
+            gpu,
+            preview: None,
         };
         let side = session.config.sam.image_size as u32;
         let pixels = RgbImage::from_fn(side, side, |x, y| Rgb([x as u8, y as u8, 128]));
@@ -83,28 +95,69 @@ impl Session {
     /// Candidates for a prompt, best first.
     pub(crate) async fn segment(&self, prompt: &MaskPrompt) -> Result<Vec<RegionMask>, Problem> {
         let Picture { features, .. } = self.picture()?;
-        let (low_res, scores) = self.decode(prompt, features).await?;
+        let Decoded { low_res, iou } = self.decode(prompt, features)?;
+        let (low_res, scores) = (read(low_res).await?, read(iou).await?);
         Ok(candidates(&low_res, &scores, features, &self.config))
     }
 
     /// The answer to the request `id`, which asks what picture and prompt become.
     pub(crate) async fn probe(&self, id: u32, prompt: &MaskPrompt) -> Result<WorkerReply, Problem> {
         let Picture { features, .. } = self.picture()?;
-        let (low_res, scores) = self.decode(prompt, features).await?;
+        let Decoded { low_res, iou } = self.decode(prompt, features)?;
         Ok(WorkerReply::Probed {
             id,
+            low_res: read(low_res).await?,
+            scores: read(iou).await?,
             embedding: read(features.sam.clone()).await?,
-            low_res,
-            scores,
         })
     }
 
-    /// Logits of the candidates at the decoder's resolution, and their scores.
-    async fn decode(
-        &self,
+    /// Takes the page's canvas in place of an earlier one.
+    pub(crate) async fn attach(&mut self, canvas: OffscreenCanvas) {
+        self.preview = match &self.gpu {
+            Some(gpu) => Preview::new(gpu, canvas).await,
+            None => None,
+        };
+    }
+
+    /// Draws the best mask of a prompt on the page's canvas; false where there is none to draw on.
+    pub(crate) async fn preview(
+        &mut self,
         prompt: &MaskPrompt,
-        features: &LightFeatures,
-    ) -> Result<(Vec<f32>, Vec<f32>), Problem> {
+        view: &PictureView,
+    ) -> Result<bool, Problem> {
+        if self.preview.is_none() {
+            return Ok(false);
+        }
+        let Picture { features, .. } = self.picture()?;
+        let original = [features.height as usize, features.width as usize];
+        let placed = Placed {
+            view,
+            place: LogitPlace::new(view, features.sam_input, original),
+            image_size: self.config.sam.image_size,
+        };
+        let decoded = self.decode(prompt, features)?;
+        let scores = ScoredMask::scores(&decoded, features, &self.config);
+        let is_drawn = match &mut self.preview {
+            Some(preview) => preview.draw(decoded.low_res, scores, placed).await?,
+            None => false,
+        };
+        if !is_drawn {
+            self.preview = None;
+        }
+        Ok(is_drawn)
+    }
+
+    /// Leaves nothing on the page's canvas.
+    pub(crate) fn clear_preview(&self) {
+        if let Some(preview) = &self.preview {
+            preview.clear();
+        }
+    }
+
+    /// Logits of the candidates at the decoder's resolution, and their scores; on the GPU they may
+    /// still have to be computed.
+    fn decode(&self, prompt: &MaskPrompt, features: &LightFeatures) -> Result<Decoded, Problem> {
         let points: Vec<(f32, f32, i32)> = prompt.points.iter().map(Point::labelled).collect();
         let mask = prompt
             .mask
@@ -119,8 +172,7 @@ impl Session {
             box_px: prompt.box_px,
             mask: mask.as_ref(),
         };
-        let Decoded { low_res, iou } = self.model.segment(prompt, features, &self.config);
-        Ok((read(low_res).await?, read(iou).await?))
+        Ok(self.model.segment(prompt, features, &self.config))
     }
 
     /// A region's vector.
@@ -154,11 +206,14 @@ impl Session {
     }
 }
 
-/// A device with what it calls itself.
-async fn open_device(kind: LightDevice, config: &LightConfig) -> Result<(Device, String), Problem> {
+/// A device, and what else there is to know of it where it is a GPU.
+async fn open_device(
+    kind: LightDevice,
+    config: &LightConfig,
+) -> Result<(Device, Option<WgpuSetup>), Problem> {
     let unsupported = |message: String| Problem::new(WorkerFailure::Unsupported, message);
     match kind {
-        LightDevice::Cpu => Ok((Device::flex(), String::new())),
+        LightDevice::Cpu => Ok((Device::flex(), None)),
         LightDevice::Gpu if !has_gpu() => Err(unsupported("this browser has no WebGPU".to_owned())),
         LightDevice::Gpu => {
             let options = Device::wgpu_options().graphics_api(WgpuBackend::WebGpu);
@@ -176,7 +231,7 @@ async fn open_device(kind: LightDevice, config: &LightConfig) -> Result<(Device,
                     "the GPU binds up to {most} bytes at once, and the model needs {needed}"
                 )));
             }
-            Ok((device, setup.adapter.get_info().name))
+            Ok((device, Some(setup)))
         }
     }
 }

@@ -5,7 +5,8 @@ use wasm_bindgen::prelude::wasm_bindgen;
 
 /// Makes the rendered page interactive; the page's own script calls it once the module is loaded.
 #[wasm_bindgen]
-pub fn hydrate() {
+pub async fn hydrate() {
     console_error_panic_hook::set_once();
+    fclm_app::load_parts().await;
     leptos::mount::hydrate_body(fclm_app::App);
 }

@@ -1,5 +1,5 @@
 use fclm_core::wire::{
-    BoxPx, ImageInfo, MaskPrompt, MaskRle, MaskSource, Point, PointLabel, RegionMask,
+    BoxPx, ImageInfo, MaskPrompt, MaskRle, MaskSource, PictureView, Point, PointLabel, RegionMask,
     SegmentRequest, SegmentResponse,
 };
 use leptos::prelude::*;
@@ -73,10 +73,26 @@ impl Editor {
     /// The mask that a click with the click tool would give, where this device makes masks; large
     /// pictures have none, because drawing it would take longer than a frame.
     pub(crate) async fn preview(self, at: PointXy) -> Option<MaskRle> {
-        let image = self.image.get_untracked()?;
+        let (image, prompt) = self.previewed(at)?;
         if u64::from(image.width) * u64::from(image.height) > PREVIEWED {
             return None;
         }
+        let masks = self.extractor.segment(&image.url, prompt).await?;
+        masks.into_iter().next().map(|best| best.mask)
+    }
+
+    /// Has that mask drawn by the worker that makes it, where the picture lies on its canvas, and
+    /// tells whether it is. The worker draws it in no time, however large the picture is.
+    pub(crate) async fn draw_preview(self, at: PointXy, view: PictureView) -> bool {
+        match self.previewed(at) {
+            Some((image, prompt)) => self.extractor.draw(&image.url, prompt, view).await,
+            None => false,
+        }
+    }
+
+    // The picture, and what a click would ask about it.
+    fn previewed(self, at: PointXy) -> Option<(ImageInfo, MaskPrompt)> {
+        let image = self.image.get_untracked()?;
         let minus = self.minus.get_untracked();
         let point = point(at, minus);
         let points = match self.refined(point) {
@@ -88,8 +104,7 @@ impl Editor {
             points,
             ..MaskPrompt::default()
         };
-        let masks = self.extractor.segment(&image.url, prompt).await?;
-        masks.into_iter().next().map(|best| best.mask)
+        Some((image, prompt))
     }
 
     // The region that the next click goes on with, and all its points then.
