@@ -58,6 +58,7 @@
 // The component macro makes the properties of every component public.
 #![allow(unreachable_pub)]
 
+mod bitmap;
 mod canvas;
 mod client;
 mod editor;

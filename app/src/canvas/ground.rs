@@ -3,7 +3,7 @@ use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlElement};
 
 use super::damage::Area;
-use super::layer::blank;
+use crate::bitmap::blank;
 use crate::editor::{PointXy, Viewport};
 
 /// Width and height of a bitmap, and its pixels per CSS pixel.

@@ -2,12 +2,12 @@ use fclm_core::mask::contour::Ring;
 use fclm_core::mask::{Mask, Rle, svg};
 use fclm_core::wire::{MaskRle, PictureView};
 use js_sys::Array;
-use leptos::prelude::document;
-use wasm_bindgen::{Clamped, JsCast, JsValue};
+use wasm_bindgen::{Clamped, JsValue};
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData, Path2d};
 
 use super::frame::Drawn;
 use super::overlay::{HALO, dashes};
+use crate::bitmap::{blank, with_pixels};
 use crate::editor::{MAX_PIXELS, PixelRect, PointXy, Raster, RunIndex, coarser, outline};
 use crate::formats::rgb;
 
@@ -213,16 +213,6 @@ impl LiveLayer {
     }
 }
 
-/// A canvas without a size yet, and its context.
-pub(super) fn blank() -> Result<(HtmlCanvasElement, CanvasRenderingContext2d), JsValue> {
-    let canvas: HtmlCanvasElement = document().create_element("canvas")?.unchecked_into();
-    let context = canvas
-        .get_context("2d")?
-        .ok_or(JsValue::NULL)?
-        .dyn_into::<CanvasRenderingContext2d>()?;
-    Ok((canvas, context))
-}
-
 struct Bitmap {
     canvas: HtmlCanvasElement,
     area: PixelRect,
@@ -251,10 +241,7 @@ impl Bitmap {
             }
         }
         let image = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels), columns, rows)?;
-        let (canvas, context) = blank()?;
-        canvas.set_width(columns);
-        canvas.set_height(rows);
-        context.put_image_data(&image, 0.0, 0.0)?;
+        let (canvas, _) = with_pixels(&image)?;
         Ok(Self { canvas, area })
     }
 

@@ -1,7 +1,7 @@
 use wasm_bindgen::JsValue;
 use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement};
 
-use super::layer::blank;
+use crate::bitmap::sized;
 use crate::editor::{PixelRect, PointXy, Viewport};
 
 /// More pixels than this are not kept: a screen has room for few masks of that size.
@@ -86,9 +86,7 @@ impl Sprite {
         spot: &Spot,
         paint: impl FnOnce(&CanvasRenderingContext2d) -> Result<(), JsValue>,
     ) -> Result<Self, JsValue> {
-        let (canvas, context) = blank()?;
-        canvas.set_width(spot.size.0);
-        canvas.set_height(spot.size.1);
+        let (canvas, context) = sized(spot.size.0, spot.size.1)?;
         let resolution = spot.looks.resolution;
         context.set_transform(
             resolution,

@@ -6,11 +6,11 @@ use leptos::prelude::{document, set_timeout, window};
 use wasm_bindgen::{Clamped, JsCast, JsValue, closure::Closure};
 use wasm_bindgen_futures::JsFuture;
 use web_sys::{
-    Blob, BlobPropertyBag, CanvasRenderingContext2d, HtmlAnchorElement, HtmlCanvasElement,
-    ImageData, Response, Url,
+    Blob, BlobPropertyBag, HtmlAnchorElement, HtmlCanvasElement, ImageData, Response, Url,
 };
 
 use super::foreign::bitmap;
+use crate::bitmap::{Bitmap, sized, with_pixels};
 
 /// For so long a file can be fetched by the browser that saves it.
 const SAVING: Duration = Duration::from_secs(20);
@@ -80,10 +80,9 @@ pub(crate) async fn save_cut_out(name: &str, url: &str, inside: &[u8]) -> Result
         pixel[3] *= inside;
     }
     let (width, height) = (pixels.width, pixels.height);
-    let (canvas, context) = blank(width, height)?;
     let image =
         ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels.rgba[..]), width, height)?;
-    context.put_image_data(&image, 0.0, 0.0)?;
+    let (canvas, _) = with_pixels(&image)?;
     save_blob(name, &encoded(&canvas, "image/png", 1.0).await?)
 }
 
@@ -109,25 +108,11 @@ pub(super) async fn encoded(
     }
 }
 
-async fn decoded(file: &Blob) -> Result<(HtmlCanvasElement, CanvasRenderingContext2d), JsValue> {
+/// A picture file that the browser reads, drawn.
+pub(super) async fn decoded(file: &Blob) -> Result<Bitmap, JsValue> {
     let bitmap = bitmap(file).await?;
-    let (canvas, context) = blank(bitmap.width(), bitmap.height())?;
+    let (canvas, context) = sized(bitmap.width(), bitmap.height())?;
     context.draw_image_with_image_bitmap(&bitmap, 0.0, 0.0)?;
     bitmap.close();
-    Ok((canvas, context))
-}
-
-/// A canvas of that size without anything on it.
-pub(super) fn blank(
-    width: u32,
-    height: u32,
-) -> Result<(HtmlCanvasElement, CanvasRenderingContext2d), JsValue> {
-    let canvas: HtmlCanvasElement = document().create_element("canvas")?.unchecked_into();
-    canvas.set_width(width);
-    canvas.set_height(height);
-    let context = canvas
-        .get_context("2d")?
-        .ok_or(JsValue::NULL)?
-        .dyn_into::<CanvasRenderingContext2d>()?;
     Ok((canvas, context))
 }

@@ -2,13 +2,11 @@ use fclm_core::wire::HeicFailure;
 use leptos::prelude::window;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{
-    Blob, CanvasRenderingContext2d, HtmlCanvasElement, ImageBitmap, ImageBitmapOptions, ImageData,
-    ImageOrientation,
-};
+use web_sys::{Blob, ImageBitmap, ImageBitmapOptions, ImageOrientation};
 
-use super::files::{blank, encoded};
+use super::files::{decoded, encoded};
 use super::{Failure, heic};
+use crate::bitmap::{Bitmap, with_pixels};
 
 /// Bytes at the start of a file that say what it is.
 pub(super) const START: i32 = 64;
@@ -82,36 +80,20 @@ pub(super) async fn as_jpeg(
     kind: Foreign,
     script: Option<&str>,
 ) -> Result<Blob, Failure> {
-    match (redrawn(file).await, kind, script) {
+    match (jpeg(decoded(file).await).await, kind, script) {
         (Ok(jpeg), ..) => Ok(jpeg),
         (Err(_), Foreign::Heic, Some(script)) => {
             let photo = heic::decode(file, script).await?;
-            let jpeg = drawn(&photo).await;
+            let jpeg = jpeg(with_pixels(&photo)).await;
             jpeg.map_err(|_| Failure::Heic(HeicFailure::Worker))
         }
         (Err(_), ..) => Err(Failure::Foreign(kind)),
     }
 }
 
-async fn redrawn(file: &Blob) -> Result<Blob, JsValue> {
-    let bitmap = bitmap(file).await?;
-    let (canvas, context) = blank(bitmap.width(), bitmap.height())?;
-    context.draw_image_with_image_bitmap(&bitmap, 0.0, 0.0)?;
-    bitmap.close();
-    jpeg(&canvas, &context).await
-}
-
-async fn drawn(photo: &ImageData) -> Result<Blob, JsValue> {
-    let (canvas, context) = blank(photo.width(), photo.height())?;
-    context.put_image_data(photo, 0.0, 0.0)?;
-    jpeg(&canvas, &context).await
-}
-
-/// What is on a canvas. JPEG knows no transparency: white is laid under it, as the server does.
-async fn jpeg(
-    canvas: &HtmlCanvasElement,
-    context: &CanvasRenderingContext2d,
-) -> Result<Blob, JsValue> {
+/// What is on a bitmap. JPEG knows no transparency: white is laid under it, as the server does.
+async fn jpeg(bitmap: Result<Bitmap, JsValue>) -> Result<Blob, JsValue> {
+    let (canvas, context) = bitmap?;
     context.set_global_composite_operation("destination-over")?;
     context.set_fill_style_str("#ffffff");
     context.fill_rect(
@@ -120,7 +102,7 @@ async fn jpeg(
         f64::from(canvas.width()),
         f64::from(canvas.height()),
     );
-    encoded(canvas, JPEG, QUALITY).await
+    encoded(&canvas, JPEG, QUALITY).await
 }
 
 #[cfg(test)]
