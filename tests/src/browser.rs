@@ -199,7 +199,10 @@ impl Tab {
 
     /// A page that has loaded is a picture of itself until its script has taken it over; what is
     /// clicked before is lost.
-    async fn wait_until_live(&self) {
+    ///
+    /// # Panics
+    /// If that does not happen.
+    pub async fn wait_until_live(&self) {
         self.wait_until(
             "the page is not live",
             "document.documentElement.dataset.live === 'true'",

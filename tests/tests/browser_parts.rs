@@ -96,11 +96,7 @@ async fn a_chat_waits_for_its_part_of_the_page() {
     )
     .await;
     bring_back(page.path());
-    tab.wait_until(
-        "the page does not come alive",
-        "document.documentElement.dataset.live === 'true'",
-    )
-    .await;
+    tab.wait_until_live().await;
     tab.see("[data-testid=ask-input]").await;
     tab.close().await;
 }

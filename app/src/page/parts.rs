@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt;
+use futures::future::pending;
 use leptos::prelude::*;
 use leptos::task::spawn_local;
 use leptos::wasm_split::{SplitLoaderError, wasm_split};
@@ -26,23 +27,22 @@ const SETTLED: Duration = Duration::from_secs(1);
 static HAS_CHAT: AtomicBool = AtomicBool::new(cfg!(not(target_family = "wasm")));
 
 /// Loads what the page at the current address needs before it can take over what the server has
-/// rendered. Until then that is what is seen, so it tries for as long as it takes, and at last
-/// loads the page anew, because the server may have another one by then.
+/// rendered. Until then that is what is seen, so it tries again, and at last loads the page anew,
+/// because the server may have another one by then.
 pub async fn load_parts() {
     let path = location().pathname().unwrap_or_default();
     if !path.starts_with(CHATS) {
         return;
     }
-    for tried in 1_u32.. {
+    for _ in 0..TRIES {
         if load().await.is_ok() {
             return;
         }
         pause(AGAIN).await;
-        if tried % TRIES == 0 {
-            // A page may always load itself anew.
-            let _ = location().reload();
-        }
     }
+    reload();
+    // This page is over.
+    pending().await
 }
 
 /// A chat's page, once its part is there.
@@ -109,17 +109,13 @@ fn fetch(here: RwSignal<bool>, failed: RwSignal<bool>) {
 // The server may have another page by now, which has this part under another name; only loading
 // the page anew finds it.
 fn missing() -> impl IntoView {
-    let reload = move |_| {
-        // A page may always load itself anew.
-        let _ = location().reload();
-    };
     view! {
         <div class="page">
             {view! { <Header/> }.into_any()}
             <main class="blank">
                 <h1 data-testid="error-message">"The chat could not be loaded"</h1>
                 <p class="muted">"A part of the page did not arrive. Is the server running?"</p>
-                <button r#type="button" class="button" on:click=reload>
+                <button r#type="button" class="button" on:click=|_| reload()>
                     "Try again"
                 </button>
                 <a class="button is-quiet" href="/">
@@ -128,6 +124,11 @@ fn missing() -> impl IntoView {
             </main>
         </div>
     }
+}
+
+fn reload() {
+    // A page may always load itself anew.
+    let _ = location().reload();
 }
 
 #[wasm_split(chat, wasm_split_path = leptos::wasm_split, fallible, preload(load_chat))]
