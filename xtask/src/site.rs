@@ -75,7 +75,7 @@ pub(crate) fn build(workspace: &Workspace) -> Result<()> {
         .target()
         .join(format!("site.{}", std::process::id()));
     let written = inputs
-        .write(&fresh)
+        .write(&fresh, &stamp)
         .and_then(|()| fs::write(fresh.join(STAMP), &stamp).context("the stamp was not written"))
         .and_then(|()| replace_directory(&fresh, &site));
     if written.is_err() && fresh.exists() {
@@ -137,8 +137,8 @@ impl Inputs {
         hexadecimal(&hash.finalize())
     }
 
-    fn write(&self, site: &Path) -> Result<()> {
-        let cut = Cut::new(&self.page, &self.stamp(), &site.join(".parts"))?;
+    fn write(&self, site: &Path, stamp: &str) -> Result<()> {
+        let cut = Cut::new(&self.page, stamp, &site.join(".parts"))?;
         let page = write_module(site, "fclm", &cut.first)?;
         let parts = write_parts(site, &cut, &page)?;
         remove_folder(&site.join(".parts"))?;
