@@ -4,6 +4,7 @@ mod keyboard;
 mod measure;
 mod media;
 mod pointer;
+pub mod trace;
 
 use std::env;
 use std::fmt;

@@ -191,6 +191,15 @@ impl Placed {
     }
 }
 
+/// Whether all masks look the same as before, on the stage and beside it.
+pub(super) fn look_alike(before: &[Placed], after: &[Placed]) -> bool {
+    before.len() == after.len()
+        && after
+            .iter()
+            .zip(before)
+            .all(|(new, old)| new.looks_like(old))
+}
+
 /// By how much a painted picture can be moved to be where another viewport has it; none where it
 /// must be painted anew. In motion it need not be there exactly.
 pub(super) fn scroll(from: Viewport, to: Viewport, ratio: f64, in_motion: bool) -> Option<PointXy> {

@@ -102,9 +102,8 @@ impl Ground {
         is_new
     }
 
-    /// Hides it, and drops the tiles.
+    /// Hides it.
     pub(super) fn hide(&mut self) {
-        self.drop_tiles();
         if self.is_shown {
             self.set("display", "none");
             self.is_shown = false;
@@ -133,7 +132,7 @@ impl Ground {
         Ok(())
     }
 
-    /// Drops the tiles, because the backdrop shows something else.
+    /// Drops the tiles, because what they belong to is painted anew.
     pub(super) fn drop_tiles(&mut self) {
         for tile in self.tiles.drain(..) {
             tile.canvas.remove();

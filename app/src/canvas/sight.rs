@@ -2,9 +2,9 @@ use super::damage::Area;
 use super::ground::Extent;
 use crate::editor::{PointXy, Viewport};
 
-/// Width and height of a tile, in pixels of the screen: small enough that one is painted in a part
-/// of a frame.
-const SIDE: f64 = 192.0;
+/// Width and height of a tile, in pixels of the screen: few tiles reach far, and one is painted in
+/// a frame.
+pub(super) const SIDE: f64 = 384.0;
 /// So many pixels of the screen before something comes into sight it is painted.
 const AHEAD: f64 = 128.0;
 
@@ -62,16 +62,28 @@ impl Sight {
         (wanted.size() - covered).max(0.0) / self.seen.size()
     }
 
-    /// The tile that is missing most; none while the picture is zoomed, because it is soon painted
-    /// anew then.
-    pub(super) fn next_tile(&self, is_there: impl Fn(Area) -> bool) -> Option<Area> {
+    /// A tile that is missing where the stage is empty; none while the picture is zoomed, because
+    /// it is soon painted anew then.
+    pub(super) fn next_seen(&self, is_there: impl Fn(Area) -> bool) -> Option<Area> {
+        self.next_tile(self.seen, is_there)
+    }
+
+    /// A tile that is missing where the picture is going.
+    pub(super) fn next_ahead(&self, is_there: impl Fn(Area) -> bool) -> Option<Area> {
+        self.next_tile(self.ahead(), is_there)
+    }
+
+    /// A tile that is missing around the stage.
+    pub(super) fn next_around(&self, is_there: impl Fn(Area) -> bool) -> Option<Area> {
+        self.next_tile(self.seen.grown(SIDE), is_there)
+    }
+
+    fn next_tile(&self, area: Area, is_there: impl Fn(Area) -> bool) -> Option<Area> {
         if self.is_zoomed {
             return None;
         }
-        [self.seen, self.ahead()].into_iter().find_map(|area| {
-            let tiles = self.tiles(area.within(self.picture)?);
-            tiles.into_iter().find(|tile| !is_there(*tile))
-        })
+        let tiles = self.tiles(area.within(self.picture)?);
+        tiles.into_iter().find(|tile| !is_there(*tile))
     }
 
     // What is seen, and what will be if it goes on as it has gone.
@@ -143,16 +155,10 @@ mod tests {
     fn lines_are_cut_where_the_stage_begins_and_ends() {
         assert_eq!(
             cuts(-10.0, 410.0, 400.0),
-            [
-                (-192.0, 0.0),
-                (0.0, 192.0),
-                (192.0, 384.0),
-                (384.0, 400.0),
-                (400.0, 592.0)
-            ]
+            [(-384.0, 0.0), (0.0, 384.0), (384.0, 400.0), (400.0, 784.0)]
         );
-        assert_eq!(cuts(600.0, 610.0, 400.0), [(592.0, 784.0)]);
-        assert_eq!(cuts(-400.0, -390.0, 400.0), [(-576.0, -384.0)]);
+        assert_eq!(cuts(600.0, 610.0, 400.0), [(400.0, 784.0)]);
+        assert_eq!(cuts(-400.0, -390.0, 400.0), [(-768.0, -384.0)]);
     }
 
     #[test]
@@ -161,16 +167,10 @@ mod tests {
         let sight = Sight::new(painted, painted.panned(-40.0, 0.0), (1000.0, 800.0), STAGE);
         assert!((sight.missing(iter::empty()) - 0.1).abs() < 1e-9);
         let mut tiles: Vec<Area> = Vec::new();
-        while let Some(tile) = sight.next_tile(|tile| tiles.contains(&tile)) {
+        while let Some(tile) = sight.next_seen(|tile| tiles.contains(&tile)) {
             tiles.push(tile);
         }
-        assert_eq!(
-            tiles,
-            [
-                Area::new(400.0, 0.0, 192.0, 192.0),
-                Area::new(400.0, 192.0, 192.0, 108.0)
-            ]
-        );
+        assert_eq!(tiles, [Area::new(400.0, 0.0, 384.0, 300.0)]);
         assert!(sight.missing(tiles.into_iter()) < 1e-9);
     }
 
@@ -182,8 +182,8 @@ mod tests {
         let image = (500.0, 400.0);
         let sight = Sight::new(painted, painted.panned(-20.0, 0.0), image, extent);
         assert!((sight.missing(iter::empty()) - 0.1).abs() < 1e-9);
-        let next = sight.next_tile(|_| false);
-        assert_eq!(next, Some(Area::new(400.0, 0.0, 192.0, 192.0)));
+        let next = sight.next_seen(|_| false);
+        assert_eq!(next, Some(Area::new(400.0, 0.0, 384.0, 300.0)));
         // The picture goes on for 15 CSS pixels on the right of the stage.
         let by_its_edge = viewport(1.0, -50.0, 0.0);
         let moved = by_its_edge.panned(-20.0, 0.0);
@@ -193,15 +193,35 @@ mod tests {
 
     #[test]
     fn tiles_are_painted_before_they_are_seen() {
-        let painted = viewport(1.0, -300.0, -100.0);
-        let panned = painted.panned(100.0, 0.0);
-        let sight = Sight::new(painted, panned, (1000.0, 800.0), STAGE);
-        let seen = [
-            Area::new(-192.0, 0.0, 192.0, 192.0),
-            Area::new(-192.0, 192.0, 192.0, 108.0),
-        ];
-        let next = sight.next_tile(|tile| seen.contains(&tile));
-        assert_eq!(next, Some(Area::new(-384.0, 0.0, 192.0, 192.0)));
+        let painted = viewport(1.0, -600.0, 0.0);
+        let panned = painted.panned(300.0, 0.0);
+        let sight = Sight::new(painted, panned, (2000.0, 300.0), STAGE);
+        let seen = Area::new(-384.0, 0.0, 384.0, 300.0);
+        assert_eq!(sight.next_seen(|_| false), Some(seen));
+        assert_eq!(sight.next_seen(|tile| tile == seen), None);
+        let next = Area::new(-768.0, 0.0, 384.0, 300.0);
+        assert_eq!(sight.next_ahead(|tile| tile == seen), Some(next));
+    }
+
+    #[test]
+    fn around_a_picture_that_rests_tiles_lie_on_each_side_where_it_goes_on() {
+        // It goes on to the left, and below.
+        let painted = viewport(1.0, -500.0, 0.0);
+        let sight = Sight::new(painted, painted, (900.0, 800.0), STAGE);
+        assert_eq!(sight.next_ahead(|_| false), None);
+        let mut tiles: Vec<Area> = Vec::new();
+        while let Some(tile) = sight.next_around(|tile| tiles.contains(&tile)) {
+            tiles.push(tile);
+        }
+        assert_eq!(
+            tiles,
+            [
+                Area::new(-384.0, 0.0, 384.0, 300.0),
+                Area::new(-384.0, 300.0, 384.0, 384.0),
+                Area::new(0.0, 300.0, 384.0, 384.0),
+                Area::new(384.0, 300.0, 16.0, 384.0),
+            ]
+        );
     }
 
     #[test]
@@ -210,7 +230,7 @@ mod tests {
         let panned = painted.panned(-90.0, 30.0);
         let sight = Sight::new(painted, panned, (100.0, 100.0), STAGE);
         assert_eq!(sight.missing(iter::empty()), 0.0);
-        assert_eq!(sight.next_tile(|_| false), None);
+        assert_eq!(sight.next_around(|_| false), None);
     }
 
     #[test]
@@ -219,7 +239,7 @@ mod tests {
         let image = (400.0, 300.0);
         let out = Sight::new(painted, viewport(1.0, 0.0, 0.0), image, STAGE);
         assert!((out.missing(iter::empty()) - 0.75).abs() < 1e-9);
-        assert_eq!(out.next_tile(|_| false), None);
+        assert_eq!(out.next_seen(|_| false), None);
         let closer = Sight::new(painted, viewport(4.0, -600.0, -450.0), image, STAGE);
         assert_eq!(closer.missing(iter::empty()), 0.0);
     }

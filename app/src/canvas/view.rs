@@ -1,6 +1,8 @@
 use std::time::Duration;
 
 use fclm_core::wire::PictureView;
+use js_sys::Reflect;
+use leptos::leptos_dom::helpers::request_idle_callback;
 use leptos::prelude::*;
 
 use super::painter::{Drawn, Line, Painter, Scene};
@@ -30,8 +32,12 @@ const EDGE: f64 = 8.0;
 /// long looks at it.
 const REST: Duration = Duration::from_millis(120);
 const HELD: Duration = Duration::from_millis(400);
+/// What lies beside the stage is painted when nothing was painted for so many milliseconds.
+const QUIET: f64 = 250.0;
 const NARROW_PAGE: &str = "(max-width: 820px), (max-height: 480px)";
 const REDUCED_MOTION: &str = "(prefers-reduced-motion: reduce)";
+/// Between two tasks that wait for idle times, where the browser knows none.
+const PAUSE: Duration = Duration::from_millis(50);
 /// The colour of what a click would give, which is no region's.
 const PREVIEW_COLOR: &str = "#ffffff";
 
@@ -88,6 +94,9 @@ pub(crate) struct CanvasView {
     changed: StoredValue<bool>,
     // When it was moved or zoomed last, in milliseconds.
     went: StoredValue<f64>,
+    // When it was painted last, and whether what lies beside it waits to be painted.
+    painted: StoredValue<f64>,
+    waits: StoredValue<bool>,
 }
 
 impl CanvasView {
@@ -123,6 +132,8 @@ impl CanvasView {
             scheduled: StoredValue::new(false),
             changed: StoredValue::new(true),
             went: StoredValue::new(0.0),
+            painted: StoredValue::new(0.0),
+            waits: StoredValue::new(false),
         }
     }
 
@@ -320,6 +331,32 @@ impl CanvasView {
             }
             if self.paint(workspace) {
                 self.schedule(workspace);
+            } else if !self.in_motion.get_untracked() {
+                self.painted.set_value(js_sys::Date::now());
+                if !self.waits.get_value() {
+                    self.waits.set_value(true);
+                    self.paint_around();
+                }
+            }
+        });
+    }
+
+    // Paints what lies beside the stage, a part of it whenever nothing else is to be done.
+    fn paint_around(self) {
+        when_idle(move || {
+            let Some(painted) = self.painted.try_get_value() else {
+                return;
+            };
+            // The next frame of a picture that rests comes back to it.
+            let is_busy = self.in_motion.get_untracked() || self.scheduled.get_value();
+            let goes_on = !is_busy
+                && (js_sys::Date::now() - painted < QUIET
+                    || self.painter.try_update_value(|painter| {
+                        painter.as_mut().is_some_and(Painter::paint_around)
+                    }) == Some(true));
+            self.waits.set_value(goes_on);
+            if goes_on {
+                self.paint_around();
             }
         });
     }
@@ -569,6 +606,16 @@ impl CanvasView {
 /// Under which the layer of an answer's n-th mask is kept.
 pub(super) fn found_key(index: usize) -> String {
     format!("found/{index}")
+}
+
+// Safari has no callback for idle times.
+fn when_idle(task: impl Fn() + 'static) {
+    let has_callback = Reflect::has(&window(), &"requestIdleCallback".into());
+    if has_callback == Ok(true) {
+        request_idle_callback(task);
+    } else {
+        set_timeout(task, PAUSE);
+    }
 }
 
 fn matches_media(query: &str) -> bool {

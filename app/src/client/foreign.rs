@@ -1,4 +1,4 @@
-use fclm_core::wire::HeicFailure;
+use fclm_core::wire::{PHOTO_JPEG, PHOTO_QUALITY};
 use leptos::prelude::window;
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
@@ -6,12 +6,10 @@ use web_sys::{Blob, ImageBitmap, ImageBitmapOptions, ImageOrientation};
 
 use super::files::{decoded, encoded};
 use super::{Failure, heic};
-use crate::bitmap::{Bitmap, with_pixels};
+use crate::bitmap::Bitmap;
 
 /// Bytes at the start of a file that say what it is.
 pub(super) const START: i32 = 64;
-const JPEG: &str = "image/jpeg";
-const QUALITY: f64 = 0.95;
 /// Brands of HEIF files (ISO/IEC 23008-12), most of which hold HEVC.
 const HEIC: [&[u8]; 8] = [
     b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
@@ -82,11 +80,7 @@ pub(super) async fn as_jpeg(
 ) -> Result<Blob, Failure> {
     match (jpeg(decoded(file).await).await, kind, script) {
         (Ok(jpeg), ..) => Ok(jpeg),
-        (Err(_), Foreign::Heic, Some(script)) => {
-            let photo = heic::decode(file, script).await?;
-            let jpeg = jpeg(with_pixels(&photo)).await;
-            jpeg.map_err(|_| Failure::Heic(HeicFailure::Worker))
-        }
+        (Err(_), Foreign::Heic, Some(script)) => heic::as_jpeg(file, script).await,
         (Err(_), ..) => Err(Failure::Foreign(kind)),
     }
 }
@@ -102,7 +96,7 @@ async fn jpeg(bitmap: Result<Bitmap, JsValue>) -> Result<Blob, JsValue> {
         f64::from(canvas.width()),
         f64::from(canvas.height()),
     );
-    encoded(&canvas, JPEG, QUALITY).await
+    encoded(&canvas, PHOTO_JPEG, PHOTO_QUALITY).await
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use futures::channel::mpsc::unbounded;
 use futures::future::{Either, select};
 use wasm_bindgen::{JsCast, JsValue};
 use wasm_bindgen_futures::JsFuture;
-use web_sys::{Blob, ImageData};
+use web_sys::Blob;
 
 use super::module_worker::ModuleWorker;
 use super::{Failure, pause};
@@ -15,16 +15,16 @@ use super::{Failure, pause};
 /// How long a photo may take: one of 48 megapixels takes seconds.
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The pixels of a HEIC photo, upright. A worker is started for it with this script, and ended
+/// A HEIC photo as JPEG, upright. A worker is started for it with this script, and ended
 /// afterwards.
-pub(super) async fn decode(file: &Blob, script: &str) -> Result<ImageData, Failure> {
+pub(super) async fn as_jpeg(file: &Blob, script: &str) -> Result<Blob, Failure> {
     let bytes = JsFuture::from(file.array_buffer()).await;
     let bytes = bytes.map_err(|_| Failure::NoFile)?;
-    let decoded = by_worker(&bytes, script).await;
-    decoded.map_err(Failure::Heic)
+    let jpeg = by_worker(&bytes, script).await;
+    jpeg.map_err(Failure::Heic)
 }
 
-async fn by_worker(bytes: &JsValue, script: &str) -> Result<ImageData, HeicFailure> {
+async fn by_worker(bytes: &JsValue, script: &str) -> Result<Blob, HeicFailure> {
     let (sender, mut answers) = unbounded();
     let hear = {
         let sender = sender.clone();
@@ -63,8 +63,8 @@ pub(super) fn sentence(failure: &HeicFailure) -> String {
     }
 }
 
-fn read(message: JsValue) -> Result<ImageData, HeicFailure> {
-    message.dyn_into::<ImageData>().map_err(|other| {
+fn read(message: JsValue) -> Result<Blob, HeicFailure> {
+    message.dyn_into::<Blob>().map_err(|other| {
         let text = other.as_string().unwrap_or_default();
         serde_json::from_str(&text).unwrap_or(HeicFailure::Worker)
     })

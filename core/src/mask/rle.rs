@@ -83,31 +83,34 @@ impl Rle {
             u32::try_from(mask.data().len()).is_ok(),
             "run lengths are 32 bits wide"
         );
-        let mut runs = Vec::new();
-        let (mut current, mut length) = (0u8, 0u32);
-        let mut columns = vec![0u8; COLUMNS_AT_ONCE * height];
-        for first in (0..width).step_by(COLUMNS_AT_ONCE) {
-            let count = COLUMNS_AT_ONCE.min(width - first);
-            for y in 0..height {
-                let row = &mask.data()[y * width + first..][..count];
+        let mut runs = Runs::default();
+        // Most masks are small beside their pictures.
+        let bounds = mask.pixel_bounds().unwrap_or_default();
+        let [x0, y0, x1, y1] = bounds.map(|edge| edge as usize);
+        runs.add(0, x0 * height);
+        let tall = y1 - y0;
+        let mut columns = vec![0u8; COLUMNS_AT_ONCE * tall];
+        for first in (x0..x1).step_by(COLUMNS_AT_ONCE) {
+            let count = COLUMNS_AT_ONCE.min(x1 - first);
+            for y in 0..tall {
+                let row = &mask.data()[(y0 + y) * width + first..][..count];
                 for (x, &value) in row.iter().enumerate() {
-                    columns[x * height + y] = value;
+                    columns[x * tall + y] = value;
                 }
             }
-            for chunk in columns[..count * height].chunk_by(|a, b| a == b) {
-                if chunk[0] != current {
-                    runs.push(length);
-                    length = 0;
-                    current = chunk[0];
+            for column in columns[..count * tall].chunks_exact(tall) {
+                runs.add(0, y0);
+                for chunk in column.chunk_by(|a, b| a == b) {
+                    runs.add(chunk[0], chunk.len());
                 }
-                length += chunk.len() as u32;
+                runs.add(0, height - y1);
             }
         }
-        runs.push(length);
+        runs.add(0, (width - x1) * height);
         Self {
             width: mask.width(),
             height: mask.height(),
-            runs,
+            runs: runs.end(),
         }
     }
 
@@ -417,6 +420,34 @@ fn check_sum(runs: &[u32], width: u32, height: u32, pixels: u64) -> Result<(), M
         height,
         pixels,
     })
+}
+
+/// Run lengths that become more, the first of zeros.
+#[derive(Default)]
+struct Runs {
+    ended: Vec<u32>,
+    value: u8,
+    length: usize,
+}
+
+impl Runs {
+    /// So many pixels of a value, 0 or 1, follow.
+    fn add(&mut self, value: u8, length: usize) {
+        if length == 0 {
+            return;
+        }
+        if value != self.value {
+            self.ended.push(self.length as u32);
+            self.value = value;
+            self.length = 0;
+        }
+        self.length += length;
+    }
+
+    fn end(mut self) -> Vec<u32> {
+        self.ended.push(self.length as u32);
+        self.ended
+    }
 }
 
 #[cfg(test)]

@@ -22,7 +22,10 @@ pub use extractor::{
     LightDevice, MaskPrompt, PictureView, WorkerFailure, WorkerReply, WorkerRequest,
 };
 pub use heic::HeicFailure;
-pub use image::{ImageInfo, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, SampleInfo};
+pub use image::{
+    ImageInfo, MAX_IMAGE_BYTES, MAX_IMAGE_PIXELS, MAX_IMAGE_SIDE, PHOTO_JPEG, PHOTO_QUALITY,
+    SampleInfo,
+};
 pub use model::{LightInfo, ModelInfo, PartSize, Stage};
 pub use region::{
     BoxPx, Counts, MAX_REGION_NAME, MAX_REGIONS, MaskRle, MaskSource, Point, PointLabel, Region,

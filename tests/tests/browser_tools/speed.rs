@@ -262,6 +262,8 @@ async fn a_hundred_masks_on_twelve_megapixels_are_worked_on_without_delay() {
     let shares: Vec<(&str, f64)> = shares.collect();
     costs.extend(moves.into_iter().map(|(what, cost)| (what, cost.times)));
 
+    let all = costs.iter().flat_map(|(_, costs)| costs.iter().copied());
+    costs.push(("all of these", all.collect()));
     let report: Vec<String> = costs
         .iter()
         .map(|(what, costs)| {
@@ -301,6 +303,15 @@ async fn wait_for_motion(tab: &Tab, wanted: bool) {
     tab.settle().await;
 }
 
+/// Waits until what lies beside the stage is painted.
+async fn wait_for_tiles(tab: &Tab) {
+    tab.wait_until(
+        "nothing is painted beside the stage",
+        "document.querySelectorAll('.stage-ground canvas').length > 1",
+    )
+    .await;
+}
+
 async fn seen(tab: &Tab, file: &Path) -> image::RgbImage {
     tab.screenshot(file).await;
     let picture = image::open(file).expect("the screenshot is a picture");
@@ -330,11 +341,30 @@ async fn a_picture_on_its_way_is_seen_where_it_comes_to_rest() {
         )
         .await;
     }
-    // What is painted of the last zoom comes when it has rested.
-    tokio::time::sleep(Duration::from_millis(600)).await;
+    // What lies beside the stage is painted when the last zoom has rested.
     wait_for_motion(tab, false).await;
-    let before = seen(tab, &folder.path().join("before.png")).await;
+    wait_for_tiles(tab).await;
+    // A mask just beside the stage, which makes what is painted there another one.
     let start = View::of(tab).await;
+    let [_, _, width, height] = start.canvas;
+    let on_image = |x: f64, y: f64| {
+        let [x, y] = [(x, start.offset.0), (y, start.offset.1)].map(|(at, offset)| {
+            let place = (at - offset) / start.scale;
+            place.round()
+        });
+        (x, y)
+    };
+    let (x0, y0) = on_image(width + 30.0, height / 2.0);
+    let (x1, y1) = on_image(width + 130.0, height / 2.0 + 80.0);
+    assert!(x1 < 512.0, "the picture goes on for {x1} pixels only");
+    let beside = format!("M{x0} {y0}H{x1}V{y1}H{x0}z");
+    assert!(easel.paste(&beside).await);
+    easel.count(2).await;
+    easel.choose_none().await;
+    easel.saved().await;
+    wait_for_tiles(tab).await;
+    tab.settle().await;
+    let before = seen(tab, &folder.path().join("before.png")).await;
 
     let _: bool = tab.evaluate(WITHOUT_REST).await;
     tab.hold_space().await;

@@ -11,7 +11,7 @@ use crate::editor::Viewport;
 /// Where a larger share of the stage is empty than this although the picture is there, or there
 /// are more tiles, all is painted anew.
 const MISSING: f64 = 0.3;
-const MOST_TILES: usize = 96;
+const MOST_TILES: usize = 48;
 /// So many milliseconds at least lie between two times that all is painted while it moves.
 const BREAK: f64 = 300.0;
 /// For more than so many milliseconds of a frame no further tile is begun.
@@ -27,18 +27,45 @@ impl Painter {
         // The calls below fail only on arguments that are not numbers, or without memory.
         let _ = self.show_ground(scene);
         let started = Date::now();
-        loop {
-            let missing = sight.next_tile(|place| self.ground.tiles().any(|tile| tile == place));
-            let Some(place) = missing else {
-                return Some(false);
-            };
+        let mut has_painted = false;
+        while let Some(place) = sight.next_seen(|place| self.has_tile(place)) {
             if Date::now() - started > TILES {
                 return Some(true);
             }
             if self.add_tile(place).is_err() {
                 return Some(false);
             }
+            has_painted = true;
         }
+        // What is not seen yet has time until the picture goes on.
+        if !has_painted && let Some(place) = sight.next_ahead(|place| self.has_tile(place)) {
+            let _ = self.add_tile(place);
+        }
+        Some(false)
+    }
+
+    /// Paints a tile beside the stage of a picture that rests, so that it is there when the picture
+    /// is moved; true where another one is missing.
+    pub(in crate::canvas) fn paint_around(&mut self) -> bool {
+        let Some(shown) = &self.shown else {
+            return false;
+        };
+        let is_at_work = self.live.is_some() || shown.masks.iter().any(|mask| mask.drawn.pending);
+        let viewport = shown.setting.viewport;
+        if is_at_work || !shown.has_picture {
+            return false;
+        }
+        let Some(sight) = self.sight(viewport) else {
+            return false;
+        };
+        let Some(place) = sight.next_around(|place| self.has_tile(place)) else {
+            return false;
+        };
+        self.add_tile(place).is_ok() && sight.next_around(|place| self.has_tile(place)).is_some()
+    }
+
+    fn has_tile(&self, place: Area) -> bool {
+        self.ground.tiles().any(|tile| tile == place)
     }
 
     /// Paints what looks other than before as well: where it is painted already, or everything
@@ -52,7 +79,6 @@ impl Painter {
         let is_enough = self.sight(scene.viewport).is_some();
         let shown = self.shown.as_ref().filter(|_| is_enough);
         let viewport = shown.map_or(scene.viewport, |shown| shown.setting.viewport);
-        self.ground.drop_tiles();
         self.renew_backdrop(scene, viewport, masks, ratio)?;
         self.show_ground(scene)
     }

@@ -189,11 +189,14 @@ fn fixture_model_goes_on_where_it_was_stopped() {
 
         // A kill in the middle of the third picture.
         let path = dir.join(format!("{task}.samples.jsonl"));
-        let text = fs::read_to_string(&path).unwrap();
-        let lines: Vec<&str> = text.lines().collect();
+        let text = fs::read(&path).unwrap();
+        let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
         assert_eq!(lines.len(), 4, "a header and three pictures");
-        let half = &lines[2][..lines[2].len() / 2];
-        fs::write(&path, format!("{}\n{}\n{half}", lines[0], lines[1])).unwrap();
+        // Inside of a character, where there is one that has several bytes.
+        let last = lines[2];
+        let cut = last.iter().position(|&byte| byte >= 0x80);
+        let cut = cut.map_or(last.len() / 2, |first| first + 1);
+        fs::write(&path, [lines[0], lines[1], &last[..cut]].concat()).unwrap();
         let partial = rebuild_report(&dir, &EvalTools::default()).unwrap();
         assert!(partial[0].to_string().contains("2 of 3 pictures"));
 
