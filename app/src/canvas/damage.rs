@@ -88,6 +88,16 @@ impl Area {
         }
     }
 
+    /// Counted in pixels of which there are `factor` for each one of before.
+    pub(super) fn scaled(self, factor: f64) -> Self {
+        Self {
+            left: self.left * factor,
+            top: self.top * factor,
+            right: self.right * factor,
+            bottom: self.bottom * factor,
+        }
+    }
+
     /// What the two have in common; none where that has no extent.
     pub(super) fn within(self, other: Self) -> Option<Self> {
         let common = Self {
@@ -191,13 +201,27 @@ impl Placed {
     }
 }
 
-/// Whether all masks look the same as before, on the stage and beside it.
-pub(super) fn look_alike(before: &[Placed], after: &[Placed]) -> bool {
-    before.len() == after.len()
-        && after
-            .iter()
-            .zip(before)
-            .all(|(new, old)| new.looks_like(old))
+/// Where masks look other than before, on the stage and beside it, while nothing has moved.
+pub(super) fn changes<'a>(
+    before: &'a [Placed],
+    after: &'a [Placed],
+) -> impl Iterator<Item = Area> + 'a {
+    pairs(before, after)
+        .filter(|pair| !is_same(*pair))
+        .flat_map(|(old, new)| [old, new])
+        .filter_map(|placed| placed?.body)
+}
+
+type Pair<'a> = (Option<&'a Placed>, Option<&'a Placed>);
+
+// What was and is painted in the same turn.
+fn pairs<'a>(before: &'a [Placed], after: &'a [Placed]) -> impl Iterator<Item = Pair<'a>> + 'a {
+    let count = before.len().max(after.len());
+    (0..count).map(|index| (before.get(index), after.get(index)))
+}
+
+fn is_same((old, new): Pair<'_>) -> bool {
+    old.zip(new).is_some_and(|(old, new)| new.looks_like(old))
 }
 
 /// By how much a painted picture can be moved to be where another viewport has it; none where it
@@ -221,12 +245,8 @@ pub(super) fn damage(before: &[Placed], after: &[Placed], by: PointXy, stage: Po
     let whole = Area::new(0.0, 0.0, stage.0, stage.1);
     let on_stage = |body: Option<Area>| body.filter(|body| body.meets(whole));
     let mut areas = strips(by, stage);
-    for index in 0..before.len().max(after.len()) {
-        let (old, new) = (before.get(index), after.get(index));
-        let is_same = match (old, new) {
-            (Some(old), Some(new)) => new.looks_like(old),
-            _ => false,
-        };
+    for (old, new) in pairs(before, after) {
+        let is_same = is_same((old, new));
         let (old_tag, new_tag) = (
             old.and_then(|old| old.tag).map(|tag| tag.moved(by)),
             new.and_then(|new| new.tag),
@@ -350,6 +370,7 @@ mod tests {
         let before = [placed("a", &one, 0.0), placed("b", &two, 100.0)];
         let same = [placed("a", &one, 0.0), placed("b", &two, 100.0)];
         assert!(damage(&before, &same, (0.0, 0.0), STAGE).is_empty());
+        assert_eq!(changes(&before, &same).count(), 0);
 
         let mut lit = placed("b", &two, 100.0);
         lit.drawn.fill = 0.6;
@@ -386,6 +407,12 @@ mod tests {
         let (before, after) = ([beside(&mask())], [beside(&mask())]);
         assert!(damage(&before, &after, (0.0, 0.0), STAGE).is_empty());
         assert!(damage(&before, &[], (0.0, 0.0), STAGE).is_empty());
+        // But tiles that lie there show them.
+        let body = Area::new(-300.0, 10.0, 20.0, 20.0);
+        let changed: Vec<Area> = changes(&before, &after).collect();
+        assert_eq!(changed, [body, body]);
+        assert_eq!(changes(&before, &[]).collect::<Vec<_>>(), [body]);
+        assert_eq!(body.scaled(2.0), Area::new(-600.0, 20.0, 40.0, 40.0));
         let comes = [placed("a", &mask(), 30.0)];
         assert!(!damage(&before, &comes, (0.0, 0.0), STAGE).is_empty());
     }

@@ -132,9 +132,9 @@ impl Ground {
         Ok(())
     }
 
-    /// Drops the tiles, because what they belong to is painted anew.
-    pub(super) fn drop_tiles(&mut self) {
-        for tile in self.tiles.drain(..) {
+    /// Drops tiles that no longer show what they should.
+    pub(super) fn drop_tiles(&mut self, is_stale: impl Fn(Area) -> bool) {
+        for tile in self.tiles.extract_if(.., |tile| is_stale(tile.place)) {
             tile.canvas.remove();
         }
     }

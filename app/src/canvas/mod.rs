@@ -5,6 +5,7 @@ mod frame;
 mod gestures;
 mod ground;
 mod hand;
+mod idle;
 mod keyboard;
 mod layer;
 mod overlay;

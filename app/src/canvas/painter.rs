@@ -11,7 +11,7 @@ use leptos::prelude::window;
 use wasm_bindgen::{JsCast, JsValue};
 use web_sys::{CanvasRenderingContext2d, CanvasWindingRule, HtmlCanvasElement, HtmlImageElement};
 
-use super::damage::{Area, Areas, Placed, damage, look_alike, scroll};
+use super::damage::{Area, Areas, Placed, changes, damage, scroll};
 use super::ground::{Extent, Ground, Surface, set_extent};
 use super::layer::{BLOCKS, Layer, LiveLayer};
 use super::overlay;
@@ -261,9 +261,7 @@ impl Painter {
         let whole = Area::new(0.0, 0.0, scene.stage.0, scene.stage.1);
         let mut areas = Areas::default();
         let mut is_whole = true;
-        let mut is_same_beside = false;
         if let (Some(before), Some(by)) = (&before, by) {
-            is_same_beside = by == (0.0, 0.0) && look_alike(&before.masks, &placed);
             areas = damage(&before.masks, &placed, by, scene.stage);
             areas.add(stroke);
             // Where one is in the light, all the rest of the picture steps back.
@@ -280,8 +278,15 @@ impl Painter {
         if is_whole {
             areas.add(whole);
         }
-        if !is_same_beside || !areas.is_empty() {
-            self.ground.drop_tiles();
+        match &before {
+            Some(before) if !is_whole && by == Some((0.0, 0.0)) => {
+                let changed = changes(&before.masks, &placed).chain(stroke);
+                let changed: Vec<Area> =
+                    changed.map(|area| area.grown(1.0).scaled(ratio)).collect();
+                self.ground
+                    .drop_tiles(|tile| changed.iter().any(|area| area.meets(tile)));
+            }
+            _ => self.ground.drop_tiles(|_| true),
         }
         for area in areas.iter() {
             self.paint_area(&self.backdrop, area, &placed, setting, is_whole)?;

@@ -4,7 +4,7 @@ use crate::editor::{PointXy, Viewport};
 
 /// Width and height of a tile, in pixels of the screen: few tiles reach far, and one is painted in
 /// a frame.
-pub(super) const SIDE: f64 = 384.0;
+const SIDE: f64 = 384.0;
 /// So many pixels of the screen before something comes into sight it is painted.
 const AHEAD: f64 = 128.0;
 
@@ -76,6 +76,11 @@ impl Sight {
     /// A tile that is missing around the stage.
     pub(super) fn next_around(&self, is_there: impl Fn(Area) -> bool) -> Option<Area> {
         self.next_tile(self.seen.grown(SIDE), is_there)
+    }
+
+    /// Whether a tile is none of those around the stage.
+    pub(super) fn is_far(&self, tile: Area) -> bool {
+        tile.within(self.stage.grown(SIDE)).is_none()
     }
 
     fn next_tile(&self, area: Area, is_there: impl Fn(Area) -> bool) -> Option<Area> {
@@ -201,6 +206,7 @@ mod tests {
         assert_eq!(sight.next_seen(|tile| tile == seen), None);
         let next = Area::new(-768.0, 0.0, 384.0, 300.0);
         assert_eq!(sight.next_ahead(|tile| tile == seen), Some(next));
+        assert_eq!([seen, next].map(|tile| sight.is_far(tile)), [false, true]);
     }
 
     #[test]

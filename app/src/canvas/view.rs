@@ -1,8 +1,8 @@
+mod painting;
+
 use std::time::Duration;
 
 use fclm_core::wire::PictureView;
-use js_sys::Reflect;
-use leptos::leptos_dom::helpers::request_idle_callback;
 use leptos::prelude::*;
 
 use super::painter::{Drawn, Line, Painter, Scene};
@@ -32,12 +32,7 @@ const EDGE: f64 = 8.0;
 /// long looks at it.
 const REST: Duration = Duration::from_millis(120);
 const HELD: Duration = Duration::from_millis(400);
-/// What lies beside the stage is painted when nothing was painted for so many milliseconds.
-const QUIET: f64 = 250.0;
 const NARROW_PAGE: &str = "(max-width: 820px), (max-height: 480px)";
-const REDUCED_MOTION: &str = "(prefers-reduced-motion: reduce)";
-/// Between two tasks that wait for idle times, where the browser knows none.
-const PAUSE: Duration = Duration::from_millis(50);
 /// The colour of what a click would give, which is no region's.
 const PREVIEW_COLOR: &str = "#ffffff";
 
@@ -94,9 +89,9 @@ pub(crate) struct CanvasView {
     changed: StoredValue<bool>,
     // When it was moved or zoomed last, in milliseconds.
     went: StoredValue<f64>,
-    // When it was painted last, and whether what lies beside it waits to be painted.
+    // When it was painted last while it rested, and whether what lies beside it is to be painted.
     painted: StoredValue<f64>,
-    waits: StoredValue<bool>,
+    is_waiting: StoredValue<bool>,
 }
 
 impl CanvasView {
@@ -133,7 +128,7 @@ impl CanvasView {
             changed: StoredValue::new(true),
             went: StoredValue::new(0.0),
             painted: StoredValue::new(0.0),
-            waits: StoredValue::new(false),
+            is_waiting: StoredValue::new(false),
         }
     }
 
@@ -317,99 +312,6 @@ impl CanvasView {
         self.fitted.set(false);
         self.viewport
             .update(|viewport| *viewport = change(*viewport).kept_in_sight(image, stage));
-    }
-
-    /// Paints with the next frame; what happens until then is in it.
-    pub(super) fn schedule(self, workspace: Workspace) {
-        if self.scheduled.get_value() {
-            return;
-        }
-        self.scheduled.set_value(true);
-        request_animation_frame(move || {
-            if self.scheduled.try_set_value(false).is_some() {
-                return;
-            }
-            if self.paint(workspace) {
-                self.schedule(workspace);
-            } else if !self.in_motion.get_untracked() {
-                self.painted.set_value(js_sys::Date::now());
-                if !self.waits.get_value() {
-                    self.waits.set_value(true);
-                    self.paint_around();
-                }
-            }
-        });
-    }
-
-    // Paints what lies beside the stage, a part of it whenever nothing else is to be done.
-    fn paint_around(self) {
-        when_idle(move || {
-            let Some(painted) = self.painted.try_get_value() else {
-                return;
-            };
-            // The next frame of a picture that rests comes back to it.
-            let is_busy = self.in_motion.get_untracked() || self.scheduled.get_value();
-            let goes_on = !is_busy
-                && (js_sys::Date::now() - painted < QUIET
-                    || self.painter.try_update_value(|painter| {
-                        painter.as_mut().is_some_and(Painter::paint_around)
-                    }) == Some(true));
-            self.waits.set_value(goes_on);
-            if goes_on {
-                self.paint_around();
-            }
-        });
-    }
-
-    /// Paints whenever something changes of what is seen.
-    pub(super) fn keep_painted(self, workspace: Workspace) {
-        // Masks are many, and most of what happens leaves them alone.
-        Effect::new(move |_| {
-            self.ready.track();
-            self.peek.track();
-            self.masks(workspace);
-            self.changed.set_value(true);
-            self.schedule(workspace);
-        });
-        Effect::new(move |_| {
-            self.scene(workspace);
-            self.schedule(workspace);
-        });
-    }
-
-    /// Paints at once; true where the next frame looks different by itself.
-    pub(super) fn paint(self, workspace: Workspace) -> bool {
-        let Some(scene) = untrack(|| self.scene(workspace)) else {
-            return false;
-        };
-        if let Some(is_unfinished) = self.carry(&scene) {
-            return is_unfinished;
-        }
-        let scene = Scene {
-            masks: untrack(|| self.masks(workspace)),
-            ..scene
-        };
-        let moves_by_itself = !scene.in_motion
-            && scene.masks.iter().any(|drawn| drawn.pending)
-            && !matches_media(REDUCED_MOTION);
-        let painted = self
-            .painter
-            .try_update_value(|painter| painter.as_mut().map(|painter| painter.paint(scene)));
-        let is_unfinished = painted.flatten() == Some(true);
-        self.changed.set_value(is_unfinished);
-        moves_by_itself || is_unfinished
-    }
-
-    // Shows what is painted where it lies now, as long as that is all that changes.
-    fn carry(self, scene: &Scene) -> Option<bool> {
-        // What a stroke has touched since is to be painted.
-        let is_painting = self.stroke.with_untracked(Option::is_some);
-        if !scene.in_motion || is_painting || self.changed.get_value() {
-            return None;
-        }
-        self.painter
-            .try_update_value(|painter| painter.as_mut()?.carry(scene))
-            .flatten()
     }
 
     // The frame to be shown, without its masks.
@@ -606,16 +508,6 @@ impl CanvasView {
 /// Under which the layer of an answer's n-th mask is kept.
 pub(super) fn found_key(index: usize) -> String {
     format!("found/{index}")
-}
-
-// Safari has no callback for idle times.
-fn when_idle(task: impl Fn() + 'static) {
-    let has_callback = Reflect::has(&window(), &"requestIdleCallback".into());
-    if has_callback == Ok(true) {
-        request_idle_callback(task);
-    } else {
-        set_timeout(task, PAUSE);
-    }
 }
 
 fn matches_media(query: &str) -> bool {

@@ -110,7 +110,7 @@ impl Rle {
         Self {
             width: mask.width(),
             height: mask.height(),
-            runs: runs.end(),
+            runs: runs.finish(),
         }
     }
 
@@ -422,7 +422,7 @@ fn check_sum(runs: &[u32], width: u32, height: u32, pixels: u64) -> Result<(), M
     })
 }
 
-/// Run lengths that become more, the first of zeros.
+/// Collects run lengths; the first run is of zeros.
 #[derive(Default)]
 struct Runs {
     ended: Vec<u32>,
@@ -444,7 +444,7 @@ impl Runs {
         self.length += length;
     }
 
-    fn end(mut self) -> Vec<u32> {
+    fn finish(mut self) -> Vec<u32> {
         self.ended.push(self.length as u32);
         self.ended
     }

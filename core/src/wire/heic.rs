@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
-/// Why the worker that decodes HEIC photos has none to give.
+/// Why the worker that makes JPEG of HEIC photos has none to give.
 ///
-/// The page sends it the bytes of a file, an `ArrayBuffer`. It answers once: with an `ImageData`,
-/// upright and in sRGB, or with this as JSON.
+/// The page sends it the bytes of a file, an `ArrayBuffer`. It answers once: with a `Blob`, the
+/// photo as JPEG, upright and in sRGB, or with this as JSON.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "failure", rename_all = "snake_case")]
 pub enum HeicFailure {
@@ -19,7 +19,7 @@ pub enum HeicFailure {
         /// Its height in pixels, before it is turned.
         height: u32,
     },
-    /// The worker did not load, ran out of memory or broke down.
+    /// The worker did not load, ran out of memory, could not encode, or broke down.
     Worker,
 }
 

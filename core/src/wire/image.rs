@@ -6,9 +6,9 @@ pub const MAX_IMAGE_BYTES: usize = 32 << 20;
 pub const MAX_IMAGE_SIDE: u32 = 16_384;
 /// Most pixels of a picture that the server takes.
 pub const MAX_IMAGE_PIXELS: u64 = 50_000_000;
-/// The media type that the browser gives a photo which the server does not read.
+/// The media type of what the page makes of a picture that the server does not read.
 pub const PHOTO_JPEG: &str = "image/jpeg";
-/// The JPEG quality of such a photo, 0 to 1.
+/// The JPEG quality of such a picture, 0 to 1.
 pub const PHOTO_QUALITY: f64 = 0.95;
 
 /// A stored image. Sizes are those of the upright picture.

@@ -41,8 +41,13 @@ const COUNT_DRAWN: &str = "(() => {
             * within(y * d + f, height * d, this.canvas.height);
         return drawImage.call(this, image, ...place); };
     return true; })()";
-/// From here on nothing comes to rest while it is held: how long events take decides on nothing.
-const WITHOUT_REST: &str = "(window.setTimeout = () => 0, true)";
+/// From here on nothing comes to rest while it is held, which takes 120 ms: how long events take
+/// decides on nothing.
+const WITHOUT_REST: &str = "(own => {
+    window.setTimeout = (task, delay, ...more) => delay === 120 ? 0 : own(task, delay, ...more);
+    return true; })(window.setTimeout.bind(window))";
+/// Width and height of a tile beside the stage, in pixels of the screen.
+const TILE: f64 = 384.0;
 
 /// A mask with an edge that is no straight line, in a place of the grid.
 fn mask(column: u32, row: u32) -> Mask {
@@ -255,6 +260,12 @@ async fn a_hundred_masks_on_twelve_megapixels_are_worked_on_without_delay() {
     let total = drawn(tab).await;
     assert!(total > stage, "only {total} drawn pixels are counted");
     moves.push(("a close picture that is moved", moved));
+    come_to_rest(tab).await;
+
+    // Further than what lies ready beside the stage.
+    let by_hand = path((x - 300.0, y - 100.0), (x + 350.0, y + 150.0));
+    let moved = dragged(tab, &by_hand).await;
+    moves.push(("a close picture that is moved far", moved));
     tab.let_space_go().await;
     let shares = moves
         .iter()
@@ -303,13 +314,19 @@ async fn wait_for_motion(tab: &Tab, wanted: bool) {
     tab.settle().await;
 }
 
-/// Waits until what lies beside the stage is painted.
-async fn wait_for_tiles(tab: &Tab) {
-    tab.wait_until(
-        "nothing is painted beside the stage",
-        "document.querySelectorAll('.stage-ground canvas').length > 1",
+/// Finds the tile beside the stage that begins so far to the right and goes over a height, both in
+/// CSS pixels of the stage.
+fn tile_at(left: f64, y: f64) -> String {
+    format!(
+        "[...document.querySelectorAll('.stage-ground canvas')].find(({{style, offsetHeight, height}}) =>
+             parseFloat(style.left) === {left} && parseFloat(style.top) <= {y}
+             && parseFloat(style.top) + (offsetHeight || height / devicePixelRatio) > {y})"
     )
-    .await;
+}
+
+async fn wait_for_tile(tab: &Tab, tile: &str) {
+    tab.wait_until("a tile beside the stage is not painted", tile)
+        .await;
 }
 
 async fn seen(tab: &Tab, file: &Path) -> image::RgbImage {
@@ -343,32 +360,47 @@ async fn a_picture_on_its_way_is_seen_where_it_comes_to_rest() {
     }
     // What lies beside the stage is painted when the last zoom has rested.
     wait_for_motion(tab, false).await;
-    wait_for_tiles(tab).await;
-    // A mask just beside the stage, which makes what is painted there another one.
     let start = View::of(tab).await;
     let [_, _, width, height] = start.canvas;
+    let right = tile_at(width, height / 2.0);
+    wait_for_tile(tab, &right).await;
+    let left = tile_at(-TILE, height / 2.0);
+    wait_for_tile(tab, &left).await;
+    for tile in [&right, &left] {
+        let _: bool = tab
+            .evaluate(&format!("({tile}.dataset.isOld = 'yes', true)"))
+            .await;
+    }
+    // A mask just beside the stage, which makes what is painted there another one.
     let on_image = |x: f64, y: f64| {
-        let [x, y] = [(x, start.offset.0), (y, start.offset.1)].map(|(at, offset)| {
-            let place = (at - offset) / start.scale;
-            place.round()
-        });
-        (x, y)
+        let place = |at: f64, offset: f64| ((at - offset) / start.scale).round();
+        (place(x, start.offset.0), place(y, start.offset.1))
     };
-    let (x0, y0) = on_image(width + 30.0, height / 2.0);
-    let (x1, y1) = on_image(width + 130.0, height / 2.0 + 80.0);
+    let (x0, y0) = on_image(width + 30.0, height / 2.0 - 60.0);
+    let (x1, y1) = on_image(width + 130.0, height / 2.0 + 20.0);
     assert!(x1 < 512.0, "the picture goes on for {x1} pixels only");
     let beside = format!("M{x0} {y0}H{x1}V{y1}H{x0}z");
     assert!(easel.paste(&beside).await);
     easel.count(2).await;
     easel.choose_none().await;
     easel.saved().await;
-    wait_for_tiles(tab).await;
+    wait_for_tile(tab, &format!("{right}?.dataset.isOld !== 'yes' && {right}")).await;
+    let is_kept: bool = tab
+        .evaluate(&format!("{left}?.dataset.isOld === 'yes'"))
+        .await;
+    assert!(is_kept, "a tile is painted again that shows nothing else");
     tab.settle().await;
     let before = seen(tab, &folder.path().join("before.png")).await;
+    let far = tile_at(width + TILE, height / 2.0);
+    let is_there: bool = tab.evaluate(&format!("Boolean({far})")).await;
+    assert!(!is_there, "nobody needs what is so far from the stage yet");
 
     let _: bool = tab.evaluate(WITHOUT_REST).await;
     tab.hold_space().await;
-    let by_hand = path((middle_x, middle_y), (middle_x - 230.0, middle_y + 170.0));
+    let by_hand = path(
+        (middle_x + 260.0, middle_y - 85.0),
+        (middle_x - 260.0, middle_y + 85.0),
+    );
     tab.glide(&by_hand[..1]).await;
     tab.mouse_down(by_hand[0]).await;
     for &point in &by_hand[1..] {
@@ -379,10 +411,7 @@ async fn a_picture_on_its_way_is_seen_where_it_comes_to_rest() {
         tab.frames().await;
     }
     wait_for_motion(tab, true).await;
-    let tiles: usize = tab
-        .evaluate("document.querySelectorAll('.stage-ground canvas').length - 1")
-        .await;
-    assert!(tiles > 0, "what has come into sight is not painted");
+    wait_for_tile(tab, &far).await;
     let moving = seen(tab, &folder.path().join("moving.png")).await;
     tab.mouse_up(by_hand[by_hand.len() - 1]).await;
     tab.let_space_go().await;
@@ -391,7 +420,7 @@ async fn a_picture_on_its_way_is_seen_where_it_comes_to_rest() {
     let end = View::of(tab).await;
     let went = (end.offset.0 - start.offset.0, end.offset.1 - start.offset.1);
     assert!(
-        (went.0 + 230.0).abs() < 0.5 && (went.1 - 170.0).abs() < 0.5,
+        (went.0 + 520.0).abs() < 0.5 && (went.1 - 170.0).abs() < 0.5,
         "the picture went by {went:?}"
     );
 

@@ -6,6 +6,8 @@
 //! that a large photo takes.
 #![cfg(any(target_family = "wasm", test))]
 
+#[cfg(target_family = "wasm")]
+mod jpeg;
 mod photo;
 #[cfg(target_family = "wasm")]
 mod reply;

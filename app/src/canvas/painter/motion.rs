@@ -9,9 +9,9 @@ use crate::canvas::sight::Sight;
 use crate::editor::Viewport;
 
 /// Where a larger share of the stage is empty than this although the picture is there, or there
-/// are more tiles, all is painted anew.
+/// are more tiles far from it, all is painted anew.
 const MISSING: f64 = 0.3;
-const MOST_TILES: usize = 48;
+const MOST_FAR: usize = 16;
 /// So many milliseconds at least lie between two times that all is painted while it moves.
 const BREAK: f64 = 300.0;
 /// For more than so many milliseconds of a frame no further tile is begun.
@@ -46,7 +46,7 @@ impl Painter {
 
     /// Paints a tile beside the stage of a picture that rests, so that it is there when the picture
     /// is moved; true where another one is missing.
-    pub(in crate::canvas) fn paint_around(&mut self) -> bool {
+    pub(in crate::canvas) fn add_beside(&mut self) -> bool {
         let Some(shown) = &self.shown else {
             return false;
         };
@@ -91,8 +91,8 @@ impl Painter {
             .filter(|shown| shown.extent == self.extent)?;
         let setting = shown.setting;
         let sight = Sight::new(setting.viewport, viewport, setting.image, shown.extent);
-        let is_enough =
-            sight.missing(self.ground.tiles()) <= MISSING && self.ground.tiles().len() < MOST_TILES;
+        let far = self.ground.tiles().filter(|tile| sight.is_far(*tile));
+        let is_enough = far.count() < MOST_FAR && sight.missing(self.ground.tiles()) <= MISSING;
         (is_enough || Date::now() - self.renewed < BREAK).then_some(sight)
     }
 

@@ -187,16 +187,16 @@ fn fixture_model_goes_on_where_it_was_stopped() {
         let whole = measure(&predictor, &options, &kept(&dir, false));
         let summary = fs::read(dir.join("report.json")).unwrap();
 
-        // A kill in the middle of the third picture.
+        // A kill in the middle of the second picture that was written.
         let path = dir.join(format!("{task}.samples.jsonl"));
         let text = fs::read(&path).unwrap();
         let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
         assert_eq!(lines.len(), 4, "a header and three pictures");
         // Inside of a character, where there is one that has several bytes.
-        let last = lines[2];
-        let cut = last.iter().position(|&byte| byte >= 0x80);
-        let cut = cut.map_or(last.len() / 2, |first| first + 1);
-        fs::write(&path, [lines[0], lines[1], &last[..cut]].concat()).unwrap();
+        let second = lines[2];
+        let cut = second.iter().position(|&byte| byte >= 0x80);
+        let cut = cut.map_or(second.len() / 2, |first| first + 1);
+        fs::write(&path, [lines[0], lines[1], &second[..cut]].concat()).unwrap();
         let partial = rebuild_report(&dir, &EvalTools::default()).unwrap();
         assert!(partial[0].to_string().contains("2 of 3 pictures"));
 
