@@ -249,9 +249,19 @@ fn load_picture(view: CanvasView, workspace: Workspace, application: Application
 
 fn listen_for_keys(workspace: Workspace, view: CanvasView, gestures: Gestures) {
     Effect::new(move |_| {
+        // Whether the focus came where it is by a pointer.
+        let by_pointer = StoredValue::new(false);
+        let pressed = window_event_listener(ev::pointerdown, move |_| by_pointer.set_value(true));
         let down = window_event_listener(ev::keydown, move |event| {
+            if event.key() == "Tab" {
+                by_pointer.set_value(false);
+            }
             let plain = !event.ctrl_key() && !event.meta_key();
-            if is_typing(&event) || (plain && event.key() == " " && is_control(&event)) {
+            // Who has pressed a button by hand and points at the picture does not press it again.
+            let is_at_picture =
+                by_pointer.get_value() && view.hover.with_untracked(Option::is_some);
+            let presses = plain && event.key() == " " && is_control(&event) && !is_at_picture;
+            if is_typing(&event) || presses {
                 return;
             }
             if page_key(&event, workspace, view, gestures) {
@@ -260,7 +270,10 @@ fn listen_for_keys(workspace: Workspace, view: CanvasView, gestures: Gestures) {
         });
         let up = window_event_listener(ev::keyup, move |event| match event.key().as_str() {
             "h" | "H" => view.peek.set(false),
-            " " => view.space.set(false),
+            " " if view.space.get_untracked() => {
+                event.prevent_default();
+                view.space.set(false);
+            }
             _ => {}
         });
         // A key that is let go in another window is not told here.
@@ -269,6 +282,7 @@ fn listen_for_keys(workspace: Workspace, view: CanvasView, gestures: Gestures) {
             view.space.set(false);
         });
         on_cleanup(move || {
+            pressed.remove();
             down.remove();
             up.remove();
             away.remove();

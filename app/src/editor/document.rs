@@ -160,6 +160,15 @@ impl Document {
         self.regions.retain(|region| region.id != id);
     }
 
+    /// Which region of a later document stands where one of this was: the next one that is there
+    /// still, or else the last one.
+    pub fn neighbour(&self, id: &str, later: &Self) -> Option<String> {
+        let rest = self.regions.iter().skip_while(|region| region.id != id);
+        let mut next = rest.filter(|region| later.get(&region.id).is_some());
+        let found = next.next().or_else(|| later.regions.last());
+        found.map(|region| region.id.clone())
+    }
+
     /// Moves a region by places in the order of `@k`, as far as there are any.
     pub fn reorder(&mut self, id: &str, by: isize) {
         let Some(index) = self.regions.iter().position(|region| region.id == id) else {
@@ -236,6 +245,22 @@ mod tests {
         document.remove("a");
         assert_eq!(document.number("b"), Some(1));
         assert_eq!(document.number("a"), None);
+    }
+
+    #[test]
+    fn the_next_region_follows_one_that_is_gone() {
+        let before = Document {
+            regions: vec![region("a", "#1"), region("b", "#2"), region("c", "#3")],
+        };
+        let without = |ids: &[&str]| {
+            let mut later = before.clone();
+            ids.iter().for_each(|id| later.remove(id));
+            before.neighbour(ids[0], &later)
+        };
+        assert_eq!(without(&["a"]).as_deref(), Some("b"));
+        assert_eq!(without(&["a", "b"]).as_deref(), Some("c"));
+        assert_eq!(without(&["c"]).as_deref(), Some("b"));
+        assert_eq!(without(&["a", "b", "c"]), None);
     }
 
     #[test]

@@ -182,12 +182,17 @@ fn close_by_key(event: &KeyboardEvent) {
 
 // What is pressed beside an open menu closes it.
 fn close_beside(event: &Event) {
-    let open = document().query_selector("details.menu[open]");
-    if let Ok(Some(open)) = open
-        && menu_of(event).is_none()
-    {
-        close(&open);
+    if menu_of(event).is_none() {
+        close_open_menu();
     }
+}
+
+/// Closes the menu that is open; true where there was one.
+pub(crate) fn close_open_menu() -> bool {
+    let open = document().query_selector("details.menu[open]");
+    let Ok(Some(open)) = open else { return false };
+    close(&open);
+    true
 }
 
 fn menu_of(event: &Event) -> Option<Element> {

@@ -5,7 +5,7 @@ use leptos::prelude::*;
 use super::answer::Answer;
 use super::table::AnswerTable;
 use crate::icons::Icon;
-use crate::state::{Application, Loading, MessageState, Workspace};
+use crate::state::{Application, DELETED, Loading, MessageState, Workspace};
 use crate::text::{Piece, mentions, named_region, pieces};
 
 // A reader this close to the end, in CSS pixels, is taken along.
@@ -74,7 +74,7 @@ fn Question(message: MessageState, workspace: Workspace) -> impl IntoView {
             .iter()
             .cloned()
             .map(|id| {
-                let gone = "a deleted region".to_owned();
+                let gone = DELETED.to_owned();
                 view! { <RegionChip id gone workspace/> }
             })
             .collect_view();

@@ -1,5 +1,6 @@
 use leptos::prelude::*;
 
+use crate::editor::RegionState;
 use crate::icons::Icon;
 use crate::state::Workspace;
 
@@ -15,6 +16,11 @@ pub(super) fn AnswerTable(workspace: Workspace) -> impl IntoView {
             .map(|row| {
                 let region = StoredValue::new(row.0.clone());
                 let row = StoredValue::new(row);
+                let color = move || {
+                    let color = |region: &RegionState| region.color.clone();
+                    let id = region.get_value();
+                    workspace.editor.document.with(|d| d.get(&id).map(color))
+                };
                 let cell = move |at: usize| {
                     move || {
                         let row = row.with_value(|row| workspace.table_row(row));
@@ -27,6 +33,8 @@ pub(super) fn AnswerTable(workspace: Workspace) -> impl IntoView {
                             <button
                                 r#type="button"
                                 class="chip"
+                                class:chip-gone=move || color().is_none()
+                                style:--region=move || color().unwrap_or_default()
                                 on:click=move |_| {
                                     workspace.editor.selected.set(Some(region.get_value()));
                                 }

@@ -245,9 +245,11 @@ impl Editor {
         self.can_undo.set(undo);
         self.can_redo.set(redo);
         let selected = self.selected.get_untracked();
-        if selected.is_some_and(|id| document.get(&id).is_none()) {
-            self.selected
-                .set(document.regions.last().map(|region| region.id.clone()));
+        if let Some(id) = selected.filter(|id| document.get(id).is_none()) {
+            let next = self
+                .document
+                .with_untracked(|before| before.neighbour(&id, &document));
+            self.selected.set(next);
         }
         self.document.set(document);
     }

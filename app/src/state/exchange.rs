@@ -12,6 +12,9 @@ use crate::formats::{
     table,
 };
 
+/// What stands for a region that is not there any more.
+pub(crate) const DELETED: &str = "a deleted region";
+
 /// What can be saved of a chat as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Export {
@@ -186,12 +189,14 @@ impl Workspace {
         table(&asked)
     }
 
-    /// A row of the table: the region's `@k`, its name, and the answer as far as it is written.
+    /// A row of the table: the region's `@k`, or that it was deleted, its name, and the answer as
+    /// far as it is written.
     pub(crate) fn table_row(self, (region, answer): &(String, String)) -> Vec<String> {
         let (number, name) = self.editor.document.with(|document| {
             let number = document.number(region).map(|number| format!("@{number}"));
             let name = document.get(region).map(|region| region.name.clone());
-            (number.unwrap_or_default(), name.unwrap_or_default())
+            let number = number.unwrap_or_else(|| DELETED.to_owned());
+            (number, name.unwrap_or_default())
         });
         let text = self.conversation.messages.with(|messages| {
             let message = messages.iter().find(|message| message.id == *answer);

@@ -15,7 +15,7 @@ mod workspace;
 pub(crate) use application::Application;
 pub(crate) use conversation::Conversation;
 pub(crate) use editor::{Editor, SaveState, Tool};
-pub(crate) use exchange::Export;
+pub(crate) use exchange::{DELETED, Export};
 pub(crate) use message::{AnswerStatus, Found, Highlight, MessageState};
 pub(crate) use notices::{Notice, NoticeKind, Notices};
 pub(crate) use open_chat::{Loading, OpenChat};

@@ -25,6 +25,55 @@ async fn a_pens_other_end_erases_whatever_tool_is_in_hand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn space_moves_the_picture_after_a_button_was_pressed_by_hand() {
+    let easel = Easel::open().await;
+    // The button keeps the focus.
+    easel.take("brush").await;
+    let before = View::of(&easel.tab).await;
+    let path = easel
+        .window([(200.0, 200.0), (230.0, 215.0), (260.0, 230.0)])
+        .await;
+    easel.tab.glide(&path[..1]).await;
+    easel.tab.hold_space().await;
+    easel.tab.drag(&path).await;
+    easel.tab.let_space_go().await;
+    easel.tab.settle().await;
+    let after = View::of(&easel.tab).await;
+    let went = (
+        after.offset.0 - before.offset.0,
+        after.offset.1 - before.offset.1,
+    );
+    let wanted = (path[2].0 - path[0].0, path[2].1 - path[0].1);
+    assert!(
+        (went.0 - wanted.0).abs() < 1.0 && (went.1 - wanted.1).abs() < 1.0,
+        "the picture went by {went:?}, the hand by {wanted:?}"
+    );
+    easel.count(0).await;
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_presses_beside_a_menu_draws_nothing() {
+    let easel = Easel::open().await;
+    easel.take("brush").await;
+    easel.files().await;
+    let path = easel.window([(60.0, 200.0), (90.0, 215.0)]).await;
+    easel.tab.drag(&path).await;
+    easel
+        .tab
+        .wait_until(
+            "the menu stays open",
+            "!document.querySelector('details.menu[open]')",
+        )
+        .await;
+    easel.tab.settle().await;
+    easel.count(0).await;
+    easel.tab.drag(&path).await;
+    easel.count(1).await;
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_palm_that_comes_before_the_pen_leaves_nothing() {
     let easel = Easel::open().await;
     easel.take("brush").await;
