@@ -41,6 +41,14 @@ impl View {
         }
     }
 
+    /// By how far the picture lies elsewhere than in another view, in CSS pixels.
+    pub fn moved_from(&self, other: &Self) -> Point {
+        (
+            self.offset.0 - other.offset.0,
+            self.offset.1 - other.offset.1,
+        )
+    }
+
     /// An expression for the colour that the canvas has over the middle of a picture's pixel:
     /// red, green, blue and alpha.
     pub fn color_of(&self, (x, y): (u32, u32)) -> String {

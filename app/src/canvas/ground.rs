@@ -116,7 +116,7 @@ impl Ground {
     }
 
     /// Where there are tiles, in pixels of the screen from the backdrop's corner.
-    pub(super) fn tiles(&self) -> impl ExactSizeIterator<Item = Area> + '_ {
+    pub(super) fn tiles(&self) -> impl Iterator<Item = Area> + '_ {
         self.tiles.iter().map(|tile| tile.place)
     }
 

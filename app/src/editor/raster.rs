@@ -31,55 +31,29 @@ impl PixelRect {
 /// only those are painted again; the RLE is made once, when the stroke ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Raster {
-    width: u32,
-    height: u32,
-    data: Vec<u8>,
+    mask: Mask,
 }
 
 impl Raster {
     /// An empty bitmap.
     pub fn new(width: u32, height: u32) -> Self {
-        Self {
-            width,
-            height,
-            data: vec![0; width as usize * height as usize],
-        }
+        Self::from_mask(Mask::new(width, height))
     }
 
     /// A mask's pixels.
-    pub fn from_mask(mask: &Mask) -> Self {
-        Self {
-            width: mask.width(),
-            height: mask.height(),
-            data: mask.data().to_vec(),
-        }
+    pub fn from_mask(mask: Mask) -> Self {
+        Self { mask }
     }
 
     /// The pixels as a mask.
     pub fn into_mask(self) -> Mask {
-        Mask::from_data(self.width, self.height, self.data)
+        self.mask
     }
 
     /// The tight rectangle around the set pixels; none where no pixel is set.
     pub fn bounds(&self) -> Option<PixelRect> {
-        let rows = || self.data.chunks_exact((self.width as usize).max(1));
-        let y0 = rows().position(|row| row.contains(&1))?;
-        let y1 = rows().rposition(|row| row.contains(&1))? + 1;
-        let (mut x0, mut x1) = (self.width as usize, 0);
-        for row in rows().skip(y0).take(y1 - y0) {
-            if let Some(first) = row[..x0].iter().position(|&value| value != 0) {
-                x0 = first;
-            }
-            if let Some(last) = row[x1..].iter().rposition(|&value| value != 0) {
-                x1 += last + 1;
-            }
-        }
-        Some(PixelRect {
-            x0: x0 as u32,
-            y0: y0 as u32,
-            x1: x1 as u32,
-            y1: y1 as u32,
-        })
+        let [x0, y0, x1, y1] = self.mask.pixel_bounds()?;
+        Some(PixelRect { x0, y0, x1, y1 })
     }
 
     /// The pixels under `columns` by `rows` points, row by row, that begin at `first` and are
@@ -92,11 +66,12 @@ impl Raster {
                 .map(|at| (0.0..f64::from(end)).contains(&at).then_some(at as usize))
                 .collect()
         };
-        let across = places(first.0, columns, self.width);
-        let down = places(first.1, rows, self.height);
+        let across = places(first.0, columns, self.mask.width());
+        let down = places(first.1, rows, self.mask.height());
+        let width = self.mask.width() as usize;
         let mut samples = Vec::with_capacity(across.len() * down.len());
         for y in down {
-            let row = y.map(|y| &self.data[y * self.width as usize..][..self.width as usize]);
+            let row = y.map(|y| &self.mask.data()[y * width..][..width]);
             let values = across.iter().map(|x| match (row, x) {
                 (Some(row), Some(x)) => row[*x],
                 _ => 0,
@@ -120,7 +95,6 @@ impl Raster {
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
         let length_squared = dx * dx + dy * dy;
         for y in rect.y0..rect.y1 {
-            let row = y as usize * self.width as usize;
             let cy = f64::from(y) + 0.5 - from.1;
             for x in rect.x0..rect.x1 {
                 let cx = f64::from(x) + 0.5 - from.0;
@@ -131,14 +105,14 @@ impl Raster {
                 };
                 let (ex, ey) = (cx - along * dx, cy - along * dy);
                 if ex * ex + ey * ey <= radius * radius {
-                    self.data[row + x as usize] = value;
+                    self.mask.set(x, y, value != 0);
                 }
             }
         }
         if to.0 >= 0.0 && to.1 >= 0.0 {
             let (x, y) = (to.0 as u32, to.1 as u32);
-            if x < self.width && y < self.height {
-                self.data[y as usize * self.width as usize + x as usize] = value;
+            if x < self.mask.width() && y < self.mask.height() {
+                self.mask.set(x, y, value != 0);
             }
         }
         Some(rect)
@@ -156,8 +130,8 @@ impl Raster {
         let high = |a: f64, b: f64, end: u32| (a.max(b) + radius).ceil().min(f64::from(end));
         let (x0, y0) = (low(from.0, to.0), low(from.1, to.1));
         let (x1, y1) = (
-            high(from.0, to.0, self.width),
-            high(from.1, to.1, self.height),
+            high(from.0, to.0, self.mask.width()),
+            high(from.1, to.1, self.mask.height()),
         );
         (x0 < x1 && y0 < y1).then_some(PixelRect {
             x0: x0 as u32,
@@ -174,8 +148,9 @@ mod tests {
 
     fn rows(raster: &Raster) -> Vec<String> {
         raster
-            .data
-            .chunks(raster.width as usize)
+            .mask
+            .data()
+            .chunks(raster.mask.width() as usize)
             .map(|row| {
                 row.iter()
                     .map(|&v| if v == 1 { '#' } else { '.' })
@@ -267,13 +242,13 @@ mod tests {
             raster.stroke((f64::NAN, 0.0), (f64::NAN, 0.0), 2.0, 1),
             None
         );
-        assert!(raster.data.iter().all(|&v| v == 0));
+        assert!(raster.mask.data().iter().all(|&v| v == 0));
     }
 
     #[test]
     fn a_mask_survives_the_round_trip() {
         let mut raster = Raster::new(7, 5);
         raster.stroke((1.0, 1.0), (5.0, 3.0), 1.2, 1);
-        assert_eq!(Raster::from_mask(&raster.clone().into_mask()), raster);
+        assert_eq!(Raster::from_mask(raster.clone().into_mask()), raster);
     }
 }

@@ -3,6 +3,7 @@ use leptos::html;
 use leptos::prelude::*;
 
 use super::answer::Answer;
+use super::region_chip::RegionChip;
 use super::table::AnswerTable;
 use crate::icons::Icon;
 use crate::state::{Application, DELETED, Loading, MessageState, Workspace};
@@ -102,49 +103,6 @@ fn Question(message: MessageState, workspace: Workspace) -> impl IntoView {
         <article class="question" data-testid="question">
             <p>{mode} {about} {parts}</p>
         </article>
-    }
-}
-
-/// A region that a question is about, in its colour and with the number that it has now.
-#[component]
-fn RegionChip(
-    id: String,
-    /// What stands for a region that was deleted since.
-    gone: String,
-    workspace: Workspace,
-) -> impl IntoView {
-    let editor = workspace.editor;
-    let id = StoredValue::new(id);
-    let region = move || {
-        let id = id.get_value();
-        editor.document.with(|document| {
-            let region = document.get(&id)?;
-            Some((
-                document.number(&id)?,
-                region.name.clone(),
-                region.color.clone(),
-            ))
-        })
-    };
-    move || match region() {
-        Some((number, name, color)) => view! {
-            <button
-                r#type="button"
-                class="chip"
-                style:--region=color
-                title=name
-                on:click=move |_| editor.selected.set(Some(id.get_value()))
-            >
-                {format!("@{number}")}
-            </button>
-        }
-        .into_any(),
-        None => view! {
-            <span class="chip-gone" title="This region was deleted">
-                {gone.clone()}
-            </span>
-        }
-        .into_any(),
     }
 }
 

@@ -7,6 +7,7 @@ mod header;
 mod menus;
 mod messages;
 mod notices;
+mod region_chip;
 mod regions;
 mod table;
 

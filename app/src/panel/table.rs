@@ -1,8 +1,8 @@
 use leptos::prelude::*;
 
-use crate::editor::RegionState;
+use super::region_chip::RegionChip;
 use crate::icons::Icon;
-use crate::state::Workspace;
+use crate::state::{DELETED, Workspace};
 
 /// The answers to a question that was asked of several regions, side by side.
 #[component]
@@ -14,13 +14,8 @@ pub(super) fn AnswerTable(workspace: Workspace) -> impl IntoView {
             .rows
             .into_iter()
             .map(|row| {
-                let region = StoredValue::new(row.0.clone());
+                let (id, gone) = (row.0.clone(), DELETED.to_owned());
                 let row = StoredValue::new(row);
-                let color = move || {
-                    let color = |region: &RegionState| region.color.clone();
-                    let id = region.get_value();
-                    workspace.editor.document.with(|d| d.get(&id).map(color))
-                };
                 let cell = move |at: usize| {
                     move || {
                         let row = row.with_value(|row| workspace.table_row(row));
@@ -30,17 +25,7 @@ pub(super) fn AnswerTable(workspace: Workspace) -> impl IntoView {
                 view! {
                     <tr>
                         <th scope="row">
-                            <button
-                                r#type="button"
-                                class="chip"
-                                class:chip-gone=move || color().is_none()
-                                style:--region=move || color().unwrap_or_default()
-                                on:click=move |_| {
-                                    workspace.editor.selected.set(Some(region.get_value()));
-                                }
-                            >
-                                {cell(0)}
-                            </button>
+                            <RegionChip id gone workspace/>
                         </th>
                         <td>{cell(1)}</td>
                         <td>{cell(2)}</td>

@@ -31,16 +31,8 @@ impl Mask {
     /// If there are not exactly `width * height` bytes.
     pub fn from_data(width: u32, height: u32, mut data: Vec<u8>) -> Self {
         assert_eq!(data.len(), pixel_count(width, height), "one byte a pixel");
-        // Bytes that are 0 and 1 already, as they mostly are, are only looked at, by eight.
-        let (words, rest) = data.as_chunks::<8>();
-        let bits = words
-            .iter()
-            .fold(0, |bits, word| bits | u64::from_ne_bytes(*word));
-        let bits = rest.iter().fold(bits, |bits, &byte| bits | u64::from(byte));
-        if bits & !u64::from_ne_bytes([1; 8]) != 0 {
-            for value in &mut data {
-                *value = u8::from(*value != 0);
-            }
+        for value in &mut data {
+            *value = u8::from(*value != 0);
         }
         Self {
             width,

@@ -29,7 +29,7 @@ pub struct Trace {
 }
 
 /// A task of a page's main thread.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Task {
     /// When it began, in milliseconds of the browser's clock.
     pub start: f64,

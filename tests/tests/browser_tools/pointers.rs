@@ -38,11 +38,7 @@ async fn space_moves_the_picture_after_a_button_was_pressed_by_hand() {
     easel.tab.drag(&path).await;
     easel.tab.let_space_go().await;
     easel.tab.settle().await;
-    let after = View::of(&easel.tab).await;
-    let went = (
-        after.offset.0 - before.offset.0,
-        after.offset.1 - before.offset.1,
-    );
+    let went = View::of(&easel.tab).await.moved_from(&before);
     let wanted = (path[2].0 - path[0].0, path[2].1 - path[0].1);
     assert!(
         (went.0 - wanted.0).abs() < 1.0 && (went.1 - wanted.1).abs() < 1.0,
@@ -131,7 +127,7 @@ async fn the_picture_is_moved_by_space_two_fingers_and_beside_regions() {
     let fitted = View::of(&easel.tab).await;
     let (x, y) = fitted.window(150.0, 150.0);
     let moved = |from: &View, to: &View| {
-        let by = (to.offset.0 - from.offset.0, to.offset.1 - from.offset.1);
+        let by = to.moved_from(from);
         (by.0.round() as i32, by.1.round() as i32)
     };
 

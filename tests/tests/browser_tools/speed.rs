@@ -418,7 +418,7 @@ async fn a_picture_on_its_way_is_seen_where_it_comes_to_rest() {
     wait_for_motion(tab, false).await;
     let resting = seen(tab, &folder.path().join("resting.png")).await;
     let end = View::of(tab).await;
-    let went = (end.offset.0 - start.offset.0, end.offset.1 - start.offset.1);
+    let went = end.moved_from(&start);
     assert!(
         (went.0 + 520.0).abs() < 0.5 && (went.1 - 170.0).abs() < 0.5,
         "the picture went by {went:?}"

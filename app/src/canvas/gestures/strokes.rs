@@ -36,10 +36,7 @@ impl Gestures {
         let raster = region
             .as_ref()
             .and_then(|region| Mask::from_wire(&region.mask, MAX_PIXELS).ok())
-            .map_or_else(
-                || Raster::new(width, height),
-                |mask| Raster::from_mask(&mask),
-            );
+            .map_or_else(|| Raster::new(width, height), Raster::from_mask);
         if let Some(region) = &region {
             editor.hidden.update(|hidden| {
                 hidden.remove(&region.id);

@@ -45,23 +45,17 @@ impl Painter {
     }
 
     /// Paints a tile beside the stage of a picture that rests, so that it is there when the picture
-    /// is moved; true where another one is missing.
+    /// is moved; false where none is missing, or it would soon be another one.
     pub(in crate::canvas) fn add_beside(&mut self) -> bool {
-        let Some(shown) = &self.shown else {
-            return false;
+        let is_at_work = |shown: &Shown| {
+            self.live.is_some() || shown.masks.iter().any(|mask| mask.drawn.pending)
         };
-        let is_at_work = self.live.is_some() || shown.masks.iter().any(|mask| mask.drawn.pending);
-        let viewport = shown.setting.viewport;
-        if is_at_work || !shown.has_picture {
-            return false;
-        }
-        let Some(sight) = self.sight(viewport) else {
-            return false;
-        };
-        let Some(place) = sight.next_around(|place| self.has_tile(place)) else {
-            return false;
-        };
-        self.add_tile(place).is_ok() && sight.next_around(|place| self.has_tile(place)).is_some()
+        let shown = self.shown.as_ref();
+        let place = shown
+            .filter(|shown| shown.has_picture && !is_at_work(shown))
+            .and_then(|shown| self.sight(shown.setting.viewport))
+            .and_then(|sight| sight.next_around(|place| self.has_tile(place)));
+        place.is_some_and(|place| self.add_tile(place).is_ok())
     }
 
     fn has_tile(&self, place: Area) -> bool {

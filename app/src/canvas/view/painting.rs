@@ -41,26 +41,18 @@ impl CanvasView {
     // Paints what lies beside the stage when nothing was painted for a while.
     fn await_quiet(self) {
         set_timeout(
-            move || match self.is_quiet() {
-                Some(true) => when_idle(move |left| self.paint_beside(left)),
-                Some(false) => self.await_quiet(),
-                None => {}
-            },
+            move || when_idle(move |left| self.paint_beside(left)),
             QUIET,
         );
     }
 
-    // None where the canvas is gone.
-    fn is_quiet(self) -> Option<bool> {
-        let painted = self.painted.try_get_value()?;
-        Some(Date::now() - painted >= QUIET.as_secs_f64() * 1000.0)
-    }
-
     // Paints a part of what lies beside the stage in what is left of an idle time.
     fn paint_beside(self, left: f64) {
-        let Some(is_quiet) = self.is_quiet() else {
+        // None where the canvas is gone.
+        let Some(painted) = self.painted.try_get_value() else {
             return;
         };
+        let is_quiet = Date::now() - painted >= QUIET.as_secs_f64() * 1000.0;
         // The next frame of a picture that rests comes back to it.
         if self.in_motion.get_untracked() || self.scheduled.get_value() {
             self.is_waiting.set_value(false);
@@ -73,7 +65,7 @@ impl CanvasView {
         }
     }
 
-    // True where another one is missing.
+    // True where one was missing.
     fn add_tile(self) -> bool {
         let add = |painter: &mut Option<Painter>| painter.as_mut().is_some_and(Painter::add_beside);
         self.painter.try_update_value(add) == Some(true)
