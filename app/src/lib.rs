@@ -67,6 +67,7 @@ mod formats;
 mod icons;
 mod page;
 mod panel;
+mod resize;
 mod shell;
 mod state;
 mod text;

@@ -183,7 +183,7 @@ pub(super) struct Placed {
     pub(super) layer: Option<Arc<MaskRle>>,
     /// Where its fill and outline are, on the stage or beside it.
     pub(super) body: Option<Area>,
-    /// Where its tag is; masks beside the stage have none.
+    /// Where its tag is, if it has one.
     pub(super) tag: Option<Area>,
 }
 
@@ -209,7 +209,9 @@ pub(super) fn changes<'a>(
     pairs(before, after)
         .filter(|pair| !is_same(*pair))
         .flat_map(|(old, new)| [old, new])
-        .filter_map(|placed| placed?.body)
+        .flatten()
+        .flat_map(|placed| [placed.body, placed.tag])
+        .flatten()
 }
 
 type Pair<'a> = (Option<&'a Placed>, Option<&'a Placed>);
@@ -243,7 +245,7 @@ pub(super) fn scroll(from: Viewport, to: Viewport, ratio: f64, in_motion: bool) 
 /// are other ones than before.
 pub(super) fn damage(before: &[Placed], after: &[Placed], by: PointXy, stage: PointXy) -> Areas {
     let whole = Area::new(0.0, 0.0, stage.0, stage.1);
-    let on_stage = |body: Option<Area>| body.filter(|body| body.meets(whole));
+    let on_stage = |area: Option<Area>| area.filter(|area| area.meets(whole));
     let mut areas = strips(by, stage);
     for (old, new) in pairs(before, after) {
         let is_same = is_same((old, new));
@@ -257,8 +259,8 @@ pub(super) fn damage(before: &[Placed], after: &[Placed], by: PointXy, stage: Po
             _ => false,
         };
         if !(is_same && is_same_tag) {
-            areas.add(old_tag);
-            areas.add(new_tag);
+            areas.add(on_stage(old_tag));
+            areas.add(on_stage(new_tag));
         }
         if !is_same {
             let old_body = old.and_then(|old| old.body).map(|body| body.moved(by));
@@ -400,18 +402,16 @@ mod tests {
 
     #[test]
     fn nothing_is_painted_for_masks_beside_the_stage() {
-        let beside = |mask: &Arc<MaskRle>| Placed {
-            tag: None,
-            ..placed("a", mask, -300.0)
-        };
+        let beside = |mask: &Arc<MaskRle>| placed("a", mask, -300.0);
         let (before, after) = ([beside(&mask())], [beside(&mask())]);
         assert!(damage(&before, &after, (0.0, 0.0), STAGE).is_empty());
         assert!(damage(&before, &[], (0.0, 0.0), STAGE).is_empty());
         // But tiles that lie there show them.
         let body = Area::new(-300.0, 10.0, 20.0, 20.0);
+        let tag = Area::new(-300.0, 0.0, 20.0, 8.0);
         let changed: Vec<Area> = changes(&before, &after).collect();
-        assert_eq!(changed, [body, body]);
-        assert_eq!(changes(&before, &[]).collect::<Vec<_>>(), [body]);
+        assert_eq!(changed, [body, tag, body, tag]);
+        assert_eq!(changes(&before, &[]).collect::<Vec<_>>(), [body, tag]);
         assert_eq!(body.scaled(2.0), Area::new(-600.0, 20.0, 40.0, 40.0));
         let comes = [placed("a", &mask(), 30.0)];
         assert!(!damage(&before, &comes, (0.0, 0.0), STAGE).is_empty());

@@ -339,11 +339,7 @@ impl Painter {
             {
                 layer.suit(level, OFF);
             }
-            let tag = if is_on_stage {
-                self.tag(&drawn, setting)?
-            } else {
-                None
-            };
+            let tag = self.tag(&drawn, setting, is_on_stage)?;
             let kept = self.layers.get(&drawn.key);
             placed.push(Placed {
                 layer: kept.map(|kept| kept.mask.clone()),
@@ -355,8 +351,13 @@ impl Painter {
         Ok(placed)
     }
 
-    /// Where a mask's tag is: at its upper left corner, and on the stage.
-    fn tag(&mut self, drawn: &Drawn, setting: Setting) -> Result<Option<Area>, JsValue> {
+    /// Where a mask's tag is: at its upper left corner, and on the stage where the mask is.
+    fn tag(
+        &mut self,
+        drawn: &Drawn,
+        setting: Setting,
+        is_on_stage: bool,
+    ) -> Result<Option<Area>, JsValue> {
         let Some(label) = &drawn.label else {
             return Ok(None);
         };
@@ -373,8 +374,14 @@ impl Painter {
         let Some((x, y)) = self.corner(drawn, setting) else {
             return Ok(None);
         };
-        let x = x.clamp(4.0, (setting.stage.0 - width - 4.0).max(4.0));
-        let y = (y - 24.0).clamp(4.0, (setting.stage.1 - 24.0).max(4.0));
+        let (x, y) = if is_on_stage {
+            (
+                x.clamp(4.0, (setting.stage.0 - width - 4.0).max(4.0)),
+                (y - 24.0).clamp(4.0, (setting.stage.1 - 24.0).max(4.0)),
+            )
+        } else {
+            (x, y - 24.0)
+        };
         Ok(Some(Area::new(x, y, width, TAG_HEIGHT)))
     }
 

@@ -2,7 +2,7 @@ use leptos::ev;
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
-use web_sys::{Element, HtmlImageElement, ResizeObserver};
+use web_sys::{Element, HtmlImageElement};
 
 use super::gestures::Gestures;
 use super::keyboard::{canvas_key, is_control, is_typing, page_key};
@@ -10,6 +10,7 @@ use super::painter::Painter;
 use super::toolbar::{BrushSize, Toolbar, ZoomControls};
 use super::view::CanvasView;
 use crate::icons::Icon;
+use crate::resize::on_resize;
 use crate::state::{Application, Loading, Tool, Workspace};
 
 /// The picture with its tools.
@@ -171,17 +172,6 @@ fn tool_name(tool: Tool) -> &'static str {
     }
 }
 
-struct Observer {
-    observer: ResizeObserver,
-    _callback: Closure<dyn Fn()>,
-}
-
-impl Drop for Observer {
-    fn drop(&mut self) {
-        self.observer.disconnect();
-    }
-}
-
 fn watch_size(element: &Element, view: CanvasView, workspace: Workspace) {
     let measured = element.clone();
     let measure = move || {
@@ -201,19 +191,11 @@ fn watch_size(element: &Element, view: CanvasView, workspace: Workspace) {
             stage,
             image.map(|(width, height)| (f64::from(width), f64::from(height))),
         );
-        // Sizes are told before their frame is painted, so this picture is in that very frame.
+        // This picture is in the very frame that has the size.
         view.paint(workspace);
     };
     measure();
-    let callback = Closure::<dyn Fn()>::new(measure);
-    if let Ok(observer) = ResizeObserver::new(callback.as_ref().unchecked_ref()) {
-        observer.observe(element);
-        // It lives as long as the stage's owner.
-        StoredValue::new_local(Observer {
-            observer,
-            _callback: callback,
-        });
-    }
+    on_resize(element, measure);
 }
 
 fn load_picture(view: CanvasView, workspace: Workspace, application: Application) {

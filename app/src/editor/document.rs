@@ -169,6 +169,15 @@ impl Document {
         found.map(|region| region.id.clone())
     }
 
+    /// The region that another document lacks; none where there are several.
+    pub fn only_new(&self, other: &Self) -> Option<&RegionState> {
+        let mut new = self
+            .regions
+            .iter()
+            .filter(|region| other.get(&region.id).is_none());
+        new.next().filter(|_| new.next().is_none())
+    }
+
     /// Moves a region by places in the order of `@k`, as far as there are any.
     pub fn reorder(&mut self, id: &str, by: isize) {
         let Some(index) = self.regions.iter().position(|region| region.id == id) else {
@@ -261,6 +270,20 @@ mod tests {
         assert_eq!(without(&["a", "b"]).as_deref(), Some("c"));
         assert_eq!(without(&["c"]).as_deref(), Some("b"));
         assert_eq!(without(&["a", "b", "c"]), None);
+    }
+
+    #[test]
+    fn the_region_that_came_is_known_unless_there_are_several() {
+        let all = Document {
+            regions: vec![region("a", "#1"), region("b", "#2"), region("c", "#3")],
+        };
+        let mut fewer = all.clone();
+        assert_eq!(all.only_new(&fewer), None);
+        fewer.remove("b");
+        assert_eq!(all.only_new(&fewer), all.get("b"));
+        assert_eq!(fewer.only_new(&all), None);
+        fewer.remove("a");
+        assert_eq!(all.only_new(&fewer), None);
     }
 
     #[test]

@@ -91,7 +91,7 @@ fn listen(application: Application, dragging: RwSignal<bool>) {
                 Some(picked) => application.open_picked(picked),
                 None => application
                     .notices
-                    .error("Nothing to open", "Drop one JPEG, PNG or WebP picture."),
+                    .error("Nothing to open", "Drop one JPEG, PNG, WebP or HEIC picture."),
             }
         }
     });

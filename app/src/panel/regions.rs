@@ -3,12 +3,13 @@ use fclm_core::wire::{MAX_REGION_NAME, MaskSource};
 use leptos::html;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Event, HtmlElement, HtmlInputElement, KeyboardEvent};
+use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
 use super::composer::{draft_field, focus_draft, is_by_key};
 use super::menus::{Menus, Opacity};
 use crate::editor::{Document, MAX_PIXELS, RegionState};
 use crate::icons::Icon;
+use crate::resize::on_resize;
 use crate::state::{Application, Editor, Workspace};
 use crate::text::with_mention;
 
@@ -21,6 +22,17 @@ pub(crate) fn Regions() -> impl IntoView {
     let place = extractor.place;
     let ids = move || editor.document.with(Document::ids);
     let empty = move || editor.document.with(|document| document.regions.is_empty());
+    let list = NodeRef::<html::Ul>::new();
+    Effect::new(move |_| {
+        if let Some(list) = list.get() {
+            let element = list.clone();
+            on_resize(&list, move || {
+                if let Ok(Some(row)) = element.query_selector(".region.is-selected") {
+                    scroll_to(&row);
+                }
+            });
+        }
+    });
     view! {
         <section class="regions" aria-label="Regions" class:is-empty=empty>
             <div class="regions-head">
@@ -52,7 +64,7 @@ pub(crate) fn Regions() -> impl IntoView {
             <p class="regions-none muted" class:is-gone=move || !empty()>
                 "None yet. What you mark on the picture is listed here."
             </p>
-            <ul class="region-list">
+            <ul class="region-list" node_ref=list>
                 <For each=ids key=|id| id.clone() let:id>
                     <Row id workspace/>
                 </For>
@@ -307,7 +319,7 @@ fn keep_focus(event: &KeyboardEvent) {
 }
 
 // Scrolls the list just as far as shows the row.
-fn scroll_to(row: &HtmlElement) {
+fn scroll_to(row: &Element) {
     let Some(list) = row.parent_element() else {
         return;
     };

@@ -220,12 +220,24 @@ impl Editor {
 
     /// One step back.
     pub(crate) fn undo(self) {
-        self.travel(History::undo);
+        self.retrace(History::undo);
     }
 
     /// One step forward again.
     pub(crate) fn redo(self) {
-        self.travel(History::redo);
+        self.retrace(History::redo);
+    }
+
+    // A region that comes back is the chosen one, as it was when it was made.
+    fn retrace(self, step: impl FnOnce(&mut History) -> bool) {
+        let before = self.document.get_untracked();
+        self.travel(step);
+        let back = self
+            .document
+            .with_untracked(|now| now.only_new(&before).map(|region| region.id.clone()));
+        if back.is_some() {
+            self.selected.set(back);
+        }
     }
 
     // Whether the history took the step, which is then shown and saved.

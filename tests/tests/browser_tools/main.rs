@@ -218,7 +218,15 @@ async fn all_that_is_done_to_regions_can_be_undone() {
     easel.count(3).await;
     assert!(easel.paste("M20 20h9v9h-9z").await);
     easel.count(4).await;
+    let chosen = "document.querySelector('.region.is-selected').dataset.regionId";
+    let pasted: String = easel.tab.evaluate(chosen).await;
     easel.tab.press("Delete", 46, 0).await;
+    easel.count(3).await;
+    assert_ne!(easel.tab.evaluate::<String>(chosen).await, pasted);
+    easel.tab.click("[data-testid=tool-undo]").await;
+    easel.count(4).await;
+    assert_eq!(easel.tab.evaluate::<String>(chosen).await, pasted);
+    easel.tab.click("[data-testid=tool-redo]").await;
     easel.count(3).await;
 
     let state =
