@@ -3,6 +3,7 @@
 mod keyboard;
 mod measure;
 mod media;
+mod network;
 mod pointer;
 pub mod trace;
 

@@ -12,6 +12,7 @@ pub mod difference;
 pub mod double;
 pub mod easel;
 pub mod fixtures;
+pub mod gate;
 pub mod host;
 pub mod samples;
 pub mod served;

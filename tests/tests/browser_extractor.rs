@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use fclm_core::mask::Mask;
 use fclm_core::sam::PicturePrompt;
 use fclm_core::wire::{
-    Chat, LightDevice, LightInfo, MaskPrompt, MaskSource, ModelInfo, PictureView, Point,
-    PointLabel, RegionVector, SampleInfo, SegmentRequest, SegmentResponse, WorkerReply,
-    WorkerRequest,
+    Chat, LightDevice, LightInfo, MaskPrompt, MaskSource, PictureView, Point, PointLabel,
+    RegionVector, SampleInfo, SegmentRequest, SegmentResponse, WorkerReply, WorkerRequest,
 };
 use fclm_tests::browser::Tab;
 use fclm_tests::host::{Host, numbers};
@@ -35,23 +34,8 @@ const OVERLAP: f64 = 0.97;
 const DIFFERENCE: f64 = 1e-3;
 /// Largest share of a picture's places that need not look as is expected.
 const STRAY: f64 = 0.02;
-/// Scenes that are compared.
-const SCENES: usize = 2;
-
-async fn light_of(served: &Served) -> LightInfo {
-    let model: ModelInfo = served.get("/api/v1/model").await;
-    model.light.expect("nano's light part is small enough")
-}
-
-/// Makes the page believe that the GPU was the faster one on an earlier visit.
-async fn prefer_gpu(tab: &Tab, light: &LightInfo) {
-    let choice = format!(
-        "localStorage.setItem('fclm.extractor', \
-         JSON.stringify({{ sha256: '{}', device: 'gpu' }})) ?? true",
-        light.sha256
-    );
-    let _: bool = tab.evaluate(&choice).await;
-}
+/// Scenes that are compared where the CPU computes a GPU, which takes some twenty seconds for each.
+const GPU_SCENES: usize = 2;
 
 fn on(x: f32, y: f32) -> Point {
     Point {
@@ -86,10 +70,8 @@ async fn a_click_makes_the_servers_mask_without_the_server() {
     let scene = samples::scenes().remove(0);
     let (x, y) = scene.middle();
     let served = Served::start().await;
-    let light = light_of(&served).await;
+    let light = worker::light_of(&served).await;
     let tab = Tab::open(&served.url("/")).await;
-    let early = tab.fetched("light.safetensors").await;
-    assert_eq!(early, 0, "the page loads weights before a picture is open");
     tab.click(CARD).await;
     worker::wait_for_place(&tab, "cpu").await;
     tab.click("[data-testid=tool-click]").await;
@@ -222,10 +204,10 @@ async fn a_gpu_that_is_lost_while_it_encodes_gives_way_to_the_cpu() {
              isArmed ||= String(event.data).includes('\"request\":\"open\"'); });",
     );
     let served = Served::with_site(page.path()).await;
-    let light = light_of(&served).await;
+    let light = worker::light_of(&served).await;
     let tab = Tab::open_with_gpu(&served.url("/")).await;
     // So that the CPU is not tried before the GPU has a picture to encode.
-    prefer_gpu(&tab, &light).await;
+    worker::prefer_gpu(&tab, &light).await;
     tab.click(CARD).await;
     worker::wait_for_place(&tab, "cpu").await;
     let why: String = tab.evaluate(&format!("{PLACE}.title")).await;
@@ -347,9 +329,9 @@ async fn a_gpu_draws_what_a_click_would_give_by_itself() {
     let far = |at: f32, size: u32| if at > size as f32 / 2.0 { 4 } else { size - 5 };
     let corner = (far(x, scene.width), far(y, scene.height));
     let served = Served::start().await;
-    let light = light_of(&served).await;
+    let light = worker::light_of(&served).await;
     let tab = Tab::open_with_gpu_canvas(&served.url("/")).await;
-    prefer_gpu(&tab, &light).await;
+    worker::prefer_gpu(&tab, &light).await;
     tab.click(CARD).await;
     worker::wait_for_place(&tab, "gpu").await;
     tab.click("[data-testid=tool-click]").await;
@@ -516,15 +498,14 @@ async fn computed_by(
         .collect()
 }
 
-async fn compare(served: &Served, tab: &Tab, device: LightDevice) {
-    let light = light_of(served).await;
+async fn compare(served: &Served, tab: &Tab, device: LightDevice, scenes: &[Scene]) {
+    let light = worker::light_of(served).await;
     let host = Host::load(&samples::nano(), &light);
-    let scenes: Vec<Scene> = samples::scenes().into_iter().take(SCENES).collect();
     let offered: Vec<SampleInfo> = served.get("/api/v1/samples").await;
     let urls: Vec<String> = offered.into_iter().map(|sample| sample.url).collect();
-    let all = computed_by(tab, light, device, &scenes, &urls).await;
+    let all = computed_by(tab, light, device, scenes, &urls).await;
     assert_eq!(all.len(), scenes.len());
-    for (actual, scene) in all.iter().zip(&scenes) {
+    for (actual, scene) in all.iter().zip(scenes) {
         let expected = Numbers::by(&host, scene);
         for (what, actual, expected) in [
             ("embedding", &actual.embedding, &expected.embedding),
@@ -542,7 +523,8 @@ async fn compare(served: &Served, tab: &Tab, device: LightDevice) {
 async fn the_cpu_of_a_browser_computes_what_the_server_does() {
     let served = Served::start().await;
     let tab = Tab::open(&served.url("/")).await;
-    compare(&served, &tab, LightDevice::Cpu).await;
+    let scenes = samples::scenes();
+    compare(&served, &tab, LightDevice::Cpu, &scenes).await;
     tab.close().await;
 }
 
@@ -550,6 +532,7 @@ async fn the_cpu_of_a_browser_computes_what_the_server_does() {
 async fn the_gpu_of_a_browser_computes_what_the_server_does() {
     let served = Served::start().await;
     let tab = Tab::open_with_gpu(&served.url("/")).await;
-    compare(&served, &tab, LightDevice::Gpu).await;
+    let scenes = samples::scenes();
+    compare(&served, &tab, LightDevice::Gpu, &scenes[..GPU_SCENES]).await;
     tab.close().await;
 }

@@ -8,8 +8,7 @@ use fclm_core::mask::Mask;
 use fclm_core::sam::PicturePrompt;
 use fclm_core::weights::{Precision, StoredTensor, Weights};
 use fclm_core::wire::{
-    BoxPx, ImageInfo, LightDevice, MaskPrompt, ModelInfo, Point, PointLabel, WorkerReply,
-    WorkerRequest,
+    BoxPx, ImageInfo, LightDevice, MaskPrompt, Point, PointLabel, WorkerReply, WorkerRequest,
 };
 use fclm_tests::api::{self, Client};
 use fclm_tests::browser::Tab;
@@ -161,8 +160,7 @@ fn check(what: &str, actual: &[f32], expected: &[f32]) {
 async fn compare(served: &Served, folder: &Path, tab: &Tab, device: LightDevice) {
     let expected = fixtures::tensors("sam/expected.safetensors");
     let pictures = Picture::all(&expected);
-    let model: ModelInfo = served.get("/api/v1/model").await;
-    let light = model.light.expect("the light part is small enough");
+    let light = worker::light_of(served).await;
     let host = Host::load(folder, &light);
     let client = Client::new(&served.url(""));
     let mut requests = vec![WorkerRequest::Start { device, light }];

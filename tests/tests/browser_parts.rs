@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use fclm_tests::browser::Tab;
 use fclm_tests::served::Served;
-use fclm_tests::site;
+use fclm_tests::{samples, site};
 use serde_json::Value;
 
 const CARD: &str = "[data-testid=sample-card]";
@@ -14,6 +14,8 @@ const ERROR: &str = "[data-testid=error-message]";
 const PAGE_BYTES: u64 = 300_000;
 /// Most compressed bytes of the worker's module.
 const WORKER_BYTES: u64 = 2_000_000;
+/// Most bytes of the weights that it loads, which are sent as they are.
+const LIGHT_BYTES: u64 = 8_000_000;
 /// Most compressed bytes of the module that decodes HEIC photos.
 const HEIC_BYTES: u64 = 150_000;
 
@@ -66,6 +68,9 @@ fn no_part_of_the_page_is_too_large() {
     assert!(chats <= PAGE_BYTES, "{chats}");
     let worker = sent(&site, &manifest["extractor"]["wasm"]);
     assert!(worker <= WORKER_BYTES, "{worker}");
+    let light = fs::metadata(samples::nano().join("light.safetensors"));
+    let light = light.expect("nano has a part for browsers").len();
+    assert!(light <= LIGHT_BYTES, "{light}");
     let heic = sent(&site, &manifest["heic"]["wasm"]);
     assert!(heic <= HEIC_BYTES, "{heic}");
 }

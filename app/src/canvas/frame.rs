@@ -52,6 +52,8 @@ pub(super) struct Line {
     pub(super) is_closed: bool,
     /// Whether its points can be taken hold of.
     pub(super) has_corners: bool,
+    /// The corner that keys move or take away.
+    pub(super) picked: Option<usize>,
 }
 
 /// Everything that one frame shows.

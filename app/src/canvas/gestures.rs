@@ -1,13 +1,15 @@
+mod corners;
 mod lines;
 mod strokes;
 
+use fclm_core::mask::Rle;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, MouseEvent, PointerEvent, WheelEvent};
 
 use super::hand::{Hand, Landing, PointerKind};
 use super::view::{CanvasView, found_key};
-use crate::editor::{PointXy, dragged_box, is_inside};
+use crate::editor::{OpenPolygon, PointXy, dragged_box, is_inside};
 use crate::panel::close_open_menu;
 use crate::state::{Highlight, Notices, Tool, Workspace};
 
@@ -167,6 +169,7 @@ impl Gestures {
             self.cancel();
         }
         self.view.crosshair.set(None);
+        self.view.leave_corner(self.workspace.editor);
         self.pointed.set_value(false);
         let tool = self.workspace.editor.tool.get_untracked();
         let point = self.view.viewport.get_untracked().to_image(at);
@@ -399,7 +402,9 @@ impl Gestures {
                         }
                     });
                 } else {
-                    self.view.polygon.update(|polygon| polygon.shift(index, to));
+                    self.view
+                        .polygon
+                        .update(|open| open.change(|polygon| polygon.shift(index, to)));
                 }
             }
             Gesture::Carry(from) => {
@@ -427,7 +432,7 @@ impl Gestures {
                 if let Some(live) = self.take_live() {
                     self.workspace
                         .editor
-                        .commit_stroke(region, &live.into_mask());
+                        .commit_stroke(region, &Rle::from_mask(&live.into_mask()));
                     self.pointed.set_value(true);
                 }
             }
@@ -451,15 +456,9 @@ impl Gestures {
 
     /// Ends what is being drawn and throws it away.
     pub(super) fn cancel(self) {
-        if let Gesture::Corner(index) = self.gesture()
-            && self.view.edited.with_untracked(Option::is_none)
-            && self
-                .view
-                .polygon
-                .with_untracked(|polygon| polygon.points.len() == index + 1)
-        {
-            // The finger that set it was the first of two.
-            self.view.drop_corner();
+        if matches!(self.gesture(), Gesture::Corner(_)) {
+            // The finger that set or moved it was the first of two.
+            self.view.polygon.update(OpenPolygon::cancel);
         }
         self.view.drag.set(None);
         self.view.lasso.set(Vec::new());

@@ -4,7 +4,7 @@ use web_sys::{HtmlElement, KeyboardEvent};
 
 use super::gestures::Gestures;
 use super::view::CanvasView;
-use crate::editor::PointXy;
+use crate::editor::{OpenPolygon, PointXy};
 use crate::panel::focus_draft;
 use crate::state::{Editor, Tool, Workspace};
 
@@ -32,6 +32,9 @@ pub(super) fn page_key(
             "y" => view.redo(editor),
             _ => return false,
         }
+        return true;
+    }
+    if gestures.corner_key(event) {
         return true;
     }
     if event.alt_key() {
@@ -72,10 +75,9 @@ pub(super) fn page_key(
         "Escape" => {
             if gestures.is_drawing() {
                 gestures.cancel();
-            } else if view
-                .polygon
-                .with_untracked(|polygon| !polygon.points.is_empty())
-            {
+            } else if view.leave_corner(editor) {
+                // The polygon and the choice of its region stay.
+            } else if !view.polygon.with_untracked(OpenPolygon::is_empty) {
                 view.drop_polygon();
             } else {
                 editor.selected.set(None);

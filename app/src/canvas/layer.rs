@@ -122,7 +122,7 @@ fn path(lines: &[Ring]) -> Option<Path2d> {
 pub(super) struct LiveLayer {
     raster: Raster,
     color: [u8; 3],
-    value: u8,
+    sets: bool,
     last: PointXy,
     // What is or was set, and what was touched since somebody asked.
     extent: Option<PixelRect>,
@@ -133,14 +133,14 @@ pub(super) struct LiveLayer {
 }
 
 impl LiveLayer {
-    /// A stroke that sets (1) or clears (0) pixels of `raster`, and starts at `at`.
-    pub(super) fn new(raster: Raster, color: &str, value: u8, at: PointXy) -> Option<Self> {
+    /// A stroke that sets or clears pixels of `raster`, and starts at `at`.
+    pub(super) fn new(raster: Raster, color: &str, sets: bool, at: PointXy) -> Option<Self> {
         let (canvas, context) = blank().ok()?;
         Some(Self {
             extent: raster.bounds(),
             raster,
             color: rgb(color),
-            value,
+            sets,
             last: at,
             touched: None,
             canvas,
@@ -150,7 +150,7 @@ impl LiveLayer {
 
     /// Goes on to a point.
     pub(super) fn advance(&mut self, to: PointXy, radius: f64) {
-        let touched = self.raster.stroke(self.last, to, radius, self.value);
+        let touched = self.raster.stroke(self.last, to, radius, self.sets);
         self.last = to;
         if let Some(rect) = touched {
             let with = |other: Option<PixelRect>| other.map_or(rect, |other| other.union(rect));
@@ -227,17 +227,23 @@ impl Bitmap {
             (width * scale).ceil() as u32,
             (height * scale).ceil() as u32,
         );
-        let sample = |at: u32, end: u32| {
-            let place = (f64::from(at) + 0.5) / scale;
-            (place as u32).min(end - 1) as usize
+        let samples = |count: u32, end: u32| -> Vec<usize> {
+            let place = |at: u32| (f64::from(at) + 0.5) / scale;
+            (0..count)
+                .map(|at| (place(at) as u32).min(end - 1) as usize)
+                .collect()
         };
         let [red, green, blue] = rgb(color);
-        let mut pixels = Vec::with_capacity(columns as usize * rows as usize * 4);
-        for y in 0..rows {
-            let row = sample(y, mask.height()) * mask.width() as usize;
-            for x in 0..columns {
-                let inside = mask.data()[row + sample(x, mask.width())];
-                pixels.extend([red, green, blue, inside * 255]);
+        let across = samples(columns, mask.width());
+        let down = samples(rows, mask.height());
+        // Where the mask is not, no colour is seen.
+        let mut pixels = vec![0u8; across.len() * down.len() * 4];
+        for (line, y) in pixels.chunks_exact_mut(across.len() * 4).zip(down) {
+            let row = &mask.data()[y * mask.width() as usize..][..mask.width() as usize];
+            for (pixel, &x) in line.chunks_exact_mut(4).zip(&across) {
+                if row[x] != 0 {
+                    pixel.copy_from_slice(&[red, green, blue, 255]);
+                }
             }
         }
         let image = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels), columns, rows)?;

@@ -15,6 +15,9 @@ pub(super) static HALO: LazyLock<String> =
     LazyLock::new(|| format!("rgba(0, 0, 0, {})", PictureView::DARKNESS));
 /// How large corners are drawn, in CSS pixels.
 const CORNER: f64 = 8.0;
+/// How large the corner is that keys are about, and its colour.
+const PICKED: f64 = 12.0;
+const PICKED_COLOR: &str = "#101218";
 /// How far the arms of the crosshair reach, in CSS pixels.
 const ARM: f64 = 14.0;
 /// Radius of the loupe in CSS pixels, and how much it magnifies.
@@ -34,7 +37,7 @@ pub(super) fn area(scene: &Scene) -> Option<Area> {
         .lines
         .iter()
         .flat_map(|line| line.points.iter().copied());
-    let lines = Area::around(points, CORNER / 2.0 + EDGE);
+    let lines = Area::around(points, PICKED / 2.0 + EDGE);
     let brush = scene
         .brush
         .and_then(|(at, radius)| Area::around([at], radius.max(1.0) + EDGE));
@@ -87,12 +90,17 @@ fn draw_line(context: &CanvasRenderingContext2d, line: &Line) {
     }
     if line.has_corners {
         context.set_line_width(1.5);
-        context.set_fill_style_str("#ffffff");
-        context.set_stroke_style_str(&HALO);
-        for &(x, y) in &line.points {
-            let (left, top) = (x - CORNER / 2.0, y - CORNER / 2.0);
-            context.fill_rect(left, top, CORNER, CORNER);
-            context.stroke_rect(left, top, CORNER, CORNER);
+        for (index, &(x, y)) in line.points.iter().enumerate() {
+            let (size, fill, edge) = if line.picked == Some(index) {
+                (PICKED, PICKED_COLOR, "#ffffff")
+            } else {
+                (CORNER, "#ffffff", HALO.as_str())
+            };
+            let (left, top) = (x - size / 2.0, y - size / 2.0);
+            context.set_fill_style_str(fill);
+            context.set_stroke_style_str(edge);
+            context.fill_rect(left, top, size, size);
+            context.stroke_rect(left, top, size, size);
         }
     }
 }

@@ -9,6 +9,7 @@ use super::keyboard::{canvas_key, is_control, is_typing, page_key};
 use super::painter::Painter;
 use super::toolbar::{BrushSize, Toolbar, ZoomControls};
 use super::view::CanvasView;
+use crate::editor::OpenPolygon;
 use crate::icons::Icon;
 use crate::resize::on_resize;
 use crate::state::{Application, Loading, Tool, Workspace};
@@ -48,6 +49,10 @@ pub(crate) fn Stage() -> impl IntoView {
             view.make_room((f64::from(width), f64::from(height)));
         }
     });
+    Effect::new(move |_| {
+        editor.document.track();
+        view.forget_steps();
+    });
     listen_for_keys(workspace, view, gestures);
 
     let size = move || editor.image.get().map(|image| (image.width, image.height));
@@ -55,6 +60,21 @@ pub(crate) fn Stage() -> impl IntoView {
         let id = editor.selected.get()?;
         editor.document.with(|document| document.number(&id))
     });
+    // The chosen region, where its corners are shown.
+    let cornered = Memo::new(move |_| {
+        if editor.tool.get() != Tool::Polygon || !view.polygon.with(OpenPolygon::is_empty) {
+            return None;
+        }
+        let id = editor.selected.get()?;
+        editor.document.with(|document| {
+            let has_corners = document.get(&id)?.polygon.is_some();
+            document.number(&id).filter(|_| has_corners)
+        })
+    });
+    let hint = move || match cornered.get() {
+        Some(number) => corner_hint(number),
+        None => hint(editor.tool.get(), chosen.get()),
+    };
     // Where a stroke goes is worth saying each time; what a box or a click does, only at first.
     let hinted = move || {
         let tool = editor.tool.get();
@@ -126,7 +146,7 @@ pub(crate) fn Stage() -> impl IntoView {
                     data-testid="stage-hint"
                 >
                     <Icon name="sparkle"/>
-                    <span>{move || hint(editor.tool.get(), chosen.get())}</span>
+                    <span>{hint}</span>
                 </p>
                 {view! { <ZoomControls view/> }.into_any()}
             </div>
@@ -158,6 +178,14 @@ fn hint(tool: Tool, chosen: Option<usize>) -> String {
         (Tool::Eraser, None) => "Choose the region to erase from first.",
     };
     text.to_owned()
+}
+
+/// What the polygon tool does about the corners of the region of that number.
+fn corner_hint(number: usize) -> String {
+    format!(
+        "Drag a corner of @{number}. Keys: . and , go to one; with Alt arrows move it, Enter adds \
+         one, Delete removes it."
+    )
 }
 
 fn tool_name(tool: Tool) -> &'static str {
@@ -287,5 +315,6 @@ mod tests {
         assert!(hint(Tool::Lasso, Some(3)).contains("@3"));
         assert!(hint(Tool::Click, Some(4)).contains("@4"));
         assert_eq!(hint(Tool::Click, None), "Click on something.");
+        assert!(corner_hint(5).starts_with("Drag a corner of @5. "));
     }
 }

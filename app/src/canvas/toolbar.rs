@@ -2,6 +2,7 @@ use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
 use super::view::CanvasView;
+use crate::editor::OpenPolygon;
 use crate::icons::Icon;
 use crate::state::{Tool, Workspace};
 
@@ -58,7 +59,7 @@ pub(super) fn Toolbar(
                 title="Undo (Ctrl+Z)"
                 data-testid="tool-undo"
                 disabled=move || {
-                    !editor.can_undo.get() && view.polygon.with(|p| p.points.is_empty())
+                    !editor.can_undo.get() && !view.polygon.with(OpenPolygon::can_undo)
                 }
                 on:click=move |_| view.undo(editor)
             >
@@ -71,7 +72,7 @@ pub(super) fn Toolbar(
                 title="Redo (Ctrl+Shift+Z)"
                 data-testid="tool-redo"
                 disabled=move || {
-                    !editor.can_redo.get() && view.taken_back.with(Vec::is_empty)
+                    !editor.can_redo.get() && !view.polygon.with(OpenPolygon::can_redo)
                 }
                 on:click=move |_| view.redo(editor)
             >

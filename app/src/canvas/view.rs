@@ -1,3 +1,4 @@
+mod corners;
 mod painting;
 
 use std::time::Duration;
@@ -5,11 +6,12 @@ use std::time::Duration;
 use fclm_core::wire::PictureView;
 use leptos::prelude::*;
 
+use self::corners::Picked;
 use super::painter::{Drawn, Line, Painter, Scene};
 use super::preview::Preview;
-use crate::editor::{Insets, PointXy, Polygon, Viewport, dragged_box, found_color};
+use crate::editor::{Insets, OpenPolygon, PointXy, Polygon, Viewport, dragged_box, found_color};
 use crate::extractor::Extractor;
-use crate::state::{Editor, Tool, Workspace};
+use crate::state::{Tool, Workspace};
 
 // Where the stylesheet puts the tools: on the left and at the bottom, or at the bottom alone.
 const WIDE: Insets = Insets {
@@ -54,9 +56,7 @@ pub(crate) struct CanvasView {
     /// The line that is being drawn around something, in image pixels.
     pub(crate) lasso: RwSignal<Vec<PointXy>>,
     /// The polygon that is not closed yet.
-    pub(crate) polygon: RwSignal<Polygon>,
-    /// Its corners that were taken back last, the next one to come again at the end.
-    pub(crate) taken_back: RwSignal<Vec<PointXy>>,
+    pub(crate) polygon: RwSignal<OpenPolygon>,
     /// The region whose polygon is being changed, and what it will be.
     pub(crate) edited: RwSignal<Option<(String, Polygon)>>,
     /// The region that is being moved, and by how many image pixels.
@@ -83,6 +83,7 @@ pub(crate) struct CanvasView {
     /// Where the stage lies in the window, as long as it is known to lie there.
     pub(super) corner: StoredValue<Option<PointXy>>,
     tool: RwSignal<Tool>,
+    picked: RwSignal<Option<Picked>>,
     pub(super) painter: StoredValue<Option<Painter>, LocalStorage>,
     scheduled: StoredValue<bool>,
     // Whether picture or masks look other than they are painted, wherever they lie.
@@ -102,6 +103,7 @@ impl CanvasView {
         let in_motion = RwSignal::new(false);
         Self {
             tool,
+            picked: RwSignal::new(None),
             viewport,
             stage,
             fitted: RwSignal::new(true),
@@ -109,8 +111,7 @@ impl CanvasView {
             crosshair: RwSignal::new(None),
             drag: RwSignal::new(None),
             lasso: RwSignal::new(Vec::new()),
-            polygon: RwSignal::new(Polygon::default()),
-            taken_back: RwSignal::new(Vec::new()),
+            polygon: RwSignal::new(OpenPolygon::default()),
             edited: RwSignal::new(None),
             carried: RwSignal::new(None),
             preview: Preview::new(viewport, stage, in_motion, extractor),
@@ -135,51 +136,6 @@ impl CanvasView {
     /// Whether the picture is being moved, or the next drag would move it.
     pub(crate) fn is_grabbing(self) -> bool {
         self.space.get() || self.moving.get()
-    }
-
-    /// One step back: a corner of the polygon that is being drawn, or else what was done last.
-    pub(crate) fn undo(self, editor: Editor) {
-        let last = self
-            .polygon
-            .with_untracked(|polygon| polygon.points.last().copied());
-        match last {
-            Some(corner) => {
-                self.drop_corner();
-                self.taken_back.update(|corners| corners.push(corner));
-            }
-            None => {
-                self.taken_back.set(Vec::new());
-                editor.undo();
-            }
-        }
-    }
-
-    /// One step forward again.
-    pub(crate) fn redo(self, editor: Editor) {
-        match self.taken_back.try_update(Vec::pop).flatten() {
-            Some(corner) => self.polygon.update(|polygon| polygon.points.push(corner)),
-            None => editor.redo(),
-        }
-    }
-
-    /// Adds a corner to the polygon that is being drawn.
-    pub(super) fn add_corner(self, at: PointXy) {
-        self.taken_back.set(Vec::new());
-        self.polygon.update(|polygon| polygon.points.push(at));
-    }
-
-    /// Ends the polygon that is being drawn.
-    pub(super) fn drop_polygon(self) {
-        self.taken_back.set(Vec::new());
-        self.polygon.set(Polygon::default());
-    }
-
-    /// Takes the last corner of the polygon that is being drawn; false where there is none.
-    pub(crate) fn drop_corner(self) -> bool {
-        let dropped = self
-            .polygon
-            .try_update(|polygon| polygon.points.pop().is_some());
-        dropped == Some(true)
     }
 
     /// The whole image in the middle of what the tools leave free.
@@ -366,41 +322,29 @@ impl CanvasView {
                     points: on_stage(points),
                     is_closed: true,
                     has_corners: false,
+                    picked: None,
                 });
             }
         });
-        let drawn = self.polygon.get();
-        if !drawn.points.is_empty() {
-            let mut points = on_stage(&drawn.points);
-            let corners = points.len();
-            let crosshair = self.crosshair.get().map(|at| viewport.to_stage(at));
-            points.extend(crosshair.or(self.hover.get()));
-            lines.push(Line {
-                points: points.clone(),
-                is_closed: false,
-                has_corners: false,
-            });
-            points.truncate(corners);
-            lines.push(Line {
-                points,
-                is_closed: false,
-                has_corners: true,
-            });
-        } else if editor.tool.get() == Tool::Polygon {
-            let edited = self.edited.get().map(|(_, polygon)| polygon);
-            let chosen = editor.selected.get().and_then(|id| {
-                let polygon = editor
-                    .document
-                    .with(|document| document.get(&id)?.polygon.clone())?;
-                Some((*polygon).clone())
-            });
-            if let Some(polygon) = edited.or(chosen) {
+        if let Some(shown) = self.cornered(editor) {
+            let points = on_stage(&shown.polygon.points);
+            let is_closed = shown.of.is_some();
+            if !is_closed {
+                let crosshair = self.crosshair.get().map(|at| viewport.to_stage(at));
+                let pointer = crosshair.or(self.hover.get());
                 lines.push(Line {
-                    points: on_stage(&polygon.points),
-                    is_closed: true,
-                    has_corners: true,
+                    points: points.iter().copied().chain(pointer).collect(),
+                    is_closed,
+                    has_corners: false,
+                    picked: None,
                 });
             }
+            lines.push(Line {
+                points,
+                is_closed,
+                has_corners: true,
+                picked: shown.picked,
+            });
         }
         lines
     }

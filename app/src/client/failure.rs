@@ -17,7 +17,9 @@ pub(crate) enum Failure {
     #[error("The server's answer (status {0}) could not be read. Reload the page and try again.")]
     Unreadable(u16),
     /// What was to be sent cannot be read, as folders cannot.
-    #[error("It is a folder, or a file that cannot be read. Choose a JPEG, PNG, WebP or HEIC picture.")]
+    #[error(
+        "It is a folder, or a file that cannot be read. Choose a JPEG, PNG, WebP or HEIC picture."
+    )]
     NoFile,
     /// The server does not take such pictures, and the browser cannot read this one.
     #[error("{}", .0.sentence())]

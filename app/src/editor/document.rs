@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use fclm_core::mask::Mask;
@@ -123,6 +124,10 @@ impl From<Region> for RegionState {
 pub struct Document {
     /// The regions.
     pub regions: Vec<RegionState>,
+    /// Regions that are not drawn, by their ids.
+    pub hidden: BTreeSet<String>,
+    /// Regions that are not changed, by their ids.
+    pub locked: BTreeSet<String>,
 }
 
 impl Document {
@@ -158,6 +163,8 @@ impl Document {
     /// Takes a region out.
     pub fn remove(&mut self, id: &str) {
         self.regions.retain(|region| region.id != id);
+        self.hidden.remove(id);
+        self.locked.remove(id);
     }
 
     /// Which region of a later document stands where one of this was: the next one that is there
@@ -214,11 +221,20 @@ impl Document {
         self.regions.iter().map(RegionState::to_wire).collect()
     }
 
-    /// From what has travelled.
+    /// From what has travelled, which tells nothing of what is hidden or locked.
     pub fn from_wire(regions: Vec<Region>) -> Self {
         Self {
             regions: regions.into_iter().map(RegionState::from).collect(),
+            ..Self::default()
         }
+    }
+
+    /// The same with those of its regions hidden and locked that are in these sets.
+    pub fn seen_as(mut self, mut hidden: BTreeSet<String>, mut locked: BTreeSet<String>) -> Self {
+        hidden.retain(|id| self.get(id).is_some());
+        locked.retain(|id| self.get(id).is_some());
+        (self.hidden, self.locked) = (hidden, locked);
+        self
     }
 }
 
@@ -248,6 +264,7 @@ mod tests {
     fn numbers_follow_the_order() {
         let mut document = Document {
             regions: vec![region("a", "#1"), region("b", "#2")],
+            ..Document::default()
         };
         assert_eq!(document.ids(), ["a", "b"]);
         assert_eq!(document.number("b"), Some(2));
@@ -260,6 +277,7 @@ mod tests {
     fn the_next_region_follows_one_that_is_gone() {
         let before = Document {
             regions: vec![region("a", "#1"), region("b", "#2"), region("c", "#3")],
+            ..Document::default()
         };
         let without = |ids: &[&str]| {
             let mut later = before.clone();
@@ -276,6 +294,7 @@ mod tests {
     fn the_region_that_came_is_known_unless_there_are_several() {
         let all = Document {
             regions: vec![region("a", "#1"), region("b", "#2"), region("c", "#3")],
+            ..Document::default()
         };
         let mut fewer = all.clone();
         assert_eq!(all.only_new(&fewer), None);
@@ -290,6 +309,7 @@ mod tests {
     fn regions_change_places() {
         let mut document = Document {
             regions: vec![region("a", "#1"), region("b", "#2"), region("c", "#3")],
+            ..Document::default()
         };
         document.reorder("c", -1);
         assert_eq!(document.ids(), ["a", "c", "b"]);
@@ -354,9 +374,26 @@ mod tests {
     }
 
     #[test]
+    fn what_is_hidden_and_locked_goes_with_its_region() {
+        let set = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect();
+        let document = Document {
+            regions: vec![region("a", "#1"), region("b", "#2")],
+            ..Document::default()
+        };
+        let mut seen = document.seen_as(set(&["a", "gone"]), set(&["a", "b", "gone"]));
+        assert_eq!(
+            (&seen.hidden, &seen.locked),
+            (&set(&["a"]), &set(&["a", "b"]))
+        );
+        seen.remove("a");
+        assert_eq!((seen.hidden, seen.locked), (set(&[]), set(&["b"])));
+    }
+
+    #[test]
     fn the_wire_round_trip_keeps_everything_it_can() {
         let document = Document {
             regions: vec![region("a", "#1"), region("b", "#2")],
+            ..Document::default()
         };
         assert_eq!(Document::from_wire(document.to_wire()), document);
     }

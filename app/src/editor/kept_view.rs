@@ -25,14 +25,6 @@ impl KeptView {
             locked: BTreeSet::new(),
         }
     }
-
-    /// The same without regions that are gone.
-    pub fn within(mut self, document: &Document) -> Self {
-        self.selected = self.selected.filter(|id| document.get(id).is_some());
-        self.hidden.retain(|id| document.get(id).is_some());
-        self.locked.retain(|id| document.get(id).is_some());
-        self
-    }
 }
 
 #[cfg(test)]
@@ -48,6 +40,7 @@ mod tests {
         };
         Document {
             regions: ids.iter().map(region).collect(),
+            ..Document::default()
         }
     }
 
@@ -59,17 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn regions_that_are_gone_are_forgotten() {
-        let view = KeptView {
-            selected: Some("a".to_owned()),
-            hidden: ["a", "b"].map(str::to_owned).into(),
-            locked: ["b"].map(str::to_owned).into(),
-        };
-        assert_eq!(view.clone().within(&document(&["a", "b"])), view);
-        let rest = view.within(&document(&["b"]));
-        assert_eq!(rest.selected, None);
-        assert_eq!(rest.hidden, BTreeSet::from(["b".to_owned()]));
-        assert_eq!(rest.locked, rest.hidden);
+    fn a_view_without_locks_is_read() {
         let old = r#"{"selected":"a","hidden":["b"]}"#;
         let view: KeptView = serde_json::from_str(old).unwrap_or_default();
         assert_eq!(view.selected.as_deref(), Some("a"));

@@ -1,5 +1,5 @@
+use fclm_core::mask::Rle;
 use fclm_core::mask::contour::distance;
-use fclm_core::mask::{Mask, Rle};
 
 use super::PointXy;
 
@@ -62,11 +62,36 @@ impl Polygon {
         }
     }
 
-    /// Takes a corner away, where three are left.
-    pub fn drop_point(&mut self, index: usize) {
-        if self.points.len() > 3 && index < self.points.len() {
+    /// Moves a corner by pixels, as far as a picture of that size reaches.
+    pub fn nudge(&mut self, index: usize, by: PointXy, (width, height): PointXy) {
+        // One that lies beside the picture comes back step by step.
+        let moved = |from: f64, by: f64, length: f64| {
+            let (low, high) = (from.min(0.0), from.max(length));
+            (from + by).clamp(low, high)
+        };
+        if let Some((x, y)) = self.points.get_mut(index) {
+            (*x, *y) = (moved(*x, by.0, width), moved(*y, by.1, height));
+        }
+    }
+
+    /// Adds a corner halfway from one to the next; gives its index.
+    pub fn split(&mut self, index: usize) -> Option<usize> {
+        let count = self.points.len();
+        if index >= count || count < 2 {
+            return None;
+        }
+        let (from, to) = (self.points[index], self.points[(index + 1) % count]);
+        let middle = (f64::midpoint(from.0, to.0), f64::midpoint(from.1, to.1));
+        Some(self.take(Handle::Edge(index), middle))
+    }
+
+    /// Takes a corner away, where three are left; false where they would not be.
+    pub fn drop_point(&mut self, index: usize) -> bool {
+        let has_enough = self.points.len() > 3 && index < self.points.len();
+        if has_enough {
             self.points.remove(index);
         }
+        has_enough
     }
 
     /// Takes a corner away that lies within `reach` of one beside it, where three are left.
@@ -86,13 +111,12 @@ impl Polygon {
 
     /// The pixels within, as the COCO mask API draws them; none where there are fewer than three
     /// corners or the polygon cannot be drawn.
-    pub fn mask(&self, (width, height): (u32, u32)) -> Option<Mask> {
+    pub fn mask(&self, (width, height): (u32, u32)) -> Option<Rle> {
         if self.points.len() < 3 {
             return None;
         }
         let flat = self.points.iter().flat_map(|&(x, y)| [x, y]).collect();
-        let rle = Rle::from_polygons(width, height, &[flat]).ok()?;
-        Some(rle.to_mask())
+        Rle::from_polygons(width, height, &[flat]).ok()
     }
 }
 
@@ -104,6 +128,8 @@ fn off(at: PointXy, from: PointXy, to: PointXy) -> f64 {
 
 #[cfg(test)]
 mod tests {
+    use fclm_core::mask::Mask;
+
     use super::*;
 
     fn square() -> Polygon {
@@ -130,10 +156,36 @@ mod tests {
         assert_eq!(polygon.take(Handle::Point(2), (5.0, 4.0)), 2);
         polygon.shift(index, (0.5, 2.0));
         assert_eq!(polygon.points[4], (0.5, 2.0));
-        for _ in 0..4 {
-            polygon.drop_point(0);
-        }
+        assert!(polygon.drop_point(0) && polygon.drop_point(0) && !polygon.drop_point(0));
         assert_eq!(polygon.points.len(), 3);
+    }
+
+    #[test]
+    fn a_corner_is_moved_as_far_as_the_picture_reaches() {
+        let mut polygon = square();
+        let picture = (6.0, 9.0);
+        polygon.nudge(1, (-1.0, 2.0), picture);
+        assert_eq!(polygon.points[1], (4.0, 3.0));
+        polygon.nudge(1, (10.0, -10.0), picture);
+        assert_eq!(polygon.points[1], (6.0, 0.0));
+        polygon.shift(1, (8.0, -2.0));
+        polygon.nudge(1, (1.0, 1.0), picture);
+        assert_eq!(polygon.points[1], (8.0, -1.0));
+        polygon.nudge(9, (1.0, 1.0), picture);
+    }
+
+    #[test]
+    fn an_edge_is_split_in_its_middle() {
+        let mut polygon = square();
+        assert_eq!(polygon.split(3), Some(4));
+        assert_eq!(polygon.points[4], (1.0, 2.5));
+        assert_eq!(polygon.split(0), Some(1));
+        assert_eq!(polygon.points[1], (3.0, 1.0));
+        assert_eq!(polygon.split(9), None);
+        let mut point = Polygon {
+            points: vec![(1.0, 1.0)],
+        };
+        assert_eq!(point.split(0), None);
     }
 
     #[test]
@@ -153,7 +205,8 @@ mod tests {
     #[test]
     fn whole_pixels_are_filled() {
         let mask = square().mask((6, 6));
-        assert_eq!(mask, Some(Mask::rect(6, 6, [1.0, 1.0, 5.0, 4.0])));
+        let filled = Mask::rect(6, 6, [1.0, 1.0, 5.0, 4.0]);
+        assert_eq!(mask, Some(Rle::from_mask(&filled)));
         let line = Polygon {
             points: vec![(0.0, 0.0), (3.0, 3.0)],
         };

@@ -81,7 +81,7 @@ impl Raster {
         samples
     }
 
-    /// Sets (or, with `value` 0, clears) all pixels whose centre is within `radius` of the line
+    /// Sets or clears all pixels whose centre is within `radius` of the line
     /// from `from` to `to`; the answer is the rectangle that this touches, if any. A stroke too
     /// thin to meet a pixel centre still takes the pixel under its end.
     pub fn stroke(
@@ -89,7 +89,7 @@ impl Raster {
         from: PointXy,
         to: PointXy,
         radius: f64,
-        value: u8,
+        is_set: bool,
     ) -> Option<PixelRect> {
         let rect = self.touched(from, to, radius)?;
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
@@ -105,14 +105,14 @@ impl Raster {
                 };
                 let (ex, ey) = (cx - along * dx, cy - along * dy);
                 if ex * ex + ey * ey <= radius * radius {
-                    self.mask.set(x, y, value != 0);
+                    self.mask.set(x, y, is_set);
                 }
             }
         }
         if to.0 >= 0.0 && to.1 >= 0.0 {
             let (x, y) = (to.0 as u32, to.1 as u32);
             if x < self.mask.width() && y < self.mask.height() {
-                self.mask.set(x, y, value != 0);
+                self.mask.set(x, y, is_set);
             }
         }
         Some(rect)
@@ -162,7 +162,7 @@ mod tests {
     #[test]
     fn a_dot_is_a_disc() {
         let mut raster = Raster::new(5, 5);
-        let rect = raster.stroke((2.5, 2.5), (2.5, 2.5), 1.5, 1);
+        let rect = raster.stroke((2.5, 2.5), (2.5, 2.5), 1.5, true);
         assert_eq!(
             rect,
             Some(PixelRect {
@@ -178,23 +178,23 @@ mod tests {
     #[test]
     fn a_line_has_no_gaps_and_the_eraser_takes_it_back() {
         let mut raster = Raster::new(8, 3);
-        raster.stroke((0.5, 1.5), (7.5, 1.5), 0.6, 1);
+        raster.stroke((0.5, 1.5), (7.5, 1.5), 0.6, true);
         assert_eq!(rows(&raster), ["........", "########", "........"]);
-        raster.stroke((3.5, 1.5), (4.5, 1.5), 0.6, 0);
+        raster.stroke((3.5, 1.5), (4.5, 1.5), 0.6, false);
         assert_eq!(rows(&raster)[1], "###..###");
     }
 
     #[test]
     fn a_hair_still_marks_its_pixel() {
         let mut raster = Raster::new(3, 3);
-        raster.stroke((1.1, 1.1), (1.1, 1.1), 0.1, 1);
+        raster.stroke((1.1, 1.1), (1.1, 1.1), 0.1, true);
         assert_eq!(rows(&raster), ["...", ".#.", "..."]);
     }
 
     #[test]
     fn samples_are_the_pixels_under_points() {
         let mut raster = Raster::new(3, 2);
-        raster.stroke((1.5, 0.5), (1.5, 0.5), 0.1, 1);
+        raster.stroke((1.5, 0.5), (1.5, 0.5), 0.1, true);
         // Half a pixel apart, from half a pixel off the left edge on.
         let samples = raster.sampled((-0.25, 0.25), 0.5, 6, 3);
         let expected = [
@@ -210,8 +210,8 @@ mod tests {
     fn bounds_are_tight() {
         let mut raster = Raster::new(7, 5);
         assert_eq!(raster.bounds(), None);
-        raster.stroke((2.5, 1.5), (2.5, 1.5), 0.1, 1);
-        raster.stroke((5.5, 3.5), (5.5, 3.5), 0.1, 1);
+        raster.stroke((2.5, 1.5), (2.5, 1.5), 0.1, true);
+        raster.stroke((5.5, 3.5), (5.5, 3.5), 0.1, true);
         let expected = PixelRect {
             x0: 2,
             y0: 1,
@@ -237,9 +237,9 @@ mod tests {
     #[test]
     fn outside_the_image_nothing_is_touched() {
         let mut raster = Raster::new(4, 4);
-        assert_eq!(raster.stroke((-9.0, -9.0), (-5.0, -5.0), 2.0, 1), None);
+        assert_eq!(raster.stroke((-9.0, -9.0), (-5.0, -5.0), 2.0, true), None);
         assert_eq!(
-            raster.stroke((f64::NAN, 0.0), (f64::NAN, 0.0), 2.0, 1),
+            raster.stroke((f64::NAN, 0.0), (f64::NAN, 0.0), 2.0, true),
             None
         );
         assert!(raster.mask.data().iter().all(|&v| v == 0));
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn a_mask_survives_the_round_trip() {
         let mut raster = Raster::new(7, 5);
-        raster.stroke((1.0, 1.0), (5.0, 3.0), 1.2, 1);
+        raster.stroke((1.0, 1.0), (5.0, 3.0), 1.2, true);
         assert_eq!(Raster::from_mask(raster.clone().into_mask()), raster);
     }
 }

@@ -14,7 +14,7 @@ pub use conversation::{Turn, conversation_json, conversation_markdown};
 pub use pixels::{are_masks, masks_of_pixels};
 pub use read::read_regions;
 pub use table::{Asked, Table, csv, table};
-pub use write::{Named, coco_json, indexed_png, polygon_json, svg};
+pub use write::{Named, coco_json, indexed_png, overlap, polygon_json, svg};
 
 use fclm_core::mask::Rle;
 

@@ -107,6 +107,14 @@ pub fn indexed_png((width, height): (u32, u32), regions: &[Named]) -> Vec<u8> {
     png::indexed(width, height, masks)
 }
 
+/// Whether a pixel is in more than one of the regions, of which [`indexed_png`] keeps the last.
+pub fn overlap(regions: &[Named]) -> bool {
+    let masks: Vec<Rle> = regions.iter().map(|region| region.mask.clone()).collect();
+    let areas: u64 = masks.iter().map(Rle::area).sum();
+    // Without masks nothing overlaps, and those of one picture are of one size.
+    Rle::union(&masks).is_ok_and(|union| union.area() < areas)
+}
+
 /// The colour whose 24 bits are one more.
 fn next_color([red, green, blue]: [u8; 3]) -> [u8; 3] {
     let [_, red, green, blue] = (u32::from_be_bytes([0, red, green, blue]) + 1).to_be_bytes();
@@ -203,6 +211,19 @@ mod tests {
         let palette = &png[at + 4..at + 16];
         let expected = [[0, 0, 0], [255, 93, 93], [255, 93, 94], [0, 0, 1]];
         assert_eq!(palette, expected.concat());
+    }
+
+    #[test]
+    fn regions_overlap_where_they_share_a_pixel() {
+        let columns = |from: u32, to: u32| Named {
+            name: String::new(),
+            color: "#ff5d5d".to_owned(),
+            mask: Rle::from_mask(&Mask::from_fn(6, 2, |x, _| (from..to).contains(&x))),
+        };
+        assert!(!overlap(&[]));
+        assert!(!overlap(&[columns(1, 4)]));
+        assert!(!overlap(&[columns(0, 3), columns(3, 3), columns(3, 6)]));
+        assert!(overlap(&[columns(0, 3), columns(5, 6), columns(2, 4)]));
     }
 
     #[test]

@@ -89,9 +89,10 @@ fn listen(application: Application, dragging: RwSignal<bool>) {
             event.prevent_default();
             match event.data_transfer().as_ref().and_then(picture_in) {
                 Some(picked) => application.open_picked(picked),
-                None => application
-                    .notices
-                    .error("Nothing to open", "Drop one JPEG, PNG, WebP or HEIC picture."),
+                None => application.notices.error(
+                    "Nothing to open",
+                    "Drop one JPEG, PNG, WebP or HEIC picture.",
+                ),
             }
         }
     });

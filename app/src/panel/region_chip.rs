@@ -5,7 +5,7 @@ use crate::state::Workspace;
 /// A region that was asked about, in its colour and with the number that it has now.
 #[component]
 pub(super) fn RegionChip(
-    /// The region's.
+    /// Which region it is.
     id: String,
     /// What stands for a region that was deleted since.
     gone: String,

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fclm_core::mask::Mask;
+use fclm_core::mask::Rle;
 use fclm_core::wire::{
     BoxPx, ImageInfo, MAX_REGIONS, MaskRle, MaskSource, PutRegions, Region, RegionVector,
     SegmentRequest,
@@ -159,10 +159,10 @@ impl Editor {
                 .max(4.0),
         );
         let view = client::recall::<KeptView>(&self.chat.key(ChatPart::View))
-            .map_or_else(|| KeptView::first(&document), |view| view.within(&document));
-        self.selected.set(view.selected);
-        self.hidden.set(view.hidden);
-        self.locked.set(view.locked);
+            .unwrap_or_else(|| KeptView::first(&document));
+        let document = document.seen_as(view.hidden, view.locked);
+        let selected = view.selected.filter(|id| document.get(id).is_some());
+        self.selected.set(selected);
         if let Some(opacity) = client::recall::<f64>(OPACITY_KEY) {
             self.opacity.set(opacity.clamp(0.0, 1.0));
         }
@@ -197,8 +197,10 @@ impl Editor {
         if self.saved.get_untracked() != SaveState::Saved || is_known {
             return;
         }
-        self.history
-            .update_value(|history| history.commit(Document::from_wire(regions)));
+        self.history.update_value(|history| {
+            let Document { hidden, locked, .. } = history.present().clone();
+            history.commit(Document::from_wire(regions).seen_as(hidden, locked));
+        });
         self.publish();
     }
 
@@ -242,10 +244,17 @@ impl Editor {
 
     // Whether the history took the step, which is then shown and saved.
     fn travel(self, step: impl FnOnce(&mut History) -> bool) -> bool {
+        let before = self.document.get_untracked();
         let is_taken = self.history.try_update_value(step) == Some(true);
         if is_taken {
             self.publish();
-            self.save_later();
+            // The server does not care what is hidden or locked.
+            if self
+                .document
+                .with_untracked(|now| now.regions != before.regions)
+            {
+                self.save_later();
+            }
         }
         is_taken
     }
@@ -263,6 +272,8 @@ impl Editor {
                 .with_untracked(|before| before.neighbour(&id, &document));
             self.selected.set(next);
         }
+        set_other(self.hidden, &document.hidden);
+        set_other(self.locked, &document.locked);
         self.document.set(document);
     }
 
@@ -366,9 +377,9 @@ impl Editor {
         }
     }
 
-    /// Takes the bitmap that a stroke left: for the region with `id`, or as a new one. An empty
+    /// Takes the mask that a stroke left: for the region with `id`, or as a new one. An empty
     /// one takes its region away.
-    pub(crate) fn commit_stroke(self, id: Option<String>, mask: &Mask) {
+    pub(crate) fn commit_stroke(self, id: Option<String>, mask: &Rle) {
         let empty = mask.is_empty();
         let wire = Arc::new(mask.to_wire());
         match id.filter(|id| self.document.with_untracked(|d| d.get(id).is_some())) {
@@ -423,9 +434,6 @@ impl Editor {
         self.change(|document| {
             document.remove(id);
         });
-        self.hidden.update(|hidden| {
-            hidden.remove(id);
-        });
     }
 
     /// Gives a region another name; an empty one is not taken.
@@ -449,11 +457,20 @@ impl Editor {
 
     /// Hides a region or shows it again.
     pub(crate) fn toggle_hidden(self, id: &str) {
-        self.hidden.update(|hidden| {
-            if !hidden.remove(id) {
-                hidden.insert(id.to_owned());
-            }
+        self.change(|document| toggle(&mut document.hidden, id));
+    }
+
+    /// Shows a region that is about to be painted on.
+    pub(crate) fn reveal(self, id: &str) {
+        if self.hidden.with_untracked(|hidden| !hidden.contains(id)) {
+            return;
+        }
+        self.history.update_value(|history| {
+            history.revise(|document| {
+                document.hidden.remove(id);
+            });
         });
+        self.publish();
     }
 
     /// Makes brush and eraser larger or smaller.
@@ -534,6 +551,20 @@ impl Editor {
             Err(_) => self.saved.set(SaveState::Unsaved),
         }
         result
+    }
+}
+
+/// Puts an id into a set, or takes it out.
+fn toggle(ids: &mut BTreeSet<String>, id: &str) {
+    if !ids.remove(id) {
+        ids.insert(id.to_owned());
+    }
+}
+
+// What stays as it is wakes nobody.
+fn set_other(signal: RwSignal<BTreeSet<String>>, ids: &BTreeSet<String>) {
+    if signal.with_untracked(|old| old != ids) {
+        signal.set(ids.clone());
     }
 }
 

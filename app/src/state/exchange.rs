@@ -8,12 +8,16 @@ use crate::client::{self, Picked};
 use crate::editor::MAX_PIXELS;
 use crate::formats::{
     Asked, Imported, Named, Table, Turn, are_masks, coco_json, conversation_json,
-    conversation_markdown, csv, indexed_png, masks_of_pixels, polygon_json, read_regions, svg,
-    table,
+    conversation_markdown, csv, indexed_png, masks_of_pixels, overlap, polygon_json, read_regions,
+    svg, table,
 };
 
 /// What stands for a region that is not there any more.
 pub(crate) const DELETED: &str = "a deleted region";
+
+/// What is lost in a PNG in which each pixel is of one region.
+const OVERLAP: &str = "Where they do, this PNG keeps the later region alone. \
+    COCO JSON, or a PNG of each mask, keeps all of them.";
 
 /// What can be saved of a chat as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,18 +136,26 @@ impl Workspace {
         };
         let title = self.title.get_untracked();
         let regions = || self.editor.document.with_untracked(|d| d.to_wire());
+        let mut is_lossy = false;
         let bytes = match what {
             Export::Coco => coco_json(&title, size, &self.named()).into_bytes(),
             Export::Polygons => polygon_json(size, &self.named(), tolerance).into_bytes(),
             Export::Svg => svg(size, &self.named(), tolerance).into_bytes(),
-            Export::Indexed => indexed_png(size, &self.named()),
+            Export::Indexed => {
+                let regions = self.named();
+                is_lossy = overlap(&regions);
+                indexed_png(size, &regions)
+            }
             Export::Markdown => {
                 conversation_markdown(&title, &regions(), &self.turns()).into_bytes()
             }
             Export::Json => conversation_json(&title, size, &regions(), &self.turns()).into_bytes(),
         };
         let (ending, kind) = what.file();
-        self.save(&self.file_name(ending), kind, &bytes);
+        let is_saved = self.save(&self.file_name(ending), kind, &bytes);
+        if is_saved && is_lossy {
+            self.notices.info("Regions overlap", OVERLAP);
+        }
     }
 
     /// Lets the browser save a region's mask as a black and white PNG.
@@ -222,10 +234,13 @@ impl Workspace {
         self.save(&name, "text/csv", csv(&rows).as_bytes());
     }
 
-    fn save(self, name: &str, kind: &str, bytes: &[u8]) {
-        if client::save(name, kind, bytes).is_err() {
+    // Whether the browser took the file; says so where it did not.
+    fn save(self, name: &str, kind: &str, bytes: &[u8]) -> bool {
+        let is_taken = client::save(name, kind, bytes).is_ok();
+        if !is_taken {
             self.not_saved();
         }
+        is_taken
     }
 
     fn not_saved(self) {

@@ -1,5 +1,7 @@
 //! The lines around a mask, and lines with fewer points.
 
+use std::mem;
+
 use super::Mask;
 
 /// A closed line: its corners, the last of which is joined to the first.
@@ -15,10 +17,9 @@ impl Mask {
         let Some([left, top, right, bottom]) = self.pixel_bounds() else {
             return Vec::new();
         };
+        let mut edges = self.edges([left, top, right, bottom]);
         let (left, top) = (i64::from(left), i64::from(top));
         let columns = i64::from(right) - left + 1;
-        let rows = i64::from(bottom) - top + 1;
-        let mut edges = self.edges(left, top, columns, rows);
         let mut rings = Vec::new();
         for start in 0..edges.len() {
             while edges[start] != 0 {
@@ -34,29 +35,32 @@ impl Mask {
     }
 
     /// For each corner of the pixel grid the bits of the boundary edges that leave it, with the
-    /// mask on their right hand.
-    fn edges(&self, left: i64, top: i64, columns: i64, rows: i64) -> Vec<u8> {
-        let inside = |x: i64, y: i64| x >= 0 && y >= 0 && self.get(x as u32, y as u32);
-        let mut edges = vec![0u8; (columns * rows) as usize];
-        let corner = |x: i64, y: i64| ((y - top) * columns + (x - left)) as usize;
-        for y in top..top + rows - 1 {
-            for x in left..left + columns - 1 {
-                if !inside(x, y) {
-                    continue;
-                }
-                if !inside(x, y - 1) {
-                    edges[corner(x, y)] |= 1;
-                }
-                if !inside(x + 1, y) {
-                    edges[corner(x + 1, y)] |= 1 << 1;
-                }
-                if !inside(x, y + 1) {
-                    edges[corner(x + 1, y + 1)] |= 1 << 2;
-                }
-                if !inside(x - 1, y) {
-                    edges[corner(x, y + 1)] |= 1 << 3;
-                }
+    /// mask on their right hand. Nothing of the mask is outside of the bounds.
+    fn edges(&self, bounds: [u32; 4]) -> Vec<u8> {
+        let [left, top, right, bottom] = bounds.map(|edge| edge as usize);
+        let (width, columns) = (self.width() as usize, right - left);
+        // A row of pixels with one more at either side, and the row above it.
+        let mut above = vec![0u8; columns + 2];
+        let mut row = above.clone();
+        let mut edges = Vec::with_capacity((columns + 1) * (bottom - top + 1));
+        for y in top..=bottom {
+            if y < bottom {
+                row[1..=columns].copy_from_slice(&self.data()[y * width + left..][..columns]);
+            } else {
+                row.fill(0);
             }
+            // The four pixels around each corner.
+            let before = above.iter().zip(&row);
+            let behind = above[1..].iter().zip(&row[1..]);
+            edges.extend(before.zip(behind).map(
+                |((&upper_left, &lower_left), (&upper_right, &lower_right))| {
+                    (lower_right & !upper_right)
+                        | (lower_left & !lower_right) << 1
+                        | (upper_left & !lower_left) << 2
+                        | (upper_right & !upper_left) << 3
+                },
+            ));
+            mem::swap(&mut above, &mut row);
         }
         edges
     }

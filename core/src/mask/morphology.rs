@@ -101,22 +101,6 @@ impl Mask {
         })
     }
 
-    /// Clears every pixel that is set in `other`.
-    ///
-    /// # Panics
-    /// If the sizes differ.
-    pub fn subtract(&mut self, other: &Self) {
-        let mut kept = other.clone();
-        kept.invert();
-        let data: Vec<u8> = self
-            .data()
-            .iter()
-            .zip(kept.data())
-            .map(|(&value, &keep)| value & keep)
-            .collect();
-        *self = Self::from_data(self.width(), self.height(), data);
-    }
-
     fn padded(&self, [x0, y0, x1, y1]: [u32; 4], by: u32) -> [u32; 4] {
         [
             x0.saturating_sub(by),
@@ -303,16 +287,6 @@ mod tests {
                     prop_assert_eq!(shifted.get(x as u32, y as u32), was);
                 }
             }
-        }
-
-        #[test]
-        fn what_is_taken_away_is_gone(seed in any::<u64>(), other in any::<u64>()) {
-            let (mut mask, other) = (noise(9, 7, seed, 2), noise(9, 7, other, 2));
-            let before = mask.area();
-            let (both, _) = mask.intersection_and_union(&other);
-            mask.subtract(&other);
-            prop_assert_eq!(mask.area(), before - both);
-            prop_assert_eq!(mask.intersection_and_union(&other).0, 0);
         }
     }
 }

@@ -131,6 +131,24 @@ impl Rle {
         Self::combine(masks, |depth| depth == masks.len())
     }
 
+    /// What this mask covers and another one does not.
+    ///
+    /// # Errors
+    /// If the sizes differ.
+    pub fn difference(&self, other: &Self) -> Result<Self, MaskError> {
+        let runs = match other.runs.split_first() {
+            Some((0, covered_first)) => covered_first.to_vec(),
+            _ => [&[0], &other.runs[..]].concat(),
+        };
+        let beside = Self { runs, ..*other };
+        Self::intersection(&[self.clone(), beside])
+    }
+
+    /// Whether no pixel is covered.
+    pub fn is_empty(&self) -> bool {
+        self.foreground().next().is_none()
+    }
+
     /// Width in pixels.
     pub fn width(&self) -> u32 {
         self.width
@@ -475,6 +493,12 @@ mod tests {
             prop_assert_eq!(Rle::intersection(&rles).unwrap(), Rle::from_mask(&all));
 
             let last = rles.len() - 1;
+            let beside = Mask::from_fn(width, height, |x, y| {
+                masks[0].get(x, y) && !masks[last].get(x, y)
+            });
+            let difference = rles[0].difference(&rles[last]).unwrap();
+            prop_assert_eq!(difference.is_empty(), beside.is_empty());
+            prop_assert_eq!(difference, Rle::from_mask(&beside));
             let (shared, union) = masks[0].intersection_and_union(&masks[last]);
             let expected = if union == 0 { 0.0 } else { shared as f64 / union as f64 };
             prop_assert_eq!(rles[0].iou(&rles[last]).unwrap(), expected);

@@ -77,6 +77,21 @@ impl Tab {
             .await;
     }
 
+    /// Moves the mouse to a point, presses the right button there and lets it go.
+    ///
+    /// # Panics
+    /// If the browser refuses the events.
+    pub async fn right_click(&self, at: Point) {
+        self.hover(at).await;
+        for (kind, held) in [
+            (DispatchMouseEventType::MousePressed, 2),
+            (DispatchMouseEventType::MouseReleased, 0),
+        ] {
+            self.mouse_event(kind, at, MouseButton::Right, held, 0)
+                .await;
+        }
+    }
+
     /// Presses the left button at the first point, moves through the others, lets go at the last.
     ///
     /// # Panics
@@ -108,19 +123,25 @@ impl Tab {
         self.mouse_with(kind, at, held, 0).await;
     }
 
-    async fn mouse_with(
-        &self,
-        kind: DispatchMouseEventType,
-        (x, y): Point,
-        held: i64,
-        modifiers: i64,
-    ) {
+    async fn mouse_with(&self, kind: DispatchMouseEventType, at: Point, held: i64, modifiers: i64) {
         let moved = matches!(kind, DispatchMouseEventType::MouseMoved);
         let button = if moved && held == 0 {
             MouseButton::None
         } else {
             MouseButton::Left
         };
+        self.mouse_event(kind, at, button, held, modifiers).await;
+    }
+
+    async fn mouse_event(
+        &self,
+        kind: DispatchMouseEventType,
+        (x, y): Point,
+        button: MouseButton,
+        held: i64,
+        modifiers: i64,
+    ) {
+        let moved = matches!(kind, DispatchMouseEventType::MouseMoved);
         let event = DispatchMouseEventParams::builder()
             .r#type(kind)
             .x(x)

@@ -1,4 +1,7 @@
-//! What the page is to those who do not see it, use no pointer, or want less motion.
+//! What the page is to those who do not see it, use no pointer, want less motion, or have a small
+//! screen.
+
+use std::time::Duration;
 
 use fclm_tests::browser::Tab;
 use fclm_tests::easel::Easel;
@@ -8,6 +11,15 @@ const RULES: &str = "{runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag
     'wcag22aa', 'best-practice']}, rules: {'target-size': {enabled: true}},
     resultTypes: ['violations']}";
 const SHIFT: i64 = 8;
+/// From here on no mask is made: neither the page's worker nor the server hears of it. Counts the
+/// frames that the page asks for.
+const WITHOUT_MASKS: &str = "((fetch, ask) => {
+    Worker.prototype.postMessage = () => {};
+    window.fetch = (request, ...more) => String(request.url ?? request).endsWith('/segment')
+        ? new Promise(() => {}) : fetch(request, ...more);
+    window.asked = 0;
+    window.requestAnimationFrame = then => { window.asked += 1; return ask(then); };
+    return true; })(window.fetch.bind(window), window.requestAnimationFrame.bind(window))";
 
 /// Nothing that axe-core calls serious or critical.
 async fn assert_accessible(tab: &Tab, what: &str) {
@@ -37,7 +49,7 @@ async fn set_theme(tab: &Tab, theme: &str) {
         ))
         .await;
     // Colours that change slowly are not there yet.
-    tokio::time::sleep(std::time::Duration::from_millis(400)).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
 }
 
 /// No control is smaller than 24 CSS pixels each way (WCAG 2.2, 2.5.8), links and phrases within a
@@ -205,5 +217,108 @@ async fn less_motion_is_respected() {
     tab.prefer_less_motion().await;
     let least: f64 = tab.evaluate(longest).await;
     assert!(least < 0.01, "something moves for {least} s");
+    easel.close().await;
+}
+
+/// How many frames the page asks for in most of a second in which nobody does anything.
+async fn frames_asked(tab: &Tab) -> usize {
+    tab.settle().await;
+    let before: usize = tab.evaluate("window.asked").await;
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    tab.evaluate::<usize>("window.asked").await - before
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mask_that_is_awaited_pulses_unless_less_motion_is_preferred() {
+    let easel = Easel::at_home().await;
+    let tab = &easel.tab;
+    let _: bool = tab.evaluate(WITHOUT_MASKS).await;
+    tab.click("[data-testid=sample-card]").await;
+    easel.take("box").await;
+    let across = easel
+        .window([(120.0, 120.0), (180.0, 170.0), (240.0, 220.0)])
+        .await;
+    tab.drag(&across).await;
+    easel.count(1).await;
+    easel.saved().await;
+    let pulsing = frames_asked(tab).await;
+    assert!(pulsing > 4, "{pulsing} frames are asked for");
+    tab.prefer_less_motion().await;
+    let still = frames_asked(tab).await;
+    assert_eq!(still, 0, "what is awaited still pulses");
+    tab.see("[data-testid=region-item] .spinner").await;
+    easel.close().await;
+}
+
+/// The heights of the list of regions and of the conversation, once all is painted; the chosen row
+/// has to be in the list.
+async fn heights(tab: &Tab) -> (f64, f64) {
+    tab.settle().await;
+    let [list, talk, above, below]: [f64; 4] = tab
+        .evaluate(
+            "(() => { const [list, talk, row] =
+                 ['.region-list', '[data-testid=messages]', '.region.is-selected']
+                     .map(e => document.querySelector(e).getBoundingClientRect());
+             return [list.height, talk.height, list.top - row.top, row.bottom - list.bottom]; })()",
+        )
+        .await;
+    assert!(
+        above < 1.0 && below < 1.0,
+        "the chosen row begins {above} above a list of {list} and ends {below} below it"
+    );
+    (list, talk)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_chosen_row_stays_in_sight_and_a_phone_shows_the_conversation() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    for index in 0..5 {
+        let x = 30 + 80 * index;
+        assert!(easel.paste(&format!("M{x} 60h50v40h-50z")).await);
+        easel.count(index + 1).await;
+    }
+    let second = "[data-testid=region-item]:nth-child(2)";
+    tab.click(&format!("{second} [data-testid=region-select]"))
+        .await;
+    tab.resize(390, 844).await;
+    let (list, _) = heights(tab).await;
+    assert!(list > 90.0, "the list has {list} pixels before a question");
+    // As long as a chat is loaded nothing is said in it, nor that nothing was asked yet.
+    let _: bool = tab
+        .evaluate("document.querySelector('.welcome').classList.replace('welcome', 'loading')")
+        .await;
+    let (list, _) = heights(tab).await;
+    assert!(list > 90.0, "the list has {list} pixels of a chat to come");
+    let _: bool = tab
+        .evaluate("document.querySelector('.loading').classList.replace('loading', 'welcome')")
+        .await;
+
+    tab.resize(1280, 860).await;
+    tab.type_into("[data-testid=ask-input]", "What colour is it?")
+        .await;
+    tab.press_enter().await;
+    tab.wait_until(
+        "there is no answer",
+        "(() => { const answer = document.querySelector('[data-testid=answer]');
+         return answer && !answer.dataset.open; })()",
+    )
+    .await;
+    // All rows up to the chosen one are in sight.
+    let _: bool = tab
+        .evaluate("(document.querySelector('.region-list').scrollTop = 0, true)")
+        .await;
+    let (list, _) = heights(tab).await;
+    assert!(list > 150.0, "the list has {list} pixels beside a picture");
+
+    tab.resize(390, 844).await;
+    let (list, talk) = heights(tab).await;
+    assert!(list < 50.0, "the list has {list} pixels");
+    assert!(talk >= 170.0, "the conversation has {talk} pixels");
+    // On a tablet there is room for both.
+    tab.resize(768, 1024).await;
+    let (list, talk) = heights(tab).await;
+    assert!(list > 90.0, "the list has {list} pixels on a tablet");
+    assert!(talk >= 170.0, "the conversation has {talk} pixels");
     easel.close().await;
 }

@@ -202,6 +202,37 @@ async fn one_png_holds_more_regions_than_there_are_colours() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn one_png_says_that_regions_overlap() {
+    let (easel, folder) = with_folder(Easel::open().await).await;
+    for (path, count) in [("M40 50h30v20h-30z", 1), ("M70 50h30v20h-30z", 2)] {
+        assert!(easel.paste(path).await);
+        easel.count(count).await;
+    }
+    easel.files().await;
+    easel.menu("export-indexed").await;
+    saved_file(folder.path(), "-regions.png").await;
+    let said: usize = easel
+        .tab
+        .evaluate("document.querySelectorAll('[data-testid=notice]').length")
+        .await;
+    assert_eq!(said, 0, "regions that touch are said to overlap");
+
+    assert!(easel.paste("M60 60h20v30h-20z").await);
+    easel.count(3).await;
+    easel.files().await;
+    easel.menu("export-indexed").await;
+    easel.wait_for_words("the later region alone").await;
+    let png = saved_file(folder.path(), "-regions.png").await;
+    let colors = image::load_from_memory(&png)
+        .expect("it is a PNG")
+        .into_rgb8();
+    let color = |x, y| colors.get_pixel(x, y).0;
+    assert_eq!(color(65, 65), color(75, 85), "the later region is below");
+    assert_ne!(color(65, 65), color(65, 55), "two regions look the same");
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_tolerance_of_polygons_is_shown_and_kept() {
     let (easel, folder) = with_folder(Easel::open().await).await;
     let (width, height) = easel.size().await;

@@ -2,10 +2,13 @@
 //! a person means it, and masks come back from their files pixel by pixel.
 
 mod access;
+mod clicking;
+mod corners;
 mod files;
 mod pictures;
 mod pointers;
 mod speed;
+mod tools;
 
 use fclm_core::mask::Mask;
 use fclm_core::wire::Chat;
@@ -218,6 +221,15 @@ async fn all_that_is_done_to_regions_can_be_undone() {
     easel.count(3).await;
     assert!(easel.paste("M20 20h9v9h-9z").await);
     easel.count(4).await;
+    for button in [
+        ".region:first-child [data-testid=region-select]",
+        ".region:first-child [data-testid=region-lock]",
+        ".region:last-child [data-testid=region-select]",
+        ".region:last-child [data-testid=region-hide]",
+    ] {
+        easel.tab.click(button).await;
+    }
+
     let chosen = "document.querySelector('.region.is-selected').dataset.regionId";
     let pasted: String = easel.tab.evaluate(chosen).await;
     easel.tab.press("Delete", 46, 0).await;
@@ -232,6 +244,8 @@ async fn all_that_is_done_to_regions_can_be_undone() {
     let state =
         "JSON.stringify([...document.querySelectorAll('[data-testid=region-item]')].map(e =>
         [e.dataset.regionId, e.dataset.bounds, e.dataset.area,
+         e.classList.contains('is-hidden'),
+         e.querySelector('[data-testid=region-lock]').ariaPressed,
          e.querySelector('.region-name').value, e.querySelector('.region-color').value]))";
     let undo = "[data-testid=tool-undo]";
     let redo = "[data-testid=tool-redo]";
@@ -252,8 +266,8 @@ async fn all_that_is_done_to_regions_can_be_undone() {
     };
     let mut back = steps(undo).await;
     // Both shapes, the name, the place, two moves, the colour, what it grew, the copy, what was
-    // pasted, and that it was deleted.
-    assert_eq!(back.len(), 12, "{back:#?}");
+    // pasted, what was hidden and locked, and that the one that was pasted was deleted.
+    assert_eq!(back.len(), 14, "{back:#?}");
     assert_eq!(back.last().map(String::as_str), Some("[]"));
     for (before, after) in back.iter().zip(&back[1..]) {
         assert_ne!(before, after, "a step changes nothing");

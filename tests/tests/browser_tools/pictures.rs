@@ -1,4 +1,4 @@
-//! Photos as cameras and phones make them: the eight EXIF orientations, and HEIC.
+//! Photos as cameras and phones make them: the eight orientations, in EXIF and in AVIF, and HEIC.
 
 use fclm_tests::easel::{Easel, saved_file};
 use fclm_tests::view::View;
@@ -22,6 +22,29 @@ const TURNED: [[usize; 4]; 8] = [
     [3, 1, 2, 0],
     [1, 3, 0, 2],
 ];
+/// How AVIF and HEIF say these: quarter turns anticlockwise, and after them which sides are
+/// exchanged, top and bottom (0) or left and right (1); ISO/IEC 23008-12, `irot` and `imir`.
+const TRANSFORMS: [(Option<u8>, Option<u8>); 8] = [
+    (None, None),
+    (None, Some(1)),
+    (Some(2), None),
+    (None, Some(0)),
+    (Some(1), Some(0)),
+    (Some(3), None),
+    (Some(1), Some(1)),
+    (Some(1), None),
+];
+/// [`picture`] as AV1: the sequence header and the frame that Chromium's `VideoEncoder` makes of it
+/// with `av01.0.00M.08` and 2 Mbit/s.
+const AV1: &[u8] = &[
+    0x0a, 0x0d, 0x00, 0x00, 0x00, 0x03, 0x2d, 0xff, 0xc0, 0x1a, 0x20, 0x21, 0xa0, 0x30, 0x80, 0x32,
+    0x53, 0x10, 0x45, 0x00, 0x04, 0x10, 0x41, 0x08, 0x00, 0x10, 0xb4, 0x5a, 0xcc, 0xef, 0x54, 0x04,
+    0xda, 0x6f, 0x96, 0xa1, 0xbb, 0xf3, 0x9f, 0x99, 0xe4, 0x8d, 0xb5, 0x49, 0x99, 0xde, 0x64, 0xea,
+    0xc3, 0xcd, 0xa1, 0x69, 0x6a, 0x69, 0x16, 0xf6, 0x5d, 0xe5, 0xc1, 0xcb, 0xf2, 0x25, 0xf7, 0xfa,
+    0x5d, 0x0c, 0x64, 0xb1, 0x3f, 0x0f, 0xec, 0x58, 0x25, 0xbc, 0x48, 0x1a, 0x8e, 0x7b, 0xd1, 0x7e,
+    0x60, 0xb3, 0xed, 0xa1, 0x89, 0x26, 0x3f, 0x24, 0x66, 0xf3, 0xbe, 0x52, 0xae, 0xf3, 0xb4, 0x84,
+    0xae, 0xa0, 0x6c, 0x50,
+];
 
 fn picture() -> RgbImage {
     RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
@@ -30,16 +53,83 @@ fn picture() -> RgbImage {
     })
 }
 
+/// A mask of the file's upper left quarter.
+fn first_quarter() -> RgbImage {
+    RgbImage::from_fn(WIDTH, HEIGHT, |x, y| {
+        let is_inside = x < WIDTH / 2 && y < HEIGHT / 2;
+        Rgb([255 * u8::from(is_inside); 3])
+    })
+}
+
+/// Width and height of what lies upright.
+fn upright(orientation: u8) -> (u32, u32) {
+    match orientation {
+        1..=4 => (WIDTH, HEIGHT),
+        _ => (HEIGHT, WIDTH),
+    }
+}
+
 fn jpeg(orientation: u8) -> Vec<u8> {
+    jpeg_of(&picture(), orientation)
+}
+
+fn jpeg_of(picture: &RgbImage, orientation: u8) -> Vec<u8> {
     let mut exif = b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".to_vec();
     exif.extend([orientation, 0, 0, 0, 0, 0, 0, 0]);
     let mut bytes = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut bytes, 95);
     encoder.set_exif_metadata(exif).expect("JPEG holds EXIF");
     encoder
-        .write_image(&picture(), WIDTH, HEIGHT, ExtendedColorType::Rgb8)
+        .write_image(picture, WIDTH, HEIGHT, ExtendedColorType::Rgb8)
         .expect("JPEG encodes");
     bytes
+}
+
+/// A box of an ISO media file.
+fn boxed(name: &[u8; 4], contents: &[&[u8]]) -> Vec<u8> {
+    let contents = contents.concat();
+    let length = (contents.len() as u32 + 8).to_be_bytes();
+    [&length[..], name, &contents[..]].concat()
+}
+
+/// An AVIF picture that lies as the orientation says.
+fn avif(orientation: u8) -> Vec<u8> {
+    const NONE: &[u8] = &[0; 4];
+    let (turned, mirrored) = TRANSFORMS[usize::from(orientation) - 1];
+    let [width, height] = [WIDTH, HEIGHT].map(u32::to_be_bytes);
+    let mut properties = vec![
+        boxed(b"ispe", &[NONE, &width, &height]),
+        boxed(b"pixi", &[NONE, &[3, 8, 8, 8]]),
+        boxed(b"av1C", &[&[0x81, 0, 0x0c, 0]]),
+    ];
+    // Which of them are the picture's; the high bit is for those that readers must know.
+    let mut used = vec![1, 2, 0x83];
+    for (name, value) in [(b"irot", turned), (b"imir", mirrored)] {
+        if let Some(value) = value {
+            properties.push(boxed(name, &[&[value]]));
+            used.push(0x80 | properties.len() as u8);
+        }
+    }
+    let count = used.len() as u8;
+    let length = (AV1.len() as u32).to_be_bytes();
+    let item = boxed(b"infe", &[b"\x02\0\0\0\0\x01\0\0av01\0"]);
+    let all = boxed(b"ipco", &[&properties.concat()]);
+    let its = boxed(b"ipma", &[NONE, &[0, 0, 0, 1, 0, 1, count], &used]);
+    // The item 1 is all that `idat` holds.
+    let place = [1, 0, 0, 0, 0x44, 0, 0, 1, 0, 1, 0, 1, 0, 0, 0, 1];
+    let meta = [
+        boxed(b"hdlr", &[&[0; 8], b"pict", &[0; 13]]),
+        boxed(b"pitm", &[NONE, &[0, 1]]),
+        boxed(b"iloc", &[&place, NONE, &length]),
+        boxed(b"iinf", &[NONE, &[0, 1], &item]),
+        boxed(b"iprp", &[&all, &its]),
+        boxed(b"idat", &[AV1]),
+    ];
+    [
+        boxed(b"ftyp", &[b"avif", NONE, b"avifmif1miaf"]),
+        boxed(b"meta", &[NONE, &meta.concat()]),
+    ]
+    .concat()
 }
 
 const HEIC_ENCODING: EncodeOptions = EncodeOptions {
@@ -146,30 +236,7 @@ async fn all_orientations_are_upright_here_and_on_the_server() {
         let what = format!("orientation {orientation}");
         let bytes = jpeg(orientation);
         let expected = turned.map(|quarter| QUARTERS[quarter]);
-        let size = match orientation {
-            1..=4 => (WIDTH, HEIGHT),
-            _ => (HEIGHT, WIDTH),
-        };
-
-        // As the browser decodes the file by itself.
-        let bytes_json = Value::from(&bytes[..]);
-        let places = serde_json::to_string(&middles(size)).expect("numbers become JSON");
-        let (own_size, own): ((u32, u32), [[u8; 4]; 4]) = easel
-            .tab
-            .evaluate(&format!(
-                "(async () => {{
-                 const file = new Blob([new Uint8Array({bytes_json})], {{type: 'image/jpeg'}});
-                 const bitmap = await createImageBitmap(file, {{imageOrientation: 'from-image'}});
-                 const canvas = document.createElement('canvas');
-                 [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
-                 const context = canvas.getContext('2d');
-                 context.drawImage(bitmap, 0, 0);
-                 return [[bitmap.width, bitmap.height], {places}.map(([x, y]) =>
-                     [...context.getImageData(x, y, 1, 1).data])]; }})()"
-            ))
-            .await;
-        assert_eq!(own_size, size, "{what} in the browser");
-        assert_like(own, expected, &format!("{what} in the browser"));
+        let size = upright(orientation);
 
         // As the server has stored it and the page shows it.
         let name = format!("photo-{orientation}.jpg");
@@ -177,6 +244,23 @@ async fn all_orientations_are_upright_here_and_on_the_server() {
         assert_eq!(easel.size().await, size, "{what} on the server");
         let shown = shown(&easel, size).await;
         assert_like(shown, expected, &format!("{what} on the canvas"));
+
+        // As the page decodes a file by itself: a mask that lies in it as the picture did.
+        let file = folder.path().join(format!("mask-{orientation}.jpg"));
+        let mask = jpeg_of(&first_quarter(), orientation);
+        std::fs::write(&file, mask).expect("the mask is written");
+        easel.files().await;
+        easel
+            .tab
+            .choose_file("[data-testid=import-input]", &file)
+            .await;
+        easel.count(1).await;
+        let quarter = turned.iter().position(|&quarter| quarter == 0);
+        let quarter = quarter.expect("each orientation shows all quarters") as i64;
+        let (width, height) = (i64::from(size.0) / 2, i64::from(size.1) / 2);
+        let (left, top) = (quarter % 2 * width, quarter / 2 * height);
+        let bounds = easel.bounds(0).await;
+        assert_eq!(bounds, [left, top, left + width, top + height], "{what}");
     }
 
     // What is saved counts in the pixels that are seen, which lie on their side in the file.
@@ -184,7 +268,7 @@ async fn all_orientations_are_upright_here_and_on_the_server() {
         easel.paste("M0 0h20v30h-20z").await,
         "the path is not taken"
     );
-    easel.count(1).await;
+    easel.count(2).await;
     easel.edit().await;
     easel.menu("region-cutout").await;
     let png = saved_file(folder.path(), "-cutout.png").await;
@@ -201,6 +285,75 @@ async fn all_orientations_are_upright_here_and_on_the_server() {
         .zip(corner)
         .all(|(found, expected)| found.abs_diff(expected) < 40);
     assert!(is_near, "{red} {green} {blue} instead of {corner:?}");
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn all_orientations_are_upright_where_the_page_makes_a_jpeg_of_the_file() {
+    let easel = Easel::at_home().await;
+    for (orientation, turned) in (1..).zip(TURNED) {
+        let name = format!("photo-{orientation}.avif");
+        drop_picture(&easel, &name, "image/avif", &avif(orientation)).await;
+        let size = upright(orientation);
+        assert_eq!(easel.size().await, size, "{name}");
+        let expected = turned.map(|quarter| QUARTERS[quarter]);
+        assert_like(shown(&easel, size).await, expected, &name);
+    }
+    easel.close().await;
+}
+
+/// A picture that no encoder makes much smaller than its 300 kB.
+fn noise() -> RgbImage {
+    RgbImage::from_fn(360, 280, |x, y| {
+        let mixed = (x ^ (y << 16)).wrapping_mul(0x9E37_79B1);
+        let mixed = (mixed ^ (mixed >> 15)).wrapping_mul(0x85EB_CA6B);
+        let [red, green, blue, _] = (mixed ^ (mixed >> 13)).to_le_bytes();
+        Rgb([red, green, blue])
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_share_of_an_upload_that_has_gone_out_is_seen() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("noise.png");
+    noise().save(&file).expect("the picture is written");
+    let easel = Easel::at_home().await;
+    // What is said and shown of the upload while it is seen.
+    let _: bool = easel
+        .tab
+        .evaluate(
+            "(() => { window.steps = [];
+             const box = document.querySelector('[data-testid=upload-progress]');
+             const bar = box.querySelector('progress');
+             const look = () => {
+                 const {width, height} = bar.getBoundingClientRect();
+                 if (width > 0 && height > 0) steps.push([box.textContent.trim(), bar.value]); };
+             new MutationObserver(look).observe(
+                 box, {subtree: true, childList: true, characterData: true, attributes: true});
+             return true; })()",
+        )
+        .await;
+    easel.tab.send_slowly(200_000.0).await;
+    easel
+        .tab
+        .choose_file("[data-testid=upload-input]", &file)
+        .await;
+    View::of(&easel.tab).await;
+    let steps: Vec<(String, f64)> = easel.tab.evaluate("steps").await;
+    let shares: Vec<f64> = steps
+        .iter()
+        .filter(|(said, share)| said == "Uploading noise.png" && *share > 0.0 && *share < 1.0)
+        .map(|(_, share)| *share)
+        .collect();
+    assert!(shares.len() > 2 && shares.is_sorted(), "{steps:?}");
+    easel
+        .tab
+        .wait_until(
+            "the upload is still shown",
+            "document.querySelector('[data-testid=upload-progress]')
+                 .getBoundingClientRect().width === 0",
+        )
+        .await;
     easel.close().await;
 }
 

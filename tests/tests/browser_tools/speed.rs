@@ -335,6 +335,15 @@ async fn seen(tab: &Tab, file: &Path) -> image::RgbImage {
     picture.into_rgb8()
 }
 
+/// The share of places at which two screens look different.
+fn differing(a: &image::RgbImage, b: &image::RgbImage, places: &[(u32, u32)]) -> f64 {
+    let differ = places.iter().filter(|&&(x, y)| {
+        let colors = a.get_pixel(x, y).0.into_iter().zip(b.get_pixel(x, y).0);
+        colors.into_iter().any(|(a, b)| a.abs_diff(b) > 8)
+    });
+    differ.count() as f64 / places.len() as f64
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_picture_on_its_way_is_seen_where_it_comes_to_rest() {
     let folder = tempfile::tempdir().expect("a folder");
@@ -434,17 +443,28 @@ async fn a_picture_on_its_way_is_seen_where_it_comes_to_rest() {
                 .map(move |y| (x, y))
         })
         .collect();
-    let differing = |a: &image::RgbImage, b: &image::RgbImage| {
-        let differ = places.iter().filter(|&&(x, y)| {
-            let colors = a.get_pixel(x, y).0.into_iter().zip(b.get_pixel(x, y).0);
-            colors.into_iter().any(|(a, b)| a.abs_diff(b) > 8)
-        });
-        differ.count() as f64 / places.len() as f64
-    };
-    let jumped = differing(&moving, &resting);
+    let jumped = differing(&moving, &resting, &places);
     assert!(jumped < 0.005, "{jumped} of the stage looks otherwise");
-    let moved = differing(&before, &resting);
+    let moved = differing(&before, &resting, &places);
     assert!(moved > 0.02, "{moved} of the stage has changed by a move");
+
+    // The tag of the mask that came from beside the stage, above the mask's upper left corner.
+    let (left, bottom) = end.window(x0 as f32, y0 as f32);
+    let (left, bottom) = (left as u32, bottom as u32);
+    let tag: Vec<(u32, u32)> = (left + 2..left + 22)
+        .flat_map(|x| (bottom - 22..bottom - 6).map(move |y| (x, y)))
+        .collect();
+    tab.hold('h').await;
+    tab.settle().await;
+    let bare = seen(tab, &folder.path().join("bare.png")).await;
+    tab.let_go('h').await;
+    let covered = differing(&bare, &resting, &tag);
+    assert!(
+        covered > 0.8,
+        "a tag covers {covered} of where it should be"
+    );
+    let late = differing(&moving, &resting, &tag);
+    assert!(late < 0.1, "{late} of the tag came when the picture rested");
     easel.close().await;
 }
 

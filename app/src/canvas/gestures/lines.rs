@@ -1,7 +1,8 @@
+use fclm_core::mask::Rle;
 use leptos::prelude::*;
 
 use super::{Gesture, Gestures};
-use crate::editor::{Handle, PointXy, Polygon};
+use crate::editor::{Handle, OpenPolygon, PointXy, Polygon};
 
 /// How near to a corner or an edge it is taken hold of, in CSS pixels.
 const REACH: f64 = 10.0;
@@ -29,18 +30,14 @@ impl Gestures {
             return;
         };
         let region = editor.selected.get_untracked();
-        let before = region.as_ref().and_then(|id| editor.mask(id));
+        let before = region.as_ref().and_then(|id| editor.runs(id));
         let mask = match before {
-            Some(mut mask) if erases => {
-                mask.subtract(&around);
-                mask
-            }
-            Some(mut mask) => {
-                mask.union_with(&around);
-                mask
-            }
-            None => around,
+            Some(mask) if erases => mask.difference(&around),
+            Some(mask) => Rle::union(&[mask, around]),
+            None => Ok(around),
         };
+        // Masks of one picture have its size.
+        let Ok(mask) = mask else { return };
         editor.commit_stroke(region, &mask);
         self.pointed.set_value(true);
     }
@@ -55,24 +52,19 @@ impl Gestures {
         REACH / self.view.viewport.get_untracked().scale
     }
 
-    // The polygon of the chosen region, where it is one.
-    fn chosen_polygon(self) -> Option<(String, Polygon)> {
-        let editor = self.workspace.editor;
-        let id = editor.selected.get_untracked()?;
-        let polygon = editor
-            .document
-            .with_untracked(|document| document.get(&id)?.polygon.clone())?;
-        Some((id, (*polygon).clone()))
-    }
-
     // A corner more, or one that is taken hold of; the first one again closes the polygon, and so
     // does the last one, as a double click comes.
     pub(super) fn set_corner(self, at: PointXy) {
         let editor = self.workspace.editor;
-        let drawn = self.view.polygon.get_untracked();
+        let drawn = self
+            .view
+            .polygon
+            .with_untracked(|open| open.polygon().clone());
         let count = drawn.points.len();
         if count == 0 {
-            if let Some((id, mut polygon)) = self.chosen_polygon()
+            let chosen = untrack(|| self.view.cornered(editor));
+            let chosen = chosen.and_then(|shown| shown.of.map(|id| (id, shown.polygon)));
+            if let Some((id, mut polygon)) = chosen
                 && let Some(handle) = polygon.handle(at, self.reach())
             {
                 if !editor.refuses(&id) {
@@ -102,9 +94,10 @@ impl Gestures {
         self.set_gesture(Gesture::Corner(index));
     }
 
-    // A corner of the chosen region is let go; on the one beside it, it is gone.
+    // A corner is let go; of the chosen region, it is gone on the one beside it.
     pub(super) fn end_corner(self, index: usize) {
         let Some((id, mut polygon)) = self.view.edited.get_untracked() else {
+            self.view.polygon.update(OpenPolygon::settle);
             return;
         };
         self.view.edited.set(None);
@@ -112,15 +105,14 @@ impl Gestures {
         self.workspace.editor.edit_polygon(&id, polygon);
     }
 
-    // Takes a corner of the chosen region away.
+    // Takes the corner away that a pointer meets.
     pub(super) fn drop_corner(self, at: PointXy) {
         let editor = self.workspace.editor;
-        if let Some((id, mut polygon)) = self.chosen_polygon()
-            && let Some(Handle::Point(index)) = polygon.handle(at, self.reach())
-            && !editor.refuses(&id)
+        if let Some(shown) = untrack(|| self.view.cornered(editor))
+            && let Some(Handle::Point(index)) = shown.polygon.handle(at, self.reach())
+            && shown.of.as_ref().is_none_or(|id| !editor.refuses(id))
         {
-            polygon.drop_point(index);
-            editor.edit_polygon(&id, polygon);
+            self.remove_corner(shown.of.as_deref(), shown.polygon, index);
         }
     }
 }

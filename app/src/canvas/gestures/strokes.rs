@@ -38,11 +38,9 @@ impl Gestures {
             .and_then(|region| Mask::from_wire(&region.mask, MAX_PIXELS).ok())
             .map_or_else(|| Raster::new(width, height), Raster::from_mask);
         if let Some(region) = &region {
-            editor.hidden.update(|hidden| {
-                hidden.remove(&region.id);
-            });
+            editor.reveal(&region.id);
         }
-        let live = LiveLayer::new(raster, &color, u8::from(tool == Tool::Brush), at);
+        let live = LiveLayer::new(raster, &color, tool == Tool::Brush, at);
         self.view.painter.update_value(|painter| {
             if let Some(painter) = painter {
                 painter.live = live;

@@ -45,7 +45,8 @@ impl Painter {
     }
 
     /// Paints a tile beside the stage of a picture that rests, so that it is there when the picture
-    /// is moved; false where none is missing, or it would soon be another one.
+    /// is moved; false where none is painted: because none is missing, a mask is being made and it
+    /// would soon be another one, or there is no memory for it.
     pub(in crate::canvas) fn add_beside(&mut self) -> bool {
         let is_at_work = |shown: &Shown| {
             self.live.is_some() || shown.masks.iter().any(|mask| mask.drawn.pending)

@@ -1,10 +1,10 @@
 use std::sync::Arc;
 
-use fclm_core::mask::Mask;
+use fclm_core::mask::{Mask, Rle};
 use fclm_core::wire::MaskSource;
 use leptos::prelude::*;
 
-use super::{Editor, OPACITY_KEY, new_id};
+use super::{Editor, OPACITY_KEY, new_id, toggle};
 use crate::client;
 use crate::editor::{MAX_PIXELS, Polygon, RegionState, clean_name};
 use crate::formats::Imported;
@@ -28,11 +28,12 @@ impl Editor {
         });
     }
 
-    /// The corners of a region's polygon were moved.
-    pub(crate) fn edit_polygon(self, id: &str, polygon: Polygon) {
+    /// The corners of a region's polygon were moved; false where it would hold no pixel any more.
+    pub(crate) fn edit_polygon(self, id: &str, polygon: Polygon) -> bool {
         let mask = self.size().and_then(|size| polygon.mask(size));
         let Some(mask) = mask.filter(|mask| !mask.is_empty()) else {
-            return;
+            self.say_nothing_is_left();
+            return false;
         };
         let wire = Arc::new(mask.to_wire());
         self.change(|document| {
@@ -41,14 +42,25 @@ impl Editor {
                 region.polygon = Some(Arc::new(polygon));
             }
         });
+        true
+    }
+
+    fn say_nothing_is_left(self) {
+        self.notices
+            .info("Nothing would be left", "The region stays as it is.");
+    }
+
+    /// The pixels of a region.
+    pub(crate) fn mask(self, id: &str) -> Option<Mask> {
+        Some(self.runs(id)?.to_mask())
     }
 
     /// The mask of a region.
-    pub(crate) fn mask(self, id: &str) -> Option<Mask> {
+    pub(crate) fn runs(self, id: &str) -> Option<Rle> {
         let wire = self
             .document
             .with_untracked(|document| document.get(id).map(|region| region.mask.clone()))?;
-        Mask::from_wire(&wire, MAX_PIXELS).ok()
+        Rle::from_wire(&wire, MAX_PIXELS).ok()
     }
 
     /// Makes another mask of a region's own and tells what was done; one without pixels is not
@@ -61,8 +73,7 @@ impl Editor {
             return;
         };
         if mask.is_empty() {
-            self.notices
-                .info("Nothing would be left", "The region stays as it is.");
+            self.say_nothing_is_left();
             return;
         }
         let wire = Arc::new(mask.to_wire());
@@ -144,11 +155,7 @@ impl Editor {
 
     /// Locks a region or opens it again.
     pub(crate) fn toggle_locked(self, id: &str) {
-        self.locked.update(|locked| {
-            if !locked.remove(id) {
-                locked.insert(id.to_owned());
-            }
-        });
+        self.change(|document| toggle(&mut document.locked, id));
     }
 
     /// Whether a region is locked; says so where it is.

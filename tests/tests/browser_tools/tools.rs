@@ -1,0 +1,154 @@
+//! Every tool by finger and by pen.
+
+use fclm_tests::browser::Point;
+use fclm_tests::easel::{Easel, assert_near};
+use fclm_tests::samples;
+use fclm_tests::view::View;
+
+const TOOLS: [&str; 7] = [
+    "select", "click", "box", "brush", "eraser", "polygon", "lasso",
+];
+/// A region of 80 by 60 pixels, for the tools that need one.
+const REGION: &str = "M100 100h80v60h-80z";
+const CORNERS: [(f32, f32); 5] = [
+    (100.0, 100.0),
+    (180.0, 100.0),
+    (180.0, 160.0),
+    (100.0, 160.0),
+    (100.0, 102.0),
+];
+
+#[derive(Debug, Clone, Copy)]
+enum Hand {
+    Finger,
+    Pen,
+}
+
+impl Hand {
+    /// Goes down at the first point of the picture, through the others, and up at the last.
+    async fn drag(self, easel: &Easel, path: &[(f32, f32)]) {
+        let view = View::of(&easel.tab).await;
+        let path: Vec<Point> = path.iter().map(|&(x, y)| view.window(x, y)).collect();
+        match self {
+            Self::Finger => {
+                let steps: Vec<&[Point]> = path.chunks(1).collect();
+                easel.tab.touch(&steps).await;
+            }
+            Self::Pen => {
+                let path: Vec<(Point, f64)> = path.iter().map(|&point| (point, 0.5)).collect();
+                easel.tab.pen(&path).await;
+            }
+        }
+    }
+}
+
+/// Waits until the one region has the model's mask.
+async fn masked(easel: &Easel) {
+    easel.count(1).await;
+    easel
+        .tab
+        .wait_until(
+            "the model makes no mask",
+            "document.querySelector('[data-testid=region-note]')?.textContent.trim().endsWith('%')",
+        )
+        .await;
+}
+
+/// Does with a tool what it is for, and leaves one region, which is chosen.
+async fn work(easel: &Easel, tool: &str, hand: Hand) {
+    if matches!(tool, "select" | "eraser") {
+        assert!(easel.paste(REGION).await);
+        easel.count(1).await;
+    }
+    easel.take(tool).await;
+    easel.tab.settle().await;
+    match tool {
+        "select" => {
+            easel.choose_none().await;
+            hand.drag(easel, &[(140.0, 130.0)]).await;
+            easel
+                .tab
+                .wait_until(
+                    "a tap chooses no region",
+                    "document.querySelector('.region.is-selected') !== null",
+                )
+                .await;
+            let before = easel.figure(0, "bounds").await;
+            hand.drag(easel, &[(140.0, 130.0), (170.0, 150.0), (200.0, 170.0)])
+                .await;
+            easel.other(0, "bounds", &before).await;
+            assert_near(easel.bounds(0).await, [160, 140, 240, 200]);
+        }
+        "click" => {
+            let at = samples::scenes()[0].middle();
+            hand.drag(easel, &[at]).await;
+            masked(easel).await;
+            let [x0, y0, x1, y1] = easel.bounds(0).await;
+            let (x, y) = (at.0 as i64, at.1 as i64);
+            assert!(
+                (x0..x1).contains(&x) && (y0..y1).contains(&y),
+                "{x0} {y0} {x1} {y1} is not what was clicked at {x}, {y}"
+            );
+        }
+        "box" => {
+            hand.drag(easel, &[(60.0, 150.0), (100.0, 180.0), (140.0, 220.0)])
+                .await;
+            masked(easel).await;
+            // The box itself stands behind the model's mask of it.
+            easel.menu("region-rectangle").await;
+            easel.tab.settle().await;
+            assert_near(easel.bounds(0).await, [60, 150, 140, 220]);
+        }
+        "brush" => {
+            hand.drag(easel, &[(100.0, 100.0), (150.0, 100.0), (200.0, 100.0)])
+                .await;
+            easel.count(1).await;
+            let [x0, y0, x1, y1] = easel.bounds(0).await;
+            assert!(
+                x0 <= 100 && x1 >= 200 && y0 < 100 && y1 > 100 && y1 - y0 < 60,
+                "{x0} {y0} {x1} {y1} is no stroke from 100 to 200"
+            );
+        }
+        "eraser" => {
+            let area = easel.area(0).await;
+            hand.drag(easel, &[(90.0, 130.0), (140.0, 130.0), (190.0, 130.0)])
+                .await;
+            let less = easel.other_area(0, area).await;
+            assert!(0 < less && less < area, "{area} pixels became {less}");
+        }
+        "polygon" => {
+            for corner in CORNERS {
+                hand.drag(easel, &[corner]).await;
+            }
+            easel.count(1).await;
+            assert_near(easel.bounds(0).await, [100, 100, 180, 160]);
+            let before = easel.figure(0, "bounds").await;
+            hand.drag(easel, &[(180.0, 160.0), (200.0, 180.0), (220.0, 200.0)])
+                .await;
+            easel.other(0, "bounds", &before).await;
+            assert_near(easel.bounds(0).await, [100, 100, 220, 200]);
+        }
+        "lasso" => {
+            hand.drag(easel, &CORNERS).await;
+            easel.count(1).await;
+            assert_near(easel.bounds(0).await, [100, 100, 180, 160]);
+        }
+        other => panic!("there is no tool {other}"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_tool_works_by_finger_and_by_pen() {
+    let easel = Easel::open().await;
+    // Fingers come first: beside a pen they would be a palm.
+    for hand in [Hand::Finger, Hand::Pen] {
+        for tool in TOOLS {
+            eprintln!("{tool} by {hand:?}");
+            work(&easel, tool, hand).await;
+            easel.count(1).await;
+            easel.tab.press("Delete", 46, 0).await;
+            easel.count(0).await;
+        }
+    }
+    easel.close().await;
+}
