@@ -1,9 +1,11 @@
+use std::cell::OnceCell;
+
 use fclm_core::mask::contour::Ring;
 use fclm_core::mask::{Mask, Rle, svg};
 use fclm_core::wire::{MaskRle, PictureView};
 use js_sys::Array;
 use wasm_bindgen::{Clamped, JsValue};
-use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, ImageData, Path2d};
+use web_sys::{CanvasRenderingContext2d, CanvasWindingRule, HtmlCanvasElement, ImageData, Path2d};
 
 use super::frame::Drawn;
 use super::overlay::{HALO, dashes};
@@ -13,12 +15,18 @@ use crate::formats::rgb;
 
 /// From so many CSS pixels per pixel on, pixels are shown as the squares that they are.
 pub(super) const BLOCKS: f64 = 6.0;
+// Of a larger mask no bitmap is made for where it looks as well without.
+const MAX_SMOOTH_PIXELS: u64 = 500_000;
 // A layer larger than this is kept at a lower resolution; the mask itself stays exact.
 const MAX_LAYER_PIXELS: f64 = 4_000_000.0;
 
-/// A mask as the browser draws it: a bitmap in the mask's colour and its outline.
+/// A mask as the browser draws it: the lines around it, and a bitmap in its colour. Large masks are
+/// filled by their lines until they are seen from so near that pixels are squares.
 pub(super) struct Layer {
-    bitmap: Bitmap,
+    rle: Rle,
+    color: [u8; 3],
+    // Made when it is drawn first.
+    bitmap: OnceCell<Option<Bitmap>>,
     lines: Vec<Ring>,
     path: Path2d,
     level: u8,
@@ -43,18 +51,19 @@ impl Layer {
             y1: y + height,
         };
         let mask = rle.part([bounds.x0, bounds.y0, bounds.x1, bounds.y1]);
-        let bitmap = Bitmap::new(bounds, &mask, color).ok()?;
         let mut lines = outline(&mask);
         for point in lines.iter_mut().flatten() {
             *point = (point.0 + x as f32, point.1 + y as f32);
         }
         Some(Self {
-            bitmap,
+            bitmap: OnceCell::new(),
+            color: rgb(color),
             path: path(&lines)?,
             lines,
             level: 0,
             index: RunIndex::new(&rle),
             bounds,
+            rle,
         })
     }
 
@@ -90,9 +99,15 @@ impl Layer {
         scale: f64,
         time: f64,
     ) -> Result<(), JsValue> {
-        context.set_image_smoothing_enabled(scale < BLOCKS);
         context.set_global_alpha(drawn.fill);
-        self.bitmap.draw(context);
+        let is_smooth = scale < BLOCKS;
+        if is_smooth && self.bounds.area() > MAX_SMOOTH_PIXELS {
+            context.set_fill_style_str(&drawn.color);
+            context.fill_with_path_2d_and_winding(&self.path, CanvasWindingRule::Evenodd);
+        } else if let Some(bitmap) = self.bitmap() {
+            context.set_image_smoothing_enabled(is_smooth);
+            bitmap.draw(context);
+        }
         context.set_global_alpha(1.0);
         if drawn.line <= 0.0 {
             return Ok(());
@@ -110,6 +125,15 @@ impl Layer {
         context.set_line_width(drawn.line * unit);
         context.stroke_with_path(&self.path);
         context.set_line_dash(&Array::new())
+    }
+
+    fn bitmap(&self) -> Option<&Bitmap> {
+        let make = || {
+            let PixelRect { x0, y0, x1, y1 } = self.bounds;
+            let mask = self.rle.part([x0, y0, x1, y1]);
+            Bitmap::new(self.bounds, &mask, self.color).ok()
+        };
+        self.bitmap.get_or_init(make).as_ref()
     }
 }
 
@@ -220,7 +244,7 @@ struct Bitmap {
 
 impl Bitmap {
     /// The mask of an area in a colour.
-    fn new(area: PixelRect, mask: &Mask, color: &str) -> Result<Self, JsValue> {
+    fn new(area: PixelRect, mask: &Mask, [red, green, blue]: [u8; 3]) -> Result<Self, JsValue> {
         let (width, height) = (f64::from(mask.width()), f64::from(mask.height()));
         let scale = (MAX_LAYER_PIXELS / (width * height)).sqrt().min(1.0);
         let (columns, rows) = (
@@ -233,7 +257,6 @@ impl Bitmap {
                 .map(|at| (place(at) as u32).min(end - 1) as usize)
                 .collect()
         };
-        let [red, green, blue] = rgb(color);
         let across = samples(columns, mask.width());
         let down = samples(rows, mask.height());
         // Where the mask is not, no colour is seen.

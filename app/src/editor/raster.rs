@@ -16,6 +16,11 @@ pub struct PixelRect {
 }
 
 impl PixelRect {
+    /// How many pixels it holds.
+    pub fn area(self) -> u64 {
+        u64::from(self.x1 - self.x0) * u64::from(self.y1 - self.y0)
+    }
+
     /// The smallest rectangle around both.
     pub fn union(self, other: Self) -> Self {
         Self {

@@ -71,13 +71,6 @@ impl Mask {
         filled
     }
 
-    /// The mask moved by whole pixels; what leaves the picture is lost.
-    pub fn shifted(&self, dx: i64, dy: i64) -> Self {
-        let mut shifted = Self::new(self.width(), self.height());
-        shifted.paste(self, dx, dy);
-        shifted
-    }
-
     /// The mask with its tight box stretched to `to`, half-open and clipped to the picture, by the
     /// nearest pixels; unchanged where one of the two has no pixels.
     pub fn stretched(&self, [x0, y0, x1, y1]: [u32; 4]) -> Self {
@@ -272,21 +265,6 @@ mod tests {
             let filled = mask.filled();
             prop_assert_eq!(mask.intersection_and_union(&filled).0, mask.area());
             prop_assert_eq!(filled.filled(), filled);
-        }
-
-        #[test]
-        fn what_is_moved_keeps_its_shape(
-            seed in any::<u64>(), dx in -9i64..9, dy in -9i64..9,
-        ) {
-            let mask = noise(12, 9, seed, 3);
-            let shifted = mask.shifted(dx, dy);
-            for y in 0..9i64 {
-                for x in 0..12i64 {
-                    let (u, v) = (x - dx, y - dy);
-                    let was = u >= 0 && v >= 0 && mask.get(u as u32, v as u32);
-                    prop_assert_eq!(shifted.get(x as u32, y as u32), was);
-                }
-            }
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Run lengths as the COCO mask API counts them: column by column, starting with background.
 
+mod runs;
+mod shift;
 mod turn;
 
 use super::{MaskError, coco_string, polygon};

@@ -69,9 +69,12 @@ impl Editor {
         if self.refuses(id) {
             return;
         }
-        let Some(mask) = self.mask(id).map(|mask| change(&mask)) else {
-            return;
-        };
+        if let Some(mask) = self.runs(id) {
+            self.repaint(id, &Rle::from_mask(&change(&mask.to_mask())), done);
+        }
+    }
+
+    fn repaint(self, id: &str, mask: &Rle, done: &str) {
         if mask.is_empty() {
             self.say_nothing_is_left();
             return;
@@ -89,7 +92,12 @@ impl Editor {
 
     /// Moves a region by whole pixels, as far as some of it stays on the picture.
     pub(crate) fn nudge(self, id: &str, dx: i64, dy: i64) {
-        self.reshape(id, |mask| mask.shifted(dx, dy), "moved");
+        if self.refuses(id) {
+            return;
+        }
+        if let Some(mask) = self.runs(id) {
+            self.repaint(id, &mask.shifted(dx, dy), "moved");
+        }
     }
 
     /// Moves the right and lower edge of a region's box by whole pixels, and stretches the region
@@ -116,9 +124,8 @@ impl Editor {
         let name = self
             .document
             .with_untracked(|document| document.get(id).map(|region| region.name.clone()));
-        let bounds = self.mask(id).and_then(|mask| mask.pixel_bounds());
-        if let (Some(name), Some([x0, y0, x1, y1])) = (name, bounds) {
-            let (width, height) = (x1 - x0, y1 - y0);
+        let bounds = self.runs(id).map(|mask| mask.bbox());
+        if let (Some(name), Some([x0, y0, width, height])) = (name, bounds) {
             self.spoken.set(format!(
                 "{name} {done}: {width} by {height} pixels at {x0}, {y0}"
             ));

@@ -1,4 +1,5 @@
 use super::Rle;
+use super::runs::Runs;
 use crate::mask::Mask;
 
 /// Columns that are turned around at once, so that neither side of the turn misses the cache at
@@ -111,33 +112,5 @@ impl Rle {
             }
         }
         Mask::from_rows(width, height, data)
-    }
-}
-
-/// Collects run lengths; the first run is of zeros.
-#[derive(Default)]
-struct Runs {
-    ended: Vec<u32>,
-    value: u8,
-    length: usize,
-}
-
-impl Runs {
-    /// So many pixels of a value, 0 or 1, follow.
-    fn add(&mut self, value: u8, length: usize) {
-        if length == 0 {
-            return;
-        }
-        if value != self.value {
-            self.ended.push(self.length as u32);
-            self.value = value;
-            self.length = 0;
-        }
-        self.length += length;
-    }
-
-    fn finish(mut self) -> Vec<u32> {
-        self.ended.push(self.length as u32);
-        self.ended
     }
 }
