@@ -239,11 +239,12 @@ impl Easel {
     }
 }
 
-/// Edges are where they were meant to be, as far as pointers can tell.
+/// Edges, or a point, are where they were meant to be, as far as pointers can tell.
 ///
 /// # Panics
 /// If one is not.
-pub fn assert_near(found: [i64; 4], expected: [i64; 4]) {
+#[track_caller]
+pub fn assert_near<const N: usize>(found: [i64; N], expected: [i64; N]) {
     let is_near = found
         .iter()
         .zip(expected)

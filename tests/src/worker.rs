@@ -12,8 +12,8 @@ use crate::served::Served;
 
 /// How long a worker may take; the longest is to prepare a GPU that the CPU computes.
 const PATIENCE: Duration = Duration::from_secs(400);
-/// What says where the page makes masks.
-const PLACE: &str = "document.querySelector('[data-testid=mask-place]')";
+/// The element that says where the page makes masks.
+pub const PLACE: &str = "document.querySelector('[data-testid=mask-place]')";
 /// Keeps all texts between the page and its workers in `window.said`.
 const LISTEN: &str = "(() => {
     const said = window.said = [], numbers = new Map();
@@ -169,23 +169,28 @@ pub async fn wait_until_idle(tab: &Tab) {
 ///
 /// # Panics
 /// If it makes them elsewhere for too long.
-pub async fn wait_for_place(tab: &Tab, place: &str) {
+pub async fn wait_for_place(tab: &Tab, wanted: &str) {
     let started = Instant::now();
     loop {
-        let [now, why]: [Option<String>; 2] = tab
-            .evaluate(&format!(
-                "[{PLACE}?.dataset.place ?? null, {PLACE}?.title ?? null]"
-            ))
-            .await;
-        if now.as_deref() == Some(place) {
+        let now = place(tab).await;
+        if now == wanted {
             return;
         }
+        let why = why(tab).await;
         assert!(
             started.elapsed() < PATIENCE,
-            "masks are made at {now:?} instead of {place}: {why:?}"
+            "masks are made at {now:?} instead of {wanted}: {why:?}"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
+}
+
+/// Where the page makes masks: `loading`, `server`, `cpu` or `gpu`; empty where it does not say.
+///
+/// # Panics
+/// As [`Tab::evaluate`].
+pub async fn place(tab: &Tab) -> String {
+    tab.evaluate(&format!("{PLACE}?.dataset.place ?? ''")).await
 }
 
 /// What the page says of the device that was tried in vain; empty where none was.

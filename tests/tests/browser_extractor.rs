@@ -26,7 +26,6 @@ const GPU_PATIENCE: Duration = Duration::from_secs(400);
 const PAGE_PATIENCE: Duration = Duration::from_secs(35);
 const CARD: &str = "[data-testid=sample-card]";
 const REGION: &str = "[data-testid=region-item]";
-const PLACE: &str = "document.querySelector('[data-testid=mask-place]')";
 /// Least overlap of the mask of a click and that of the same point in exact coordinates: the
 /// browser rounds a click to a pixel of the window, which moves the mask's edge.
 const OVERLAP: f64 = 0.97;
@@ -210,7 +209,7 @@ async fn a_gpu_that_is_lost_while_it_encodes_gives_way_to_the_cpu() {
     worker::prefer_gpu(&tab, &light).await;
     tab.click(CARD).await;
     worker::wait_for_place(&tab, "cpu").await;
-    let why: String = tab.evaluate(&format!("{PLACE}.title")).await;
+    let why = worker::why(&tab).await;
     let is_lost = why.starts_with("GPU: ") && !why.contains("does not answer");
     assert!(is_lost, "{why}");
     let choice: Option<String> = tab.evaluate("localStorage.getItem('fclm.extractor')").await;
@@ -386,8 +385,7 @@ async fn a_gpu_draws_what_a_click_would_give_by_itself() {
     let mask = Mask::from_wire(&chat.regions[0].mask, MAX_PIXELS).expect("it is a mask");
     assert_drawn(&mask, &view, &below, &above);
     assert_eq!(tab.fetched("/segment").await, 0, "the server was asked");
-    let place: String = tab.evaluate(&format!("{PLACE}.dataset.place")).await;
-    assert_eq!(place, "gpu", "the GPU was given up");
+    assert_eq!(worker::place(&tab).await, "gpu", "the GPU was given up");
     tab.close().await;
 }
 
@@ -399,7 +397,7 @@ async fn where_no_worker_starts_the_server_makes_the_masks() {
     tab.click(CARD).await;
     tab.wait_until(
         "the page does not say why",
-        &format!("{PLACE}?.title.startsWith('CPU: ')"),
+        &format!("{}?.title.startsWith('CPU: ')", worker::PLACE),
     )
     .await;
     worker::wait_for_place(&tab, "server").await;

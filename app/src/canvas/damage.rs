@@ -88,6 +88,18 @@ impl Area {
         }
     }
 
+    /// Moved onto a stage, so far from its edges; what is too large for it begins where it does.
+    pub(super) fn kept_on(self, (width, height): PointXy, margin: f64) -> Self {
+        let within = |low: f64, high: f64, length: f64| {
+            let last = (length - margin - (high - low)).max(margin);
+            low.clamp(margin, last) - low
+        };
+        self.moved((
+            within(self.left, self.right, width),
+            within(self.top, self.bottom, height),
+        ))
+    }
+
     /// Counted in pixels of which there are `factor` for each one of before.
     pub(super) fn scaled(self, factor: f64) -> Self {
         Self {
@@ -341,6 +353,17 @@ mod tests {
         };
         let area = Area::of_pixels(rect, (1.0, 0.0), viewport(2.0, 10.0, 20.0), 1.0);
         assert_eq!(area, Area::new(13.0, 23.0, 6.0, 6.0));
+    }
+
+    #[test]
+    fn tags_are_kept_on_the_stage() {
+        let kept = |left: f64, top: f64, width: f64| {
+            Area::new(left, top, width, 20.0).kept_on(STAGE, 4.0).rect()
+        };
+        assert_eq!(kept(30.0, 40.0, 50.0), [30.0, 40.0, 50.0, 20.0]);
+        assert_eq!(kept(-9.0, -20.0, 50.0), [4.0, 4.0, 50.0, 20.0]);
+        assert_eq!(kept(190.0, 95.0, 50.0), [146.0, 76.0, 50.0, 20.0]);
+        assert_eq!(kept(10.0, 40.0, 300.0), [4.0, 40.0, 300.0, 20.0]);
     }
 
     #[test]

@@ -10,23 +10,23 @@ use web_sys::{CanvasRenderingContext2d, CanvasWindingRule, HtmlCanvasElement, Im
 use super::frame::Drawn;
 use super::overlay::{HALO, dashes};
 use crate::bitmap::{blank, with_pixels};
-use crate::editor::{MAX_PIXELS, PixelRect, PointXy, Raster, RunIndex, coarser, outline};
+use crate::editor::{Ink, MAX_PIXELS, PixelRect, PointXy, Raster, RunIndex, coarser, outline};
 use crate::formats::rgb;
 
 /// From so many CSS pixels per pixel on, pixels are shown as the squares that they are.
 pub(super) const BLOCKS: f64 = 6.0;
-// Of a larger mask no bitmap is made for where it looks as well without.
-const MAX_SMOOTH_PIXELS: u64 = 500_000;
-// A layer larger than this is kept at a lower resolution; the mask itself stays exact.
-const MAX_LAYER_PIXELS: f64 = 4_000_000.0;
+// Of a larger mask no bitmap is made.
+const MAX_BITMAP_PIXELS: u64 = 500_000;
 
-/// A mask as the browser draws it: the lines around it, and a bitmap in its colour. Large masks are
-/// filled by their lines until they are seen from so near that pixels are squares.
+/// A mask as the browser draws it: the lines around it, and a bitmap in its colour. A large mask has
+/// no bitmap, which would take long to make: it is filled by its lines.
 pub(super) struct Layer {
     rle: Rle,
     color: [u8; 3],
     // Made when it is drawn first.
     bitmap: OnceCell<Option<Bitmap>>,
+    // The lines along the edges of its pixels, likewise.
+    squares: OnceCell<Option<Path2d>>,
     lines: Vec<Ring>,
     path: Path2d,
     level: u8,
@@ -51,12 +51,10 @@ impl Layer {
             y1: y + height,
         };
         let mask = rle.part([bounds.x0, bounds.y0, bounds.x1, bounds.y1]);
-        let mut lines = outline(&mask);
-        for point in lines.iter_mut().flatten() {
-            *point = (point.0 + x as f32, point.1 + y as f32);
-        }
+        let lines = moved(outline(&mask), bounds);
         Some(Self {
             bitmap: OnceCell::new(),
+            squares: OnceCell::new(),
             color: rgb(color),
             path: path(&lines)?,
             lines,
@@ -101,9 +99,16 @@ impl Layer {
     ) -> Result<(), JsValue> {
         context.set_global_alpha(drawn.fill);
         let is_smooth = scale < BLOCKS;
-        if is_smooth && self.bounds.area() > MAX_SMOOTH_PIXELS {
-            context.set_fill_style_str(&drawn.color);
-            context.fill_with_path_2d_and_winding(&self.path, CanvasWindingRule::Evenodd);
+        if self.bounds.area() > MAX_BITMAP_PIXELS {
+            let path = if is_smooth {
+                Some(&self.path)
+            } else {
+                self.squares()
+            };
+            if let Some(path) = path {
+                context.set_fill_style_str(&drawn.color);
+                context.fill_with_path_2d_and_winding(path, CanvasWindingRule::Evenodd);
+            }
         } else if let Some(bitmap) = self.bitmap() {
             context.set_image_smoothing_enabled(is_smooth);
             bitmap.draw(context);
@@ -128,13 +133,27 @@ impl Layer {
     }
 
     fn bitmap(&self) -> Option<&Bitmap> {
-        let make = || {
-            let PixelRect { x0, y0, x1, y1 } = self.bounds;
-            let mask = self.rle.part([x0, y0, x1, y1]);
-            Bitmap::new(self.bounds, &mask, self.color).ok()
-        };
+        let make = || Bitmap::new(self.bounds, &self.pixels(), self.color).ok();
         self.bitmap.get_or_init(make).as_ref()
     }
+
+    fn squares(&self) -> Option<&Path2d> {
+        let make = || path(&moved(self.pixels().contours(), self.bounds));
+        self.squares.get_or_init(make).as_ref()
+    }
+
+    fn pixels(&self) -> Mask {
+        let PixelRect { x0, y0, x1, y1 } = self.bounds;
+        self.rle.part([x0, y0, x1, y1])
+    }
+}
+
+/// Lines around a part of the image, where that part lies.
+fn moved(mut lines: Vec<Ring>, part: PixelRect) -> Vec<Ring> {
+    for (x, y) in lines.iter_mut().flatten() {
+        (*x, *y) = (*x + part.x0 as f32, *y + part.y0 as f32);
+    }
+    lines
 }
 
 fn path(lines: &[Ring]) -> Option<Path2d> {
@@ -146,7 +165,7 @@ fn path(lines: &[Ring]) -> Option<Path2d> {
 pub(super) struct LiveLayer {
     raster: Raster,
     color: [u8; 3],
-    sets: bool,
+    ink: Ink,
     last: PointXy,
     // What is or was set, and what was touched since somebody asked.
     extent: Option<PixelRect>,
@@ -158,13 +177,13 @@ pub(super) struct LiveLayer {
 
 impl LiveLayer {
     /// A stroke that sets or clears pixels of `raster`, and starts at `at`.
-    pub(super) fn new(raster: Raster, color: &str, sets: bool, at: PointXy) -> Option<Self> {
+    pub(super) fn new(raster: Raster, color: &str, ink: Ink, at: PointXy) -> Option<Self> {
         let (canvas, context) = blank().ok()?;
         Some(Self {
             extent: raster.bounds(),
             raster,
             color: rgb(color),
-            sets,
+            ink,
             last: at,
             touched: None,
             canvas,
@@ -174,7 +193,7 @@ impl LiveLayer {
 
     /// Goes on to a point.
     pub(super) fn advance(&mut self, to: PointXy, radius: f64) {
-        let touched = self.raster.stroke(self.last, to, radius, self.sets);
+        let touched = self.raster.stroke(self.last, to, radius, self.ink);
         self.last = to;
         if let Some(rect) = touched {
             let with = |other: Option<PixelRect>| other.map_or(rect, |other| other.union(rect));
@@ -245,30 +264,14 @@ struct Bitmap {
 impl Bitmap {
     /// The mask of an area in a colour.
     fn new(area: PixelRect, mask: &Mask, [red, green, blue]: [u8; 3]) -> Result<Self, JsValue> {
-        let (width, height) = (f64::from(mask.width()), f64::from(mask.height()));
-        let scale = (MAX_LAYER_PIXELS / (width * height)).sqrt().min(1.0);
-        let (columns, rows) = (
-            (width * scale).ceil() as u32,
-            (height * scale).ceil() as u32,
-        );
-        let samples = |count: u32, end: u32| -> Vec<usize> {
-            let place = |at: u32| (f64::from(at) + 0.5) / scale;
-            (0..count)
-                .map(|at| (place(at) as u32).min(end - 1) as usize)
-                .collect()
-        };
-        let across = samples(columns, mask.width());
-        let down = samples(rows, mask.height());
         // Where the mask is not, no colour is seen.
-        let mut pixels = vec![0u8; across.len() * down.len() * 4];
-        for (line, y) in pixels.chunks_exact_mut(across.len() * 4).zip(down) {
-            let row = &mask.data()[y * mask.width() as usize..][..mask.width() as usize];
-            for (pixel, &x) in line.chunks_exact_mut(4).zip(&across) {
-                if row[x] != 0 {
-                    pixel.copy_from_slice(&[red, green, blue, 255]);
-                }
+        let mut pixels = vec![0u8; mask.data().len() * 4];
+        for (pixel, &inside) in pixels.chunks_exact_mut(4).zip(mask.data()) {
+            if inside != 0 {
+                pixel.copy_from_slice(&[red, green, blue, 255]);
             }
         }
+        let (columns, rows) = (mask.width(), mask.height());
         let image = ImageData::new_with_u8_clamped_array_and_sh(Clamped(&pixels), columns, rows)?;
         let (canvas, _) = with_pixels(&image)?;
         Ok(Self { canvas, area })

@@ -22,6 +22,8 @@ pub(super) use super::frame::{Drawn, Line, Scene};
 
 const LABEL_FONT: &str = "600 12px system-ui, sans-serif";
 const TAG_HEIGHT: f64 = 20.0;
+/// So far a tag is from its mask and from the stage's edges.
+const TAG_MARGIN: f64 = 4.0;
 /// For so many milliseconds of a frame layers are made; the others come with the next one.
 const MAKING: f64 = 12.0;
 /// So far may each of two thinnings of an outline be off, in pixels of the screen.
@@ -109,6 +111,12 @@ impl Painter {
             picture: None,
             live: None,
         })
+    }
+
+    /// Gives the canvas the keyboard.
+    pub(super) fn take_focus(&self) {
+        // A canvas that is gone needs none.
+        let _ = self.canvas.focus();
     }
 
     /// The uppermost of the given layers that holds an image point.
@@ -339,7 +347,12 @@ impl Painter {
             {
                 layer.suit(level, OFF);
             }
-            let tag = self.tag(&drawn, setting, is_on_stage)?;
+            let tag = self.tag(&drawn, setting)?;
+            let tag = if is_on_stage {
+                tag.map(|tag| tag.kept_on(setting.stage, TAG_MARGIN))
+            } else {
+                tag
+            };
             let kept = self.layers.get(&drawn.key);
             placed.push(Placed {
                 layer: kept.map(|kept| kept.mask.clone()),
@@ -351,13 +364,8 @@ impl Painter {
         Ok(placed)
     }
 
-    /// Where a mask's tag is: at its upper left corner, and on the stage where the mask is.
-    fn tag(
-        &mut self,
-        drawn: &Drawn,
-        setting: Setting,
-        is_on_stage: bool,
-    ) -> Result<Option<Area>, JsValue> {
+    /// Where a mask's tag is: above its upper left corner.
+    fn tag(&mut self, drawn: &Drawn, setting: Setting) -> Result<Option<Area>, JsValue> {
         let Some(label) = &drawn.label else {
             return Ok(None);
         };
@@ -374,14 +382,7 @@ impl Painter {
         let Some((x, y)) = self.corner(drawn, setting) else {
             return Ok(None);
         };
-        let (x, y) = if is_on_stage {
-            (
-                x.clamp(4.0, (setting.stage.0 - width - 4.0).max(4.0)),
-                (y - 24.0).clamp(4.0, (setting.stage.1 - 24.0).max(4.0)),
-            )
-        } else {
-            (x, y - 24.0)
-        };
+        let y = y - TAG_HEIGHT - TAG_MARGIN;
         Ok(Some(Area::new(x, y, width, TAG_HEIGHT)))
     }
 

@@ -9,7 +9,9 @@ use leptos::prelude::*;
 use self::corners::Picked;
 use super::painter::{Drawn, Line, Painter, Scene};
 use super::preview::Preview;
-use crate::editor::{Insets, OpenPolygon, PointXy, Polygon, Viewport, dragged_box, found_color};
+use crate::editor::{
+    Insets, OpenPolygon, PointXy, Polygon, RegionState, Viewport, dragged_box, found_color,
+};
 use crate::extractor::Extractor;
 use crate::state::{Tool, Workspace};
 
@@ -131,6 +133,15 @@ impl CanvasView {
             painted: StoredValue::new(0.0),
             is_waiting: StoredValue::new(false),
         }
+    }
+
+    /// Gives the canvas the keyboard.
+    pub(super) fn take_focus(self) {
+        self.painter.with_value(|painter| {
+            if let Some(painter) = painter {
+                painter.take_focus();
+            }
+        });
     }
 
     /// Whether the picture is being moved, or the next drag would move it.
@@ -359,6 +370,10 @@ impl CanvasView {
         let pending = editor.pending.get();
         let selected = editor.selected.get();
         let stroke = self.stroke.get();
+        let is_live = |region: &RegionState| {
+            let painted = stroke.as_ref().and_then(Option::as_ref);
+            painted == Some(&region.id)
+        };
         let faint = if spotlit { 0.25 } else { 1.0 };
         let opacity = editor.opacity.get();
         let carried = self.carried.get();
@@ -370,7 +385,7 @@ impl CanvasView {
         let mut masks = editor.document.with(|document| {
             let numbered = document.regions.iter().zip(1..);
             numbered
-                .filter(|(region, _)| !hidden.contains(&region.id))
+                .filter(|(region, _)| !hidden.contains(&region.id) || is_live(region))
                 .map(|(region, number)| {
                     let chosen = selected.as_ref() == Some(&region.id);
                     Drawn {
@@ -386,7 +401,7 @@ impl CanvasView {
                             Some((id, by)) if *id == region.id => *by,
                             _ => (0.0, 0.0),
                         },
-                        live: matches!(&stroke, Some(Some(id)) if *id == region.id),
+                        live: is_live(region),
                     }
                 })
                 .collect::<Vec<_>>()

@@ -37,11 +37,6 @@ impl History {
         self.future.clear();
     }
 
-    /// Changes what is shown now without a step, for what belongs to the step that comes next.
-    pub fn revise(&mut self, change: impl FnOnce(&mut Document)) {
-        change(&mut self.present);
-    }
-
     /// Changes a region wherever it still looks like `as_it_was`, in all steps at once: for what
     /// arrives late and is no step of its own. False when there is no such region.
     pub fn amend(&mut self, as_it_was: &RegionState, change: impl Fn(&mut RegionState)) -> bool {

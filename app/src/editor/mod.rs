@@ -21,7 +21,7 @@ pub use kept_view::KeptView;
 pub use open_polygon::OpenPolygon;
 pub use outline::{coarser, outline};
 pub use polygon::{Handle, Polygon};
-pub use raster::{PixelRect, Raster};
+pub use raster::{Ink, PixelRect, Raster};
 pub use run_index::RunIndex;
 pub use viewport::{Insets, PointXy, Viewport};
 

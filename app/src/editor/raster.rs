@@ -32,6 +32,15 @@ impl PixelRect {
     }
 }
 
+/// What a stroke does to pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ink {
+    /// They are in the mask.
+    Set,
+    /// They are not.
+    Clear,
+}
+
 /// The bitmap under a running stroke. Each step says which pixels it may have changed, so that
 /// only those are painted again; the RLE is made once, when the stroke ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +103,7 @@ impl Raster {
         from: PointXy,
         to: PointXy,
         radius: f64,
-        is_set: bool,
+        ink: Ink,
     ) -> Option<PixelRect> {
         let rect = self.touched(from, to, radius)?;
         let (dx, dy) = (to.0 - from.0, to.1 - from.1);
@@ -110,14 +119,14 @@ impl Raster {
                 };
                 let (ex, ey) = (cx - along * dx, cy - along * dy);
                 if ex * ex + ey * ey <= radius * radius {
-                    self.mask.set(x, y, is_set);
+                    self.mask.set(x, y, ink == Ink::Set);
                 }
             }
         }
         if to.0 >= 0.0 && to.1 >= 0.0 {
             let (x, y) = (to.0 as u32, to.1 as u32);
             if x < self.mask.width() && y < self.mask.height() {
-                self.mask.set(x, y, is_set);
+                self.mask.set(x, y, ink == Ink::Set);
             }
         }
         Some(rect)
@@ -167,7 +176,7 @@ mod tests {
     #[test]
     fn a_dot_is_a_disc() {
         let mut raster = Raster::new(5, 5);
-        let rect = raster.stroke((2.5, 2.5), (2.5, 2.5), 1.5, true);
+        let rect = raster.stroke((2.5, 2.5), (2.5, 2.5), 1.5, Ink::Set);
         assert_eq!(
             rect,
             Some(PixelRect {
@@ -183,23 +192,23 @@ mod tests {
     #[test]
     fn a_line_has_no_gaps_and_the_eraser_takes_it_back() {
         let mut raster = Raster::new(8, 3);
-        raster.stroke((0.5, 1.5), (7.5, 1.5), 0.6, true);
+        raster.stroke((0.5, 1.5), (7.5, 1.5), 0.6, Ink::Set);
         assert_eq!(rows(&raster), ["........", "########", "........"]);
-        raster.stroke((3.5, 1.5), (4.5, 1.5), 0.6, false);
+        raster.stroke((3.5, 1.5), (4.5, 1.5), 0.6, Ink::Clear);
         assert_eq!(rows(&raster)[1], "###..###");
     }
 
     #[test]
     fn a_hair_still_marks_its_pixel() {
         let mut raster = Raster::new(3, 3);
-        raster.stroke((1.1, 1.1), (1.1, 1.1), 0.1, true);
+        raster.stroke((1.1, 1.1), (1.1, 1.1), 0.1, Ink::Set);
         assert_eq!(rows(&raster), ["...", ".#.", "..."]);
     }
 
     #[test]
     fn samples_are_the_pixels_under_points() {
         let mut raster = Raster::new(3, 2);
-        raster.stroke((1.5, 0.5), (1.5, 0.5), 0.1, true);
+        raster.stroke((1.5, 0.5), (1.5, 0.5), 0.1, Ink::Set);
         // Half a pixel apart, from half a pixel off the left edge on.
         let samples = raster.sampled((-0.25, 0.25), 0.5, 6, 3);
         let expected = [
@@ -215,8 +224,8 @@ mod tests {
     fn bounds_are_tight() {
         let mut raster = Raster::new(7, 5);
         assert_eq!(raster.bounds(), None);
-        raster.stroke((2.5, 1.5), (2.5, 1.5), 0.1, true);
-        raster.stroke((5.5, 3.5), (5.5, 3.5), 0.1, true);
+        raster.stroke((2.5, 1.5), (2.5, 1.5), 0.1, Ink::Set);
+        raster.stroke((5.5, 3.5), (5.5, 3.5), 0.1, Ink::Set);
         let expected = PixelRect {
             x0: 2,
             y0: 1,
@@ -242,9 +251,12 @@ mod tests {
     #[test]
     fn outside_the_image_nothing_is_touched() {
         let mut raster = Raster::new(4, 4);
-        assert_eq!(raster.stroke((-9.0, -9.0), (-5.0, -5.0), 2.0, true), None);
         assert_eq!(
-            raster.stroke((f64::NAN, 0.0), (f64::NAN, 0.0), 2.0, true),
+            raster.stroke((-9.0, -9.0), (-5.0, -5.0), 2.0, Ink::Set),
+            None
+        );
+        assert_eq!(
+            raster.stroke((f64::NAN, 0.0), (f64::NAN, 0.0), 2.0, Ink::Set),
             None
         );
         assert!(raster.mask.data().iter().all(|&v| v == 0));
@@ -253,7 +265,7 @@ mod tests {
     #[test]
     fn a_mask_survives_the_round_trip() {
         let mut raster = Raster::new(7, 5);
-        raster.stroke((1.0, 1.0), (5.0, 3.0), 1.2, true);
+        raster.stroke((1.0, 1.0), (5.0, 3.0), 1.2, Ink::Set);
         assert_eq!(Raster::from_mask(raster.clone().into_mask()), raster);
     }
 }

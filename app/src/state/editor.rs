@@ -87,11 +87,11 @@ pub(crate) struct Editor {
     /// Diameter of brush and eraser in image pixels.
     pub(crate) brush: RwSignal<f64>,
     /// Regions that are not drawn.
-    pub(crate) hidden: RwSignal<BTreeSet<String>>,
+    pub(crate) hidden: Memo<BTreeSet<String>>,
     /// Regions whose mask the model is making.
     pub(crate) pending: RwSignal<BTreeSet<String>>,
     /// Regions that are not changed.
-    pub(crate) locked: RwSignal<BTreeSet<String>>,
+    pub(crate) locked: Memo<BTreeSet<String>>,
     /// How strongly masks are filled, 0 (outlines alone) to 1.
     pub(crate) opacity: RwSignal<f64>,
     /// What is told to screen readers about the last change.
@@ -120,17 +120,18 @@ impl Editor {
         notices: Notices,
         extractor: Extractor,
     ) -> Self {
+        let document = RwSignal::new(Document::default());
         Self {
             image: RwSignal::new(None),
-            document: RwSignal::new(Document::default()),
+            document,
             can_undo: RwSignal::new(false),
             can_redo: RwSignal::new(false),
             selected: RwSignal::new(None),
             tool: RwSignal::new(Tool::Box),
             brush: RwSignal::new(16.0),
-            hidden: RwSignal::new(BTreeSet::new()),
+            hidden: Memo::new(move |_| document.with(|document| document.hidden.clone())),
             pending: RwSignal::new(BTreeSet::new()),
-            locked: RwSignal::new(BTreeSet::new()),
+            locked: Memo::new(move |_| document.with(|document| document.locked.clone())),
             opacity: RwSignal::new(OPACITY),
             spoken: RwSignal::new(String::new()),
             saved: RwSignal::new(SaveState::Saved),
@@ -272,8 +273,6 @@ impl Editor {
                 .with_untracked(|before| before.neighbour(&id, &document));
             self.selected.set(next);
         }
-        set_other(self.hidden, &document.hidden);
-        set_other(self.locked, &document.locked);
         self.document.set(document);
     }
 
@@ -385,6 +384,8 @@ impl Editor {
         match id.filter(|id| self.document.with_untracked(|d| d.get(id).is_some())) {
             Some(id) if empty => self.remove(&id),
             Some(id) => self.change(|document| {
+                // What was painted on is seen.
+                document.hidden.remove(&id);
                 if let Some(region) = document.get_mut(&id) {
                     region.paint(wire);
                 }
@@ -458,19 +459,6 @@ impl Editor {
     /// Hides a region or shows it again.
     pub(crate) fn toggle_hidden(self, id: &str) {
         self.change(|document| toggle(&mut document.hidden, id));
-    }
-
-    /// Shows a region that is about to be painted on.
-    pub(crate) fn reveal(self, id: &str) {
-        if self.hidden.with_untracked(|hidden| !hidden.contains(id)) {
-            return;
-        }
-        self.history.update_value(|history| {
-            history.revise(|document| {
-                document.hidden.remove(id);
-            });
-        });
-        self.publish();
     }
 
     /// Makes brush and eraser larger or smaller.
@@ -558,13 +546,6 @@ impl Editor {
 fn toggle(ids: &mut BTreeSet<String>, id: &str) {
     if !ids.remove(id) {
         ids.insert(id.to_owned());
-    }
-}
-
-// What stays as it is wakes nobody.
-fn set_other(signal: RwSignal<BTreeSet<String>>, ids: &BTreeSet<String>) {
-    if signal.with_untracked(|old| old != ids) {
-        signal.set(ids.clone());
     }
 }
 

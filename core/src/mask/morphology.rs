@@ -1,4 +1,4 @@
-//! Growing, shrinking and filling masks, and moving and stretching them over the picture.
+//! Growing, shrinking, filling and stretching masks.
 
 use super::Mask;
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use fclm_tests::browser::Tab;
 use fclm_tests::easel::Easel;
 
+use super::SHIFT;
+
 const AXE: &str = include_str!("../../vendor/axe-core/axe.min.js");
 const RULES: &str = "{runOnly: {type: 'tag', values: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa',
     'wcag22aa', 'best-practice']}, rules: {'target-size': {enabled: true}},
     resultTypes: ['violations']}";
-const SHIFT: i64 = 8;
 /// From here on no mask is made: neither the page's worker nor the server hears of it. Counts the
 /// frames that the page asks for.
 const WITHOUT_MASKS: &str = "((fetch, ask) => {
@@ -284,15 +285,6 @@ async fn the_chosen_row_stays_in_sight_and_a_phone_shows_the_conversation() {
     tab.resize(390, 844).await;
     let (list, _) = heights(tab).await;
     assert!(list > 90.0, "the list has {list} pixels before a question");
-    // As long as a chat is loaded nothing is said in it, nor that nothing was asked yet.
-    let _: bool = tab
-        .evaluate("document.querySelector('.welcome').classList.replace('welcome', 'loading')")
-        .await;
-    let (list, _) = heights(tab).await;
-    assert!(list > 90.0, "the list has {list} pixels of a chat to come");
-    let _: bool = tab
-        .evaluate("document.querySelector('.loading').classList.replace('loading', 'welcome')")
-        .await;
 
     tab.resize(1280, 860).await;
     tab.type_into("[data-testid=ask-input]", "What colour is it?")

@@ -3,8 +3,8 @@
 use fclm_tests::easel::{Easel, assert_near};
 use fclm_tests::view::View;
 
-const ALT: i64 = 1;
-const SHIFT: i64 = 8;
+use super::{ALT, SHIFT};
+
 const SQUARE: [(f32, f32); 4] = [(200.0, 60.0), (260.0, 60.0), (260.0, 120.0), (200.0, 120.0)];
 
 /// Presses a key and gives the place of the corner of that number, of so many, that is told then.
@@ -32,11 +32,6 @@ async fn corner_after(
     numbers.try_into().expect("a place is two numbers")
 }
 
-fn assert_at(found: [i64; 2], expected: [i64; 2]) {
-    let is_near = found.iter().zip(expected).all(|(a, b)| (a - b).abs() <= 2);
-    assert!(is_near, "{found:?} is not near {expected:?}");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_go_to_corners_and_move_add_and_remove_them() {
     let easel = Easel::open().await;
@@ -45,11 +40,14 @@ async fn keys_go_to_corners_and_move_add_and_remove_them() {
     easel.draw_polygon(corners).await;
     easel.count(1).await;
     let mut areas = vec![easel.area(0).await];
+    // From the list, where Alt and arrows resize the region.
+    tab.click(".region.is-selected [data-testid=region-select]")
+        .await;
     let first = corner_after(&easel, (".", 190, 0), (1, 4)).await;
-    assert_at(first, [60, 60]);
-    assert_at(corner_after(&easel, (",", 188, 0), (4, 4)).await, [60, 120]);
+    assert_near(first, [60, 60]);
+    assert_near(corner_after(&easel, (",", 188, 0), (4, 4)).await, [60, 120]);
     let [x, y] = corner_after(&easel, (",", 188, 0), (3, 4)).await;
-    assert_at([x, y], [140, 120]);
+    assert_near([x, y], [140, 120]);
     // It is dark where the others are light.
     let view = View::of(tab).await;
     let color = |at: [i64; 2]| view.color_of((at[0] as u32, at[1] as u32));
@@ -69,13 +67,13 @@ async fn keys_go_to_corners_and_move_add_and_remove_them() {
     let area = easel.other_area(0, areas[1]).await;
     areas.push(area);
     let added = corner_after(&easel, ("Enter", 13, ALT), (4, 5)).await;
-    assert_at(added, [(x + 1 + 60) / 2, (y + 10 + 120) / 2]);
+    assert_near(added, [(x + 1 + 60) / 2, (y + 10 + 120) / 2]);
     areas.push(easel.area(0).await);
     let [_, lower] = corner_after(&easel, ("ArrowDown", 40, ALT | SHIFT), (4, 5)).await;
     assert_eq!(lower, added[1] + 10);
     let area = easel.other_area(0, areas[3]).await;
     areas.push(area);
-    assert_at(
+    assert_near(
         corner_after(&easel, ("Delete", 46, ALT), (4, 4)).await,
         [60, 120],
     );
@@ -89,13 +87,18 @@ async fn keys_go_to_corners_and_move_add_and_remove_them() {
     }
     easel.count(1).await;
 
-    assert_at(corner_after(&easel, (".", 190, 0), (1, 4)).await, [60, 60]);
+    assert_near(corner_after(&easel, (".", 190, 0), (1, 4)).await, [60, 60]);
     corner_after(&easel, ("Backspace", 8, ALT), (1, 3)).await;
     let triangle = easel.other_area(0, areas[0]).await;
     tab.press("Backspace", 8, ALT).await;
     easel.wait_for_words("three corners").await;
     tab.click(".region.is-selected [data-testid=region-lock]")
         .await;
+    // What is locked can be looked at, and is not changed.
+    assert_near(
+        corner_after(&easel, (".", 190, 0), (2, 3)).await,
+        [140, 120],
+    );
     tab.press("ArrowLeft", 37, ALT | SHIFT).await;
     easel.wait_for_words("locked").await;
     tab.settle().await;
@@ -119,8 +122,18 @@ async fn what_is_done_to_an_open_polygon_is_undone_step_by_step() {
     tab.drag(&[b, out]).await;
     easel.menu("tool-undo").await;
     corner_after(&easel, (".", 190, 0), (1, 4)).await;
+    // Behind the last one there is no line yet that a corner could be added to.
+    corner_after(&easel, (",", 188, 0), (4, 4)).await;
+    tab.press("Enter", 13, ALT).await;
+    tab.wait_until(
+        "it is not told that nothing is added",
+        "document.querySelector('[data-testid=announcement]').textContent
+             .includes('No line leads on from the last corner yet.')",
+    )
+    .await;
+    corner_after(&easel, (".", 190, 0), (1, 4)).await;
     let [x, y] = corner_after(&easel, (".", 190, 0), (2, 4)).await;
-    assert_at([x, y], [260, 60]);
+    assert_near([x, y], [260, 60]);
     let up = corner_after(&easel, ("ArrowUp", 38, ALT | SHIFT), (2, 4)).await;
     assert_eq!(up, [x, y - 10]);
     easel.menu("tool-undo").await;

@@ -2,13 +2,16 @@
 //! a person means it, and masks come back from their files pixel by pixel.
 
 mod access;
+mod avif;
 mod clicking;
 mod corners;
 mod files;
+mod filled;
 mod pictures;
 mod pointers;
 mod speed;
 mod tools;
+mod undo;
 
 use fclm_core::mask::Mask;
 use fclm_core::wire::Chat;
@@ -173,181 +176,6 @@ async fn a_region_is_grown_filled_inverted_copied_locked_and_carried() {
     easel.count(2).await;
     assert_eq!(easel.area(1).await, locked, "a locked region has changed");
     easel.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn all_that_is_done_to_regions_can_be_undone() {
-    let easel = Easel::open().await;
-    easel
-        .draw_polygon([(40.0, 40.0), (90.0, 40.0), (90.0, 90.0)])
-        .await;
-    easel.count(1).await;
-    easel.choose_none().await;
-    easel.take("lasso").await;
-    let around = [(150.0, 60.0), (210.0, 60.0), (210.0, 120.0), (150.0, 120.0)];
-    easel.tab.drag(&easel.window(around).await).await;
-    easel.count(2).await;
-    let _: bool = easel
-        .tab
-        .evaluate(
-            "(() => { const name = document.querySelector('.region.is-selected .region-name');
-             name.focus(); name.select(); return true; })()",
-        )
-        .await;
-    easel.tab.insert_text("the round one").await;
-    easel.tab.press_enter().await;
-    easel
-        .tab
-        .click(".region.is-selected [data-testid=region-select]")
-        .await;
-    let first = easel.figure(0, "regionId").await;
-    easel.tab.press("PageUp", 33, 0).await;
-    easel.other(0, "regionId", &first).await;
-    easel.tab.settle().await;
-    easel.tab.press("ArrowRight", 39, SHIFT).await;
-    easel.tab.press("ArrowDown", 40, ALT).await;
-    let _: bool = easel
-        .tab
-        .evaluate(
-            "(() => { const color = document.querySelector('.region.is-selected .region-color');
-             color.value = '#123456';
-             return color.dispatchEvent(new Event('change', {bubbles: true})); })()",
-        )
-        .await;
-    easel.tab.hold('}').await;
-    easel.tab.let_go('}').await;
-    easel.tab.hold('d').await;
-    easel.tab.let_go('d').await;
-    easel.count(3).await;
-    assert!(easel.paste("M20 20h9v9h-9z").await);
-    easel.count(4).await;
-    for button in [
-        ".region:first-child [data-testid=region-select]",
-        ".region:first-child [data-testid=region-lock]",
-        ".region:last-child [data-testid=region-select]",
-        ".region:last-child [data-testid=region-hide]",
-    ] {
-        easel.tab.click(button).await;
-    }
-
-    let chosen = "document.querySelector('.region.is-selected').dataset.regionId";
-    let pasted: String = easel.tab.evaluate(chosen).await;
-    easel.tab.press("Delete", 46, 0).await;
-    easel.count(3).await;
-    assert_ne!(easel.tab.evaluate::<String>(chosen).await, pasted);
-    easel.tab.click("[data-testid=tool-undo]").await;
-    easel.count(4).await;
-    assert_eq!(easel.tab.evaluate::<String>(chosen).await, pasted);
-    easel.tab.click("[data-testid=tool-redo]").await;
-    easel.count(3).await;
-
-    let state =
-        "JSON.stringify([...document.querySelectorAll('[data-testid=region-item]')].map(e =>
-        [e.dataset.regionId, e.dataset.bounds, e.dataset.area,
-         e.classList.contains('is-hidden'),
-         e.querySelector('[data-testid=region-lock]').ariaPressed,
-         e.querySelector('.region-name').value, e.querySelector('.region-color').value]))";
-    let undo = "[data-testid=tool-undo]";
-    let redo = "[data-testid=tool-redo]";
-    let steps = |button: &'static str| {
-        let tab = &easel.tab;
-        async move {
-            let mut states: Vec<String> = vec![tab.evaluate(state).await];
-            while !tab
-                .evaluate::<bool>(&format!("document.querySelector('{button}').disabled"))
-                .await
-            {
-                tab.click(button).await;
-                tab.settle().await;
-                states.push(tab.evaluate(state).await);
-            }
-            states
-        }
-    };
-    let mut back = steps(undo).await;
-    // Both shapes, the name, the place, two moves, the colour, what it grew, the copy, what was
-    // pasted, what was hidden and locked, and that the one that was pasted was deleted.
-    assert_eq!(back.len(), 14, "{back:#?}");
-    assert_eq!(back.last().map(String::as_str), Some("[]"));
-    for (before, after) in back.iter().zip(&back[1..]) {
-        assert_ne!(before, after, "a step changes nothing");
-    }
-    let forth = steps(redo).await;
-    back.reverse();
-    assert_eq!(back, forth);
-    easel.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn masks_are_filled_outlined_and_hidden_as_is_wanted() {
-    let easel = Easel::open().await;
-    let corners = [
-        (100.0, 100.0),
-        (180.0, 100.0),
-        (180.0, 180.0),
-        (100.0, 180.0),
-    ];
-    easel.draw_polygon(corners).await;
-    easel.count(1).await;
-    easel.take("box").await;
-    easel.choose_none().await;
-    let [x0, y0, x1, y1] = easel.bounds(0).await.map(|edge| edge as u32);
-    let view = View::of(&easel.tab).await;
-    let (inside, edge) = ((x0 + x1) / 2, (y0 + y1) / 2);
-    let (inside, edge) = (
-        view.color_of((inside, edge)),
-        view.color_of((inside, y1 - 1)),
-    );
-    let filled = color(&easel, &inside).await;
-    let outlined = color(&easel, &edge).await;
-    easel.tab.hold('h').await;
-    let bare = color(&easel, &inside).await;
-    let bare_edge = color(&easel, &edge).await;
-    easel.tab.let_go('h').await;
-    assert!(differ(filled, bare), "the mask is not filled");
-    assert!(differ(outlined, bare_edge), "the mask has no outline");
-    let again = color(&easel, &inside).await;
-    assert!(!differ(again, filled), "{filled:?} has become {again:?}");
-
-    slide_opacity(&easel, 0).await;
-    let empty = color(&easel, &inside).await;
-    assert!(!differ(empty, bare), "{bare:?} is still filled: {empty:?}");
-    assert!(differ(color(&easel, &edge).await, bare_edge));
-    slide_opacity(&easel, 80).await;
-    assert!(differ(color(&easel, &inside).await, filled));
-
-    easel.menu("region-select").await;
-    easel.menu("region-hide").await;
-    assert!(!differ(color(&easel, &edge).await, bare_edge));
-    easel.menu("region-hide").await;
-    assert!(differ(color(&easel, &edge).await, bare_edge));
-    easel.menu("region-select").await;
-    easel.tab.press("Delete", 46, 0).await;
-    easel.count(0).await;
-    easel.close().await;
-}
-
-/// The colour that an expression gives once all is painted.
-async fn color(easel: &Easel, expression: &str) -> [u8; 4] {
-    easel.tab.settle().await;
-    easel.tab.evaluate(expression).await
-}
-
-/// Whether two colours differ by more than two ways to rasterise the same do.
-fn differ(a: [u8; 4], b: [u8; 4]) -> bool {
-    a.into_iter().zip(b).any(|(a, b)| a.abs_diff(b) > 4)
-}
-
-async fn slide_opacity(easel: &Easel, percent: u8) {
-    let is_told: bool = easel
-        .tab
-        .evaluate(&format!(
-            "(() => {{ const slider = document.querySelector('[data-testid=opacity]');
-             slider.value = '{percent}';
-             return slider.dispatchEvent(new Event('input', {{bubbles: true}})); }})()"
-        ))
-        .await;
-    assert!(is_told);
 }
 
 #[tokio::test(flavor = "multi_thread")]

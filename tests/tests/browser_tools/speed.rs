@@ -303,7 +303,7 @@ async fn a_hundred_masks_on_twelve_megapixels_are_worked_on_without_delay() {
 }
 
 /// Waits until the picture rests, or is on its way.
-async fn wait_for_motion(tab: &Tab, wanted: bool) {
+pub(super) async fn wait_for_motion(tab: &Tab, wanted: bool) {
     tab.wait_until(
         &format!("the picture is not on its way: {wanted}"),
         &format!(

@@ -67,7 +67,8 @@ impl Gestures {
             return false;
         };
         // What a pointer drags is not for the keyboard.
-        if self.is_drawing() || of.as_ref().is_some_and(|id| editor.refuses(id)) {
+        let changes = !matches!(key, CornerKey::Next | CornerKey::Previous);
+        if self.is_drawing() || (changes && of.as_ref().is_some_and(|id| editor.refuses(id))) {
             return true;
         }
         self.leave_to_keyboard();
@@ -78,6 +79,10 @@ impl Gestures {
                 if self.keep_polygon(of.as_deref(), polygon.clone()) {
                     self.go_to_corner(of, &polygon, index, "");
                 }
+            }
+            CornerKey::Add if of.is_none() && index + 1 == polygon.points.len() => {
+                let nowhere = "No line leads on from the last corner yet.";
+                editor.spoken.set(nowhere.to_owned());
             }
             CornerKey::Add => {
                 if let Some(added) = polygon.split(index)
@@ -106,6 +111,8 @@ impl Gestures {
         };
         self.view.pick_corner(of, index);
         self.view.reveal(at, image);
+        // On a region of the list, Alt and arrows would resize it.
+        self.view.take_focus();
     }
 
     // Makes a step of another shape of a polygon; false where nothing would be left of its region.

@@ -3,7 +3,7 @@ use leptos::prelude::*;
 
 use super::{Gesture, Gestures};
 use crate::canvas::layer::LiveLayer;
-use crate::editor::{MAX_PIXELS, PointXy, Raster};
+use crate::editor::{Ink, MAX_PIXELS, PointXy, Raster};
 use crate::state::Tool;
 
 impl Gestures {
@@ -37,10 +37,11 @@ impl Gestures {
             .as_ref()
             .and_then(|region| Mask::from_wire(&region.mask, MAX_PIXELS).ok())
             .map_or_else(|| Raster::new(width, height), Raster::from_mask);
-        if let Some(region) = &region {
-            editor.reveal(&region.id);
-        }
-        let live = LiveLayer::new(raster, &color, tool == Tool::Brush, at);
+        let ink = match tool {
+            Tool::Brush => Ink::Set,
+            _ => Ink::Clear,
+        };
+        let live = LiveLayer::new(raster, &color, ink, at);
         self.view.painter.update_value(|painter| {
             if let Some(painter) = painter {
                 painter.live = live;

@@ -50,12 +50,12 @@ impl Editor {
             .info("Nothing would be left", "The region stays as it is.");
     }
 
-    /// The pixels of a region.
+    /// A region's mask as a raster.
     pub(crate) fn mask(self, id: &str) -> Option<Mask> {
         Some(self.runs(id)?.to_mask())
     }
 
-    /// The mask of a region.
+    /// A region's mask as runs.
     pub(crate) fn runs(self, id: &str) -> Option<Rle> {
         let wire = self
             .document

@@ -114,3 +114,41 @@ impl Rle {
         Mask::from_rows(width, height, data)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::mask::rle::tests::sized_rles;
+
+    proptest! {
+        #[test]
+        fn runs_become_their_raster_and_come_back(rles in sized_rles()) {
+            let rle = &rles[0];
+            let mask = rle.to_mask();
+            let mut position = 0;
+            for (index, &run) in rle.runs().iter().enumerate() {
+                for offset in position..position + run {
+                    let (x, y) = (offset / rle.height(), offset % rle.height());
+                    prop_assert_eq!(mask.get(x, y), index % 2 == 1);
+                }
+                position += run;
+            }
+            prop_assert_eq!(Rle::from_mask(&mask).to_mask(), mask);
+        }
+
+        #[test]
+        fn parts_are_those_of_the_raster(
+            rles in sized_rles(), corner in any::<(u32, u32)>(), size in any::<(u32, u32)>(),
+        ) {
+            for rle in rles {
+                let (x0, y0) = (corner.0 % rle.width(), corner.1 % rle.height());
+                let x1 = x0 + 1 + size.0 % (rle.width() - x0);
+                let y1 = y0 + 1 + size.1 % (rle.height() - y0);
+                let expected = rle.to_mask().crop(x0, y0, x1, y1);
+                prop_assert_eq!(rle.part([x0, y0, x1, y1]), expected);
+            }
+        }
+    }
+}

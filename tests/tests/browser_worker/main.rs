@@ -1,10 +1,12 @@
 //! The page and the worker that makes its masks, in a real browser: when it is loaded, what is kept
 //! of it, which device it computes on, and what takes the place of a device that fails.
 
+mod failing;
+
+use std::collections::BTreeMap;
 use std::fs;
 use std::time::{Duration, Instant};
 
-use fclm_core::fclm::LightConfig;
 use fclm_core::wire::{LightDevice, LightInfo, WorkerReply, WorkerRequest};
 use fclm_tests::browser::Tab;
 use fclm_tests::gate::Gate;
@@ -16,73 +18,15 @@ use tokio::sync::Mutex;
 
 const CARD: &str = "[data-testid=sample-card]";
 const REGION: &str = "[data-testid=region-item]";
-const PLACE: &str = "document.querySelector('[data-testid=mask-place]')";
 const WEIGHTS: &str = "light.safetensors";
 /// How long requests may take to come.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How long the page may take to time both devices, of which the CPU computes one for the other.
 const TRIAL_PATIENCE: Duration = Duration::from_secs(400);
-/// Bytes that a GPU which is too small binds at once.
-const TOO_FEW: u64 = 1 << 20;
 
 /// Held by tests in which a GPU computes that the CPU stands in for: two of these at once would be
 /// taken for GPUs that hang.
 static GPU: Mutex<()> = Mutex::const_new(());
-
-/// A quarter of the weights arrives.
-const QUARTER: &str = "
-    const load = self.fetch;
-    self.fetch = async (...rest) => {
-        const answer = await load(...rest);
-        if (!String(rest[0]).includes('light.safetensors')) return answer;
-        const bytes = new Uint8Array(await answer.arrayBuffer());
-        const start = (stream) => stream.enqueue(bytes.slice(0, bytes.length / 4));
-        return new Response(new ReadableStream({ start }));
-    };";
-
-/// As soon as a picture is opened, nothing that is read from the GPU is a number. As soon as the CPU
-/// is asked for a mask, the module has used up all memory that a module can have.
-const FAILING: &str = "
-    let made, isOnCpu = false, isBroken = false;
-    const instantiate = WebAssembly.instantiateStreaming;
-    WebAssembly.instantiateStreaming = async (...rest) => {
-        const result = await instantiate(...rest);
-        made = result.instance.exports;
-        return result;
-    };
-    const asLongAsItGoes = (act) => { try { for (;;) act(); } catch {} };
-    const useUp = () => {
-        for (let pages = 65536; pages >= 1; pages /= 2)
-            asLongAsItGoes(() => made.memory.grow(pages));
-        for (let bytes = 2 ** 30; bytes >= 8; bytes /= 2)
-            asLongAsItGoes(() => made.__wbindgen_malloc(bytes, 1));
-    };
-    const getMappedRange = GPUBuffer.prototype.getMappedRange;
-    GPUBuffer.prototype.getMappedRange = function (...rest) {
-        const range = getMappedRange.apply(this, rest);
-        if (isBroken && this.usage & GPUBufferUsage.MAP_READ) new Float32Array(range).fill(NaN);
-        return range;
-    };
-    addEventListener('message', ({ data }) => {
-        const text = String(data);
-        isOnCpu ||= text.includes('\"device\":\"cpu\"');
-        isBroken ||= text.includes('\"request\":\"open\"');
-        if (isOnCpu && text.includes('\"request\":\"segment\"')) useUp();
-    });";
-
-/// The browser says of the first buffer on the GPU that there was no memory for it.
-const NO_GPU_MEMORY: &str = "
-    let isTold = false;
-    const createBuffer = GPUDevice.prototype.createBuffer;
-    GPUDevice.prototype.createBuffer = function (...rest) {
-        if (!isTold) {
-            isTold = true;
-            const error = new GPUOutOfMemoryError('no memory is left');
-            setTimeout(() => this.dispatchEvent(
-                new GPUUncapturedErrorEvent('uncapturederror', { error, cancelable: true })));
-        }
-        return createBuffer.apply(this, rest);
-    };";
 
 /// What the page remembers of its devices.
 #[derive(Debug, PartialEq, Deserialize)]
@@ -172,12 +116,11 @@ async fn the_page_can_be_drawn_on_before_any_of_its_worker_has_come() {
         assert_eq!(gate.asked(path), 0, "the first page asks for {path}");
     }
 
-    let place = format!("{PLACE}.dataset.place");
     tab.click(CARD).await;
     wait_for_requests(&gate, module, 1).await;
     paint(&tab, 60.0).await;
     wait_for_regions(&tab, 1).await;
-    assert_eq!(tab.evaluate::<String>(&place).await, "loading");
+    assert_eq!(worker::place(&tab).await, "loading");
 
     // The chat by its address.
     tab.reload().await;
@@ -185,7 +128,7 @@ async fn the_page_can_be_drawn_on_before_any_of_its_worker_has_come() {
     wait_for_requests(&gate, module, 2).await;
     paint(&tab, 120.0).await;
     wait_for_regions(&tab, 2).await;
-    assert_eq!(tab.evaluate::<String>(&place).await, "loading");
+    assert_eq!(worker::place(&tab).await, "loading");
     assert_eq!(gate.asked(WEIGHTS), 0);
 
     gate.open();
@@ -244,25 +187,6 @@ async fn weights_are_told_of_as_they_come_and_kept_for_the_next_visit() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn while_the_weights_come_the_page_tells_how_far_they_are_and_the_server_makes_masks() {
-    let page = site::with_worker_after(QUARTER);
-    let served = Served::with_site(page.path()).await;
-    let tab = Tab::open(&served.url("/")).await;
-    tab.click(CARD).await;
-    let is_told = format!("{PLACE}?.textContent.includes('server, loading 25%')");
-    tab.wait_until("the page does not tell how far it is", &is_told)
-        .await;
-    tab.click("[data-testid=tool-click]").await;
-    let view = View::of(&tab).await;
-    let (x, y) = samples::scenes()[0].middle();
-    tab.drag(&[view.window(x, y)]).await;
-    wait_for_masks(&tab, 1).await;
-    assert_eq!(tab.fetched("/segment").await, 1);
-    assert!(tab.evaluate::<bool>(&is_told).await);
-    tab.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_picture_is_encoded_once_for_all_its_masks() {
     let scene = samples::scenes().remove(0);
     let (x, y) = scene.middle();
@@ -288,46 +212,46 @@ async fn a_picture_is_encoded_once_for_all_its_masks() {
     }
     worker::wait_until_idle(&tab).await;
     tab.click("[data-testid=tool-box]").await;
-    tab.drag(&[view.window(x0, y0), view.window(x, y), view.window(x1, y1)])
-        .await;
-    wait_for_masks(&tab, 2).await;
-    worker::wait_until_idle(&tab).await;
+    for count in 2..=4 {
+        tab.drag(&[view.window(x0, y0), view.window(x, y), view.window(x1, y1)])
+            .await;
+        wait_for_masks(&tab, count).await;
+        worker::wait_until_idle(&tab).await;
+    }
 
     let asked = worker::said(&tab, "segment").await;
-    let clicks = |count| {
-        let points = asked.iter().map(|asked| &asked.message["prompt"]["points"]);
-        let points = points.filter_map(|points| points.as_array());
-        points.filter(|points| points.len() == count).count()
-    };
-    let boxes = asked
-        .iter()
-        .filter(|asked| asked.message["prompt"]["box"].is_array());
-    assert!(clicks(1) > 0 && clicks(2) > 0, "{asked:?}");
-    assert_eq!(boxes.count(), 1, "{asked:?}");
     assert_eq!(tab.fetched("/segment").await, 0, "the server was asked");
     assert_eq!(worker::said(&tab, "open").await.len(), 1);
-
-    // Nor does the worker encode it for a mask: that would take as long as it takes to open it.
     let answered = worker::said(&tab, "segmented").await;
     assert_eq!(answered.len(), asked.len());
-    let fastest = asked
-        .iter()
-        .map(|asked| {
-            let is_its = |answer: &&worker::Said| answer.message["id"] == asked.message["id"];
-            let answer = answered.iter().find(is_its).expect("each is answered");
-            answer.at - asked.at
-        })
-        .fold(f64::INFINITY, f64::min);
+    // How long they took in milliseconds, by how many points they had and whether they had a box.
+    let mut times: BTreeMap<(usize, bool), Vec<f64>> = BTreeMap::new();
+    for asked in &asked {
+        let prompt = &asked.message["prompt"];
+        let points = prompt["points"].as_array().map_or(0, Vec::len);
+        let is_its = |answer: &&worker::Said| answer.message["id"] == asked.message["id"];
+        let answer = answered.iter().find(is_its).expect("each is answered");
+        let kind = (points, prompt["box"].is_array());
+        times.entry(kind).or_default().push(answer.at - asked.at);
+    }
+    let count = |kind: (usize, bool)| times.get(&kind).map_or(0, Vec::len);
+    assert!(count((1, false)) > 0 && count((2, false)) > 0, "{times:?}");
+    assert_eq!(count((0, true)), 3, "{times:?}");
+
+    // Nor does the worker encode it for a mask: that would take as long as it takes to open it.
     let (warm, opened) = (
         encodings(&tab, "ready").await,
         encodings(&tab, "opened").await,
     );
     assert_eq!((warm.len(), opened.len()), (1, 1));
     let encoding = warm[0].min(opened[0]);
-    assert!(
-        fastest < encoding / 2.0,
-        "a mask takes {fastest} ms, an encoding {encoding} ms"
-    );
+    for (kind, times) in &times {
+        let fastest = times.iter().copied().fold(f64::INFINITY, f64::min);
+        assert!(
+            fastest < encoding / 2.0,
+            "a mask of {kind:?} takes {fastest} ms, an encoding {encoding} ms"
+        );
+    }
     tab.close().await;
 }
 
@@ -383,83 +307,4 @@ async fn both_devices_are_timed_on_the_first_visit_and_the_faster_one_is_taken_o
     worker::wait_for_place(&tab, name).await;
     assert_eq!(started(&tab).await, [(0, device)]);
     tab.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gpu_without_numbers_gives_way_to_the_cpu_and_that_without_memory_to_the_server() {
-    let _alone = GPU.lock().await;
-    let page = site::with_worker_after(FAILING);
-    let served = Served::with_site(page.path()).await;
-    let light = worker::light_of(&served).await;
-    let tab = Tab::open_with_gpu(&served.url("/")).await;
-    // So that the CPU is not tried before the GPU has a picture to encode.
-    worker::prefer_gpu(&tab, &light).await;
-    worker::listen(&tab).await;
-    tab.click(CARD).await;
-    worker::wait_for_place(&tab, "cpu").await;
-    assert_eq!(
-        worker::why(&tab).await,
-        "GPU: the device computed something that is no number"
-    );
-    let both = [(0, LightDevice::Gpu), (1, LightDevice::Cpu)];
-    assert_eq!(started(&tab).await, both);
-    // Both were ready: the GPU before it had a picture to encode.
-    assert_eq!(encodings(&tab, "ready").await.len(), 2);
-
-    tab.click("[data-testid=tool-click]").await;
-    let view = View::of(&tab).await;
-    let (x, y) = samples::scenes()[0].middle();
-    tab.drag(&[view.window(x, y)]).await;
-    wait_for_masks(&tab, 1).await;
-    assert_eq!(tab.fetched("/segment").await, 1, "the server was not asked");
-    worker::wait_for_place(&tab, "server").await;
-    let why = worker::why(&tab).await;
-    let is_told = why.starts_with("CPU: ") && !why.contains("does not answer");
-    assert!(is_told, "{why}");
-    // Neither is tried again.
-    assert_eq!(started(&tab).await, both);
-    assert_eq!(remembered(&tab).await, None);
-    tab.close().await;
-}
-
-/// What a page says of a GPU that cannot be used, in whose place it has taken the CPU.
-async fn what_is_said_of_the_gpu(served: &Served) -> String {
-    let light = worker::light_of(served).await;
-    let tab = Tab::open_with_gpu(&served.url("/")).await;
-    worker::listen(&tab).await;
-    tab.click(CARD).await;
-    worker::wait_for_place(&tab, "cpu").await;
-    let both = [(0, LightDevice::Gpu), (1, LightDevice::Cpu)];
-    assert_eq!(started(&tab).await, both);
-    let sha256 = light.sha256;
-    let device = LightDevice::Cpu;
-    assert_eq!(remembered(&tab).await, Some(Choice { sha256, device }));
-    let why = worker::why(&tab).await;
-    tab.close().await;
-    why
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gpu_without_memory_for_the_model_gives_way_to_the_cpu() {
-    let page = site::with_worker_after(NO_GPU_MEMORY);
-    let served = Served::with_site(page.path()).await;
-    let why = what_is_said_of_the_gpu(&served).await;
-    let is_told = why.starts_with("GPU: ") && !why.contains("does not answer");
-    assert!(is_told, "{why}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_gpu_that_is_too_small_for_the_model_gives_way_to_the_cpu() {
-    let page = site::with_worker_after(&format!(
-        "Object.defineProperty(GPUSupportedLimits.prototype, 'maxStorageBufferBindingSize',
-             {{ get: () => {TOO_FEW} }});"
-    ));
-    let served = Served::with_site(page.path()).await;
-    let light = worker::light_of(&served).await;
-    let config = LightConfig::from_value(light.config).expect("it is a configuration");
-    let needed = config.largest_buffer();
-    assert_eq!(
-        what_is_said_of_the_gpu(&served).await,
-        format!("GPU: the GPU binds up to {TOO_FEW} bytes at once, and the model needs {needed}")
-    );
 }
