@@ -205,14 +205,17 @@ async fn a_picture_is_encoded_once_for_all_its_masks() {
         "document.querySelector('[data-testid=canvas]').dataset.preview === 'true'",
     )
     .await;
-    for beside in [0.0, 4.0] {
+    for count in 1..=3 {
+        for beside in [0.0, 4.0] {
+            worker::wait_until_idle(&tab).await;
+            tab.drag(&[view.window(x + beside, y)]).await;
+            wait_for_masks(&tab, count).await;
+        }
         worker::wait_until_idle(&tab).await;
-        tab.drag(&[view.window(x + beside, y)]).await;
-        wait_for_masks(&tab, 1).await;
+        tab.click("[data-testid=new-region]").await;
     }
-    worker::wait_until_idle(&tab).await;
     tab.click("[data-testid=tool-box]").await;
-    for count in 2..=4 {
+    for count in 4..=6 {
         tab.drag(&[view.window(x0, y0), view.window(x, y), view.window(x1, y1)])
             .await;
         wait_for_masks(&tab, count).await;
@@ -235,8 +238,10 @@ async fn a_picture_is_encoded_once_for_all_its_masks() {
         times.entry(kind).or_default().push(answer.at - asked.at);
     }
     let count = |kind: (usize, bool)| times.get(&kind).map_or(0, Vec::len);
-    assert!(count((1, false)) > 0 && count((2, false)) > 0, "{times:?}");
-    assert_eq!(count((0, true)), 3, "{times:?}");
+    // One that is slow because the cores are busy is none of three.
+    for kind in [(1, false), (2, false), (0, true)] {
+        assert!(count(kind) >= 3, "{times:?}");
+    }
 
     // Nor does the worker encode it for a mask: that would take as long as it takes to open it.
     let (warm, opened) = (
