@@ -149,6 +149,19 @@ pub(super) fn canvas_key(
             return true;
         }
         "Enter" if tool != Tool::Select => {
+            // Who draws a polygon by pointer ends it so, as by its first corner.
+            let is_by_pointer = view.crosshair.with_untracked(Option::is_none);
+            let first = view.polygon.with_untracked(|open| {
+                let points = &open.polygon().points;
+                points.first().copied().filter(|_| points.len() >= 3)
+            });
+            if tool == Tool::Polygon
+                && is_by_pointer
+                && let Some(first) = first
+            {
+                gestures.begin(first, tool);
+                return true;
+            }
             let at = crosshair(view, image);
             view.crosshair.set(Some(at));
             if gestures.is_drawing() {

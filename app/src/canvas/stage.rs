@@ -73,6 +73,9 @@ pub(crate) fn Stage() -> impl IntoView {
     });
     let hint = move || match cornered.get() {
         Some(number) => corner_hint(number),
+        None if editor.tool.get() == Tool::Click && editor.minus.get() => {
+            "Click on what is to be taken away. X: add again.".to_owned()
+        }
         None => hint(editor.tool.get(), chosen.get()),
     };
     // Where a stroke goes is worth saying each time; what a box or a click does, only at first.
@@ -170,7 +173,9 @@ fn hint(tool: Tool, chosen: Option<usize>) -> String {
         }
         (Tool::Brush, None) => "Paint over what you mean: a new region.",
         (Tool::Eraser, Some(number)) => return format!("Take paint away from @{number}."),
-        (Tool::Polygon, _) => "Click the corners; the first one again, or a double click, ends.",
+        (Tool::Polygon, _) => {
+            "Click the corners; the first one again, a double click or Enter ends."
+        }
         (Tool::Lasso, Some(number)) => {
             return format!("Draw around what to add to @{number}; with Alt it is taken away.");
         }

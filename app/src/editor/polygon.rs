@@ -62,6 +62,14 @@ impl Polygon {
         }
     }
 
+    /// All of it moved by pixels.
+    pub fn moved(&self, (dx, dy): PointXy) -> Self {
+        let points = self.points.iter().map(|&(x, y)| (x + dx, y + dy));
+        Self {
+            points: points.collect(),
+        }
+    }
+
     /// Moves a corner by pixels, as far as a picture of that size reaches.
     pub fn nudge(&mut self, index: usize, by: PointXy, (width, height): PointXy) {
         // One that lies beside the picture comes back step by step.
@@ -200,6 +208,15 @@ mod tests {
         polygon.merge(2, 0.5);
         polygon.merge(7, 0.5);
         assert_eq!(polygon.points.len(), 3);
+    }
+
+    #[test]
+    fn all_corners_move_as_far() {
+        let moved = square().moved((2.0, -1.0));
+        assert_eq!(
+            moved.points,
+            [(3.0, 0.0), (7.0, 0.0), (7.0, 3.0), (3.0, 3.0)]
+        );
     }
 
     #[test]

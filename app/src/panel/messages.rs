@@ -37,6 +37,7 @@ pub(crate) fn Messages() -> impl IntoView {
         count
     });
 
+    let table_end = Memo::new(move |_| workspace.table_end());
     let empty = move || {
         workspace.loading.get() == Loading::Ready && conversation.messages.with(Vec::is_empty)
     };
@@ -58,10 +59,17 @@ pub(crate) fn Messages() -> impl IntoView {
             >
                 {match message.role {
                     Role::User => view! { <Question message workspace/> }.into_any(),
-                    Role::Assistant => view! { <Answer message workspace/> }.into_any(),
+                    Role::Assistant => {
+                        let id = message.id.clone();
+                        let is_last = move || table_end.with(|end| end.as_ref() == Some(&id));
+                        view! {
+                            <Answer message workspace/>
+                            {move || is_last().then(|| view! { <AnswerTable workspace/> })}
+                        }
+                        .into_any()
+                    }
                 }}
             </For>
-            {view! { <AnswerTable workspace/> }.into_any()}
         </div>
     }
 }

@@ -107,6 +107,27 @@ async fn keys_go_to_corners_and_move_add_and_remove_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn enter_ends_a_polygon_whose_corners_go_with_its_region() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    easel.take("polygon").await;
+    for corner in easel
+        .window([(60.0, 60.0), (140.0, 60.0), (60.0, 120.0)])
+        .await
+    {
+        tab.drag(&[corner]).await;
+    }
+    tab.press_enter().await;
+    easel.count(1).await;
+    tab.click(".region.is-selected [data-testid=region-select]")
+        .await;
+    tab.press("ArrowRight", 39, SHIFT).await;
+    let moved = corner_after(&easel, (".", 190, 0), (1, 3)).await;
+    assert_near(moved, [70, 60]);
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_is_done_to_an_open_polygon_is_undone_step_by_step() {
     let easel = Easel::open().await;
     let tab = &easel.tab;

@@ -364,6 +364,22 @@ async fn the_same_is_asked_of_every_region() {
                  && !document.querySelector('[data-testid=answer][data-open]'); })()",
         )
         .await;
+    // What is asked later stands behind the table.
+    easel
+        .tab
+        .type_into("[data-testid=ask-input]", "What is @1?")
+        .await;
+    easel.tab.press_enter().await;
+    easel
+        .tab
+        .wait_until(
+            "the table is behind an answer that came later",
+            "(() => { const table = document.querySelector('[data-testid=answer-table]');
+             const last = [...document.querySelectorAll('[data-testid=answer]')].at(-1);
+             return document.querySelectorAll('[data-testid=answer]').length === 3 && !!(
+                 table.compareDocumentPosition(last) & Node.DOCUMENT_POSITION_FOLLOWING); })()",
+        )
+        .await;
     easel.menu("table-csv").await;
     let csv = saved_file(folder.path(), "-answers.csv").await;
     let text = String::from_utf8(csv).expect("it is a text");

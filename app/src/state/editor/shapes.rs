@@ -70,11 +70,11 @@ impl Editor {
             return;
         }
         if let Some(mask) = self.runs(id) {
-            self.repaint(id, &Rle::from_mask(&change(&mask.to_mask())), done);
+            self.repaint(id, &Rle::from_mask(&change(&mask.to_mask())), None, done);
         }
     }
 
-    fn repaint(self, id: &str, mask: &Rle, done: &str) {
+    fn repaint(self, id: &str, mask: &Rle, polygon: Option<Polygon>, done: &str) {
         if mask.is_empty() {
             self.say_nothing_is_left();
             return;
@@ -85,6 +85,7 @@ impl Editor {
                 && *region.mask != *wire
             {
                 region.paint(wire);
+                region.polygon = polygon.map(Arc::new);
             }
         });
         self.tell(id, done);
@@ -96,7 +97,11 @@ impl Editor {
             return;
         }
         if let Some(mask) = self.runs(id) {
-            self.repaint(id, &mask.shifted(dx, dy), "moved");
+            let polygon = self.document.with_untracked(|document| {
+                let polygon = document.get(id)?.polygon.as_ref()?;
+                Some(polygon.moved((dx as f64, dy as f64)))
+            });
+            self.repaint(id, &mask.shifted(dx, dy), polygon, "moved");
         }
     }
 
