@@ -376,10 +376,12 @@ async fn the_same_is_asked_of_every_region() {
             "the table is behind an answer that came later",
             "(() => { const table = document.querySelector('[data-testid=answer-table]');
              const last = [...document.querySelectorAll('[data-testid=answer]')].at(-1);
-             return document.querySelectorAll('[data-testid=answer]').length === 3 && !!(
+             return document.querySelectorAll('[data-testid=answer]').length === 3
+                 && !document.querySelector('[data-testid=answer][data-open]') && !!(
                  table.compareDocumentPosition(last) & Node.DOCUMENT_POSITION_FOLLOWING); })()",
         )
         .await;
+    easel.tab.settle().await;
     easel.menu("table-csv").await;
     let csv = saved_file(folder.path(), "-answers.csv").await;
     let text = String::from_utf8(csv).expect("it is a text");
