@@ -189,6 +189,22 @@ impl Easel {
         self.tab.drag(&[corners[0]]).await;
     }
 
+    /// Waits until a button says that it is pressed, or that it is not.
+    ///
+    /// # Panics
+    /// If it does not.
+    pub async fn wait_for_pressed(&self, button: &str, wanted: bool) {
+        self.tab
+            .wait_until(
+                &format!("{button} is not as it should be, pressed: {wanted}"),
+                &format!(
+                    "document.querySelector('[data-testid={button}]')
+                     .getAttribute('aria-pressed') === '{wanted}'"
+                ),
+            )
+            .await;
+    }
+
     /// Pastes a text beside any field; true where the page takes it.
     pub async fn paste(&self, text: &str) -> bool {
         let text = serde_json::Value::from(text);

@@ -138,10 +138,6 @@ pub(super) fn canvas_key(
     }
     let is_marked = editor.selected.with_untracked(Option::is_some);
     let direction = match event.key().as_str() {
-        "ArrowLeft" => (-1.0, 0.0),
-        "ArrowRight" => (1.0, 0.0),
-        "ArrowUp" => (0.0, -1.0),
-        "ArrowDown" => (0.0, 1.0),
         "Enter" if gestures.is_pointed() && is_marked && !gestures.is_drawing() => {
             gestures.leave_to_keyboard();
             workspace.conversation.send();
@@ -176,7 +172,10 @@ pub(super) fn canvas_key(
             gestures.leave_to_keyboard();
             return true;
         }
-        _ => return false,
+        key => match arrow(key) {
+            Some(direction) => direction,
+            None => return false,
+        },
     };
     gestures.leave_to_keyboard();
     if tool == Tool::Select {
@@ -197,6 +196,17 @@ pub(super) fn canvas_key(
     view.reveal(to, image);
     gestures.advance(to);
     true
+}
+
+/// Where an arrow key points to, one long.
+pub(crate) fn arrow(key: &str) -> Option<PointXy> {
+    match key {
+        "ArrowLeft" => Some((-1.0, 0.0)),
+        "ArrowRight" => Some((1.0, 0.0)),
+        "ArrowUp" => Some((0.0, -1.0)),
+        "ArrowDown" => Some((0.0, 1.0)),
+        _ => None,
+    }
 }
 
 fn crosshair(view: CanvasView, image: PointXy) -> PointXy {

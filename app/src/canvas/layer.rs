@@ -22,7 +22,6 @@ const MAX_BITMAP_PIXELS: u64 = 500_000;
 /// no bitmap, which would take long to make: it is filled by its lines.
 pub(super) struct Layer {
     rle: Rle,
-    color: [u8; 3],
     // Made when it is drawn first.
     bitmap: OnceCell<Option<Bitmap>>,
     // The lines along the edges of its pixels, likewise.
@@ -38,7 +37,7 @@ pub(super) struct Layer {
 
 impl Layer {
     /// Draws a mask once; nothing for an empty or broken one.
-    pub(super) fn new(wire: &MaskRle, color: &str) -> Option<Self> {
+    pub(super) fn new(wire: &MaskRle) -> Option<Self> {
         let rle = Rle::from_wire(wire, MAX_PIXELS).ok()?;
         let [x, y, width, height] = rle.bbox();
         if width == 0 {
@@ -55,7 +54,6 @@ impl Layer {
         Some(Self {
             bitmap: OnceCell::new(),
             squares: OnceCell::new(),
-            color: rgb(color),
             path: path(&lines)?,
             lines,
             level: 0,
@@ -109,7 +107,7 @@ impl Layer {
                 context.set_fill_style_str(&drawn.color);
                 context.fill_with_path_2d_and_winding(path, CanvasWindingRule::Evenodd);
             }
-        } else if let Some(bitmap) = self.bitmap() {
+        } else if let Some(bitmap) = self.bitmap(&drawn.color) {
             context.set_image_smoothing_enabled(is_smooth);
             bitmap.draw(context);
         }
@@ -132,8 +130,9 @@ impl Layer {
         context.set_line_dash(&Array::new())
     }
 
-    fn bitmap(&self) -> Option<&Bitmap> {
-        let make = || Bitmap::new(self.bounds, &self.pixels(), self.color).ok();
+    // A mask of another colour has another layer.
+    fn bitmap(&self, color: &str) -> Option<&Bitmap> {
+        let make = || Bitmap::new(self.bounds, &self.pixels(), rgb(color)).ok();
         self.bitmap.get_or_init(make).as_ref()
     }
 

@@ -170,7 +170,7 @@ impl Painter {
             if Date::now() - started > MAKING {
                 return true;
             }
-            let layer = Layer::new(&drawn.mask, &drawn.color);
+            let layer = Layer::new(&drawn.mask);
             let kept = Kept {
                 mask: drawn.mask.clone(),
                 color: drawn.color.clone(),

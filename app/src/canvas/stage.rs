@@ -9,7 +9,6 @@ use super::keyboard::{canvas_key, is_control, is_typing, page_key};
 use super::painter::Painter;
 use super::toolbar::{BrushSize, Toolbar, ZoomControls};
 use super::view::CanvasView;
-use crate::editor::OpenPolygon;
 use crate::icons::Icon;
 use crate::resize::on_resize;
 use crate::state::{Application, Loading, Tool, Workspace};
@@ -62,14 +61,8 @@ pub(crate) fn Stage() -> impl IntoView {
     });
     // The chosen region, where its corners are shown.
     let cornered = Memo::new(move |_| {
-        if editor.tool.get() != Tool::Polygon || !view.polygon.with(OpenPolygon::is_empty) {
-            return None;
-        }
-        let id = editor.selected.get()?;
-        editor.document.with(|document| {
-            let has_corners = document.get(&id)?.polygon.is_some();
-            document.number(&id).filter(|_| has_corners)
-        })
+        let id = view.cornered(editor)?.of?;
+        editor.document.with(|document| document.number(&id))
     });
     let hint = move || match cornered.get() {
         Some(number) => corner_hint(number),

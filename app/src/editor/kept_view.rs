@@ -25,6 +25,12 @@ impl KeptView {
             locked: BTreeSet::new(),
         }
     }
+
+    /// The chosen region, if a document has it.
+    pub fn selected_in(&self, document: &Document) -> Option<String> {
+        let is_there = |id: &&String| document.get(id).is_some();
+        self.selected.as_ref().filter(is_there).cloned()
+    }
 }
 
 #[cfg(test)]
@@ -49,6 +55,17 @@ mod tests {
         let view = KeptView::first(&document(&["a", "b"]));
         assert_eq!(view.selected.as_deref(), Some("b"));
         assert_eq!(KeptView::first(&document(&[])), KeptView::default());
+    }
+
+    #[test]
+    fn a_region_that_is_gone_is_not_chosen() {
+        let view = KeptView {
+            selected: Some("a".to_owned()),
+            ..KeptView::default()
+        };
+        let chosen = |ids: &[&str]| view.selected_in(&document(ids));
+        assert_eq!(chosen(&["a", "b"]).as_deref(), Some("a"));
+        assert_eq!(chosen(&["b"]), None);
     }
 
     #[test]

@@ -18,14 +18,16 @@ pub struct Table {
     pub question: String,
     /// Each region's id with the id of its answer.
     pub rows: Vec<(String, String)>,
+    /// Id of the answer that came last.
+    pub last: String,
 }
 
 /// The last question that was asked of at least two regions one by one, with the last answer of
 /// each, in the order in which they were asked first.
 pub fn table(asked: &[Asked]) -> Option<Table> {
     let single = |one: &&Asked| one.region_ids.len() == 1;
-    let questions = asked.iter().rev().filter(single).map(|one| &one.question);
-    for question in questions {
+    for last in asked.iter().rev().filter(single) {
+        let question = &last.question;
         let mut rows: Vec<(String, String)> = Vec::new();
         for one in asked.iter().filter(single) {
             if one.question != *question {
@@ -41,6 +43,7 @@ pub fn table(asked: &[Asked]) -> Option<Table> {
             return Some(Table {
                 question: question.clone(),
                 rows,
+                last: last.answer_id.clone(),
             });
         }
     }
@@ -94,6 +97,7 @@ mod tests {
         assert_eq!(table.question, "shape?");
         let rows = [("a", "6"), ("b", "5")].map(|(a, b)| (a.to_owned(), b.to_owned()));
         assert_eq!(table.rows, rows);
+        assert_eq!(table.last, "6");
         assert_eq!(super::table(&all[..2]), None);
     }
 

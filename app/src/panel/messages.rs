@@ -37,7 +37,10 @@ pub(crate) fn Messages() -> impl IntoView {
         count
     });
 
-    let table_end = Memo::new(move |_| workspace.table_end());
+    let table = Memo::new(move |_| workspace.table());
+    // The table stands behind the last of its answers.
+    let table_end =
+        Memo::new(move |_| table.with(|table| table.as_ref().map(|table| table.last.clone())));
     let empty = move || {
         workspace.loading.get() == Loading::Ready && conversation.messages.with(Vec::is_empty)
     };
@@ -64,7 +67,7 @@ pub(crate) fn Messages() -> impl IntoView {
                         let is_last = move || table_end.with(|end| end.as_ref() == Some(&id));
                         view! {
                             <Answer message workspace/>
-                            {move || is_last().then(|| view! { <AnswerTable workspace/> })}
+                            {move || is_last().then(|| view! { <AnswerTable table workspace/> })}
                         }
                         .into_any()
                     }

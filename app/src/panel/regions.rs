@@ -7,6 +7,7 @@ use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
 use super::composer::{draft_field, focus_draft, is_by_key};
 use super::menus::{Menus, Opacity};
+use crate::canvas::arrow;
 use crate::editor::{Document, MAX_PIXELS, RegionState};
 use crate::icons::Icon;
 use crate::resize::on_resize;
@@ -281,19 +282,18 @@ fn change_by_key(editor: Editor, id: &str, event: &KeyboardEvent) {
     if event.ctrl_key() || event.meta_key() {
         return;
     }
-    let step = if event.shift_key() { 10 } else { 1 };
+    let step = if event.shift_key() { 10.0 } else { 1.0 };
     let (dx, dy) = match event.key().as_str() {
-        "ArrowLeft" => (-step, 0),
-        "ArrowRight" => (step, 0),
-        "ArrowUp" => (0, -step),
-        "ArrowDown" => (0, step),
         "PageUp" | "PageDown" => {
             event.prevent_default();
             editor.reorder(id, if event.key() == "PageUp" { -1 } else { 1 });
             keep_focus(event);
             return;
         }
-        _ => return,
+        key => match arrow(key) {
+            Some((x, y)) => ((x * step) as i64, (y * step) as i64),
+            None => return,
+        },
     };
     event.prevent_default();
     event.stop_propagation();

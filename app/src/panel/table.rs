@@ -1,13 +1,18 @@
 use leptos::prelude::*;
 
 use super::region_chip::RegionChip;
+use crate::formats::Table;
 use crate::icons::Icon;
 use crate::state::{DELETED, Workspace};
 
 /// The answers to a question that was asked of several regions, side by side.
 #[component]
-pub(super) fn AnswerTable(workspace: Workspace) -> impl IntoView {
-    let table = Memo::new(move |_| workspace.table());
+pub(super) fn AnswerTable(
+    /// What it shows.
+    table: Memo<Option<Table>>,
+    /// The chat.
+    workspace: Workspace,
+) -> impl IntoView {
     move || {
         let table = table.get()?;
         let rows = table

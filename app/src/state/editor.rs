@@ -161,9 +161,8 @@ impl Editor {
         );
         let view = client::recall::<KeptView>(&self.chat.key(ChatPart::View))
             .unwrap_or_else(|| KeptView::first(&document));
+        self.selected.set(view.selected_in(&document));
         let document = document.seen_as(view.hidden, view.locked);
-        let selected = view.selected.filter(|id| document.get(id).is_some());
-        self.selected.set(selected);
         if let Some(opacity) = client::recall::<f64>(OPACITY_KEY) {
             self.opacity.set(opacity.clamp(0.0, 1.0));
         }
@@ -245,15 +244,15 @@ impl Editor {
 
     // Whether the history took the step, which is then shown and saved.
     fn travel(self, step: impl FnOnce(&mut History) -> bool) -> bool {
-        let before = self.document.get_untracked();
         let is_taken = self.history.try_update_value(step) == Some(true);
         if is_taken {
-            self.publish();
             // The server does not care what is hidden or locked.
-            if self
-                .document
-                .with_untracked(|now| now.regions != before.regions)
-            {
+            let is_other = self.history.with_value(|history| {
+                let next = &history.present().regions;
+                self.document.with_untracked(|now| now.regions != *next)
+            });
+            self.publish();
+            if is_other {
                 self.save_later();
             }
         }

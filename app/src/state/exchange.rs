@@ -201,16 +201,6 @@ impl Workspace {
         table(&asked)
     }
 
-    /// The message behind which the table stands, the last of its answers.
-    pub(crate) fn table_end(self) -> Option<String> {
-        let table = self.table()?;
-        let is_in = |id: &str| table.rows.iter().any(|(_, answer)| answer == id);
-        self.conversation.messages.with(|messages| {
-            let last = messages.iter().rev().find(|message| is_in(&message.id));
-            last.map(|message| message.id.clone())
-        })
-    }
-
     /// A row of the table: the region's `@k`, or that it was deleted, its name, and the answer as
     /// far as it is written.
     pub(crate) fn table_row(self, (region, answer): &(String, String)) -> Vec<String> {

@@ -158,20 +158,6 @@ async fn redo(easel: &Easel, states: &[&str]) {
     step(easel, "tool-redo", states).await;
 }
 
-/// Waits until clicks take away, or add.
-async fn takes_away(easel: &Easel, wanted: bool) {
-    easel
-        .tab
-        .wait_until(
-            &format!("clicks do not take away: {wanted}"),
-            &format!(
-                "document.querySelector('[data-testid=tool-minus]')
-                 .getAttribute('aria-pressed') === '{wanted}'"
-            ),
-        )
-        .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn each_click_and_each_other_mask_is_a_step_of_its_own() {
     let easel = without_worker().await;
@@ -247,12 +233,12 @@ async fn the_toggle_its_key_and_a_long_press_take_away() {
     expect(&easel, &clicks).await;
 
     easel.menu("tool-minus").await;
-    takes_away(&easel, true).await;
+    easel.wait_for_pressed("tool-minus", true).await;
     easel.tab.drag(&[above]).await;
     clicks.push((places[1], Negative));
     expect(&easel, &clicks).await;
     easel.menu("tool-minus").await;
-    takes_away(&easel, false).await;
+    easel.wait_for_pressed("tool-minus", false).await;
     easel.tab.drag(&[below]).await;
     clicks.push((places[2], Positive));
     expect(&easel, &clicks).await;
@@ -260,7 +246,9 @@ async fn the_toggle_its_key_and_a_long_press_take_away() {
     for (at, place, label) in [(left, places[3], Negative), (right, places[4], Positive)] {
         easel.tab.hold('x').await;
         easel.tab.let_go('x').await;
-        takes_away(&easel, label == Negative).await;
+        easel
+            .wait_for_pressed("tool-minus", label == Negative)
+            .await;
         easel.tab.drag(&[at]).await;
         clicks.push((place, label));
         expect(&easel, &clicks).await;

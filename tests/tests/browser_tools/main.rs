@@ -483,18 +483,9 @@ async fn phrases_of_a_caption_and_their_masks_show_each_other() {
         .tab
         .evaluate("(document.querySelector('[data-testid=phrase]').focus(), true)")
         .await;
-    for pressed in ["true", "false"] {
+    for pressed in [true, false] {
         easel.tab.press_enter().await;
-        easel
-            .tab
-            .wait_until(
-                &format!("the phrase is not pressed: {pressed}"),
-                &format!(
-                    "document.querySelector('[data-testid=phrase]')
-                     .getAttribute('aria-pressed') === '{pressed}'"
-                ),
-            )
-            .await;
+        easel.wait_for_pressed("phrase", pressed).await;
     }
     easel.menu("found-adopt").await;
     easel.count(1).await;

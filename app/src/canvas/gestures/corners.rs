@@ -2,6 +2,7 @@ use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
 use super::Gestures;
+use crate::canvas::arrow;
 use crate::editor::{PointXy, Polygon};
 
 /// How many pixels of the picture a key moves a corner, and with Shift.
@@ -26,12 +27,9 @@ impl CornerKey {
         let key = match (key, by) {
             (".", None) => Self::Next,
             (",", None) => Self::Previous,
-            ("ArrowLeft", Some(by)) => Self::Move((-by, 0.0)),
-            ("ArrowRight", Some(by)) => Self::Move((by, 0.0)),
-            ("ArrowUp", Some(by)) => Self::Move((0.0, -by)),
-            ("ArrowDown", Some(by)) => Self::Move((0.0, by)),
             ("Enter", Some(_)) => Self::Add,
             ("Delete" | "Backspace", Some(_)) => Self::Remove,
+            (key, Some(by)) => arrow(key).map(|(x, y)| Self::Move((x * by, y * by)))?,
             _ => return None,
         };
         Some(key)
