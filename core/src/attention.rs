@@ -3,10 +3,11 @@
 //! Wherever gradients are recorded, and for small problems on Flex, attention is matmul, softmax,
 //! matmul; elsewhere burn's attention is called, which picks a fused or tiled kernel.
 
-use burn::tensor::activation::softmax;
 use burn::tensor::module::attention;
 use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Bool, DType, Device, Int, Tensor};
+
+use crate::activation::softmax_last;
 
 /// The most scores that Flex holds at once where it could tile them instead: 16 MB.
 const MOST_SCORES: usize = 1 << 22;
@@ -86,7 +87,7 @@ pub fn attention_weights(q: Tensor<4>, k: Tensor<4>) -> Tensor<4> {
     let scores = q
         .mul_scalar(1.0 / (dim as f64).sqrt())
         .matmul(k.swap_dims(2, 3));
-    softmax(scores.cast(DType::F32), 3)
+    softmax_last(scores.cast(DType::F32))
 }
 
 /// Rows of conversations behind one shared beginning.
@@ -317,37 +318,10 @@ fn composed(
         scores = scores + additive(causal_mask(queries, keys, &device), dtype);
     }
 
-    let fold = [batch, kv_heads, groups * queries, keys];
-    let output = if device.is_autodiff() {
-        recorded_mixture(scores, v, fold)
-    } else {
-        softmax(scores.cast(DType::F32), 3)
-            .cast(dtype)
-            .reshape(fold)
-            .matmul(v)
-    };
-    output.reshape([batch, heads, queries, value_dim])
-}
-
-/// `softmax(scores) @ v` for a recorded graph.
-///
-/// The exponentials are taken outside the graph by the fused softmax, `P`, and the graph records
-/// `w = P * (1 + scores - stop(scores))` and `(w @ v) / sum(w)`. The bracket is exactly one and
-/// the sum is one, so the value is the softmax's; `dw/dscores = P`, and the division by the sum
-/// supplies the other half of the softmax's derivative. Recorded step by step, a softmax would
-/// cost two scalar exponentials and about five more passes over all scores. The sum comes out of
-/// the matmul itself, as one more column of `v`.
-fn recorded_mixture(scores: Tensor<4>, v: Tensor<4>, fold: [usize; 4]) -> Tensor<4> {
-    let dtype = v.dtype();
-    let [batch, kv_heads, keys, dim] = v.dims();
-    let stopped = scores.clone().inner();
-    let probabilities = softmax(stopped.clone().cast(DType::F32), 3).cast(dtype);
-    let weights = (scores - stopped).add_scalar(1.0) * probabilities;
-
-    let ones = Tensor::ones([batch, kv_heads, keys, 1], (&v.device(), dtype));
-    let mixed = weights.reshape(fold).matmul(Tensor::cat(vec![v, ones], 3));
-    let sum = mixed.clone().narrow(3, dim, 1);
-    mixed.narrow(3, 0, dim) / sum
+    softmax_last(scores)
+        .reshape([batch, kv_heads, groups * queries, keys])
+        .matmul(v)
+        .reshape([batch, heads, queries, value_dim])
 }
 
 #[cfg(test)]

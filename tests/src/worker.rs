@@ -17,6 +17,7 @@ pub const PLACE: &str = "document.querySelector('[data-testid=mask-place]')";
 /// Keeps all texts between the page and its workers in `window.said`.
 const LISTEN: &str = "(() => {
     const said = window.said = [], numbers = new Map();
+    window.spokenTo = [];
     const note = (worker, message) => {
         if (typeof message !== 'string') return;
         said.push({ worker: numbers.get(worker), at: performance.now(),
@@ -25,7 +26,7 @@ const LISTEN: &str = "(() => {
     const { postMessage, terminate } = Worker.prototype;
     Worker.prototype.postMessage = function (message, ...rest) {
         if (!numbers.has(this)) {
-            numbers.set(this, numbers.size);
+            numbers.set(this, window.spokenTo.push(this) - 1);
             this.addEventListener('message', (event) => note(this, event.data));
         }
         note(this, message);
@@ -148,6 +149,21 @@ pub async fn said(tab: &Tab, kind: &str) -> Vec<Said> {
         "window.said.filter(({{ message }}) => (message.request ?? message.reply) === '{kind}')"
     ))
     .await
+}
+
+/// Asks a worker of the page, the page apart; see [`Said::worker`]. Its id must be none of the
+/// page's own.
+///
+/// # Panics
+/// If there is none of that number.
+pub async fn ask(tab: &Tab, worker: usize, request: &WorkerRequest) {
+    let text = serde_json::to_string(request).expect("a request is JSON");
+    let text = serde_json::to_string(&text).expect("a text is JSON");
+    let _: bool = tab
+        .evaluate(&format!(
+            "(window.spokenTo[{worker}].postMessage({text}), true)"
+        ))
+        .await;
 }
 
 /// Waits until the workers have answered all that the page has asked since [`listen`], which must

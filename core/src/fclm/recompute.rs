@@ -52,8 +52,8 @@ mod recorded {
     /// give the same again, and may capture constants only: no gradient reaches anything else that
     /// is recorded. The gradients are those of the plain call.
     ///
-    /// This is the one place that names backends, because burn dispatches no operation that its
-    /// users make; on one that is not named here the call is recorded as it is.
+    /// Backends are named here, because burn dispatches no operation that its users make; on one
+    /// that is not named the call is recorded as it is.
     ///
     /// # Shapes
     /// - x and output: any, of one rank

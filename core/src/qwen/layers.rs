@@ -2,8 +2,9 @@
 
 use burn::module::Param;
 use burn::nn::{Initializer, Linear, RmsNorm, RmsNormConfig};
-use burn::tensor::activation::sigmoid;
 use burn::tensor::{DType, Device, Tensor};
+
+use crate::activation::silu;
 
 /// A linear layer with normal weights and no or a zero bias.
 pub(super) fn linear(
@@ -40,8 +41,7 @@ pub(super) fn rms_norm(norm: &RmsNorm, x: Tensor<3>) -> Tensor<3> {
 
 /// `silu(gate) * up`.
 pub(super) fn gated<const D: usize>(gate: Tensor<D>, up: Tensor<D>) -> Tensor<D> {
-    let open = sigmoid(gate.clone());
-    gate * open * up
+    silu(gate) * up
 }
 
 fn gamma(gamma: &Param<Tensor<1>>) -> Tensor<3> {

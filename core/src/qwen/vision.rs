@@ -2,13 +2,13 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, Linear, RmsNorm};
-use burn::tensor::activation::gelu;
 use burn::tensor::module::linear as project;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::layers::{gated, linear, rms_norm, rms_norm_layer};
 use super::rope::Rotation;
 use super::{GridThw, LoraLinear, VisionConfig};
+use crate::activation::gelu;
 use crate::attention::{Attend, attend};
 use crate::fclm::recompute::recomputed;
 use crate::linear::over_rows;

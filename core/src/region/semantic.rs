@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Tensor, TensorData, activation};
 
 use super::config::RegionConfig;
 use super::deformable::deformable_attention;
+use crate::activation::gelu;
 use crate::linear::over_rows;
 
 /// Fresh scale of `<mask>`, that of embeddings rather than of activations.
@@ -94,7 +95,7 @@ impl SemanticGuidance {
         } else {
             region
         };
-        let hidden = activation::gelu(self.fc1.forward(self.mlp_norm.forward(region)));
+        let hidden = gelu(self.fc1.forward(self.mlp_norm.forward(region)));
         self.out_norm.forward(self.fc2.forward(hidden))
     }
 

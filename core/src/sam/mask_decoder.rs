@@ -4,11 +4,12 @@
 
 use burn::module::Module;
 use burn::nn::{Embedding, EmbeddingConfig, Linear, LinearConfig};
-use burn::tensor::activation::{gelu, relu};
+use burn::tensor::activation::relu;
 use burn::tensor::{Device, Tensor};
 
 use super::transformer::TwoWayTransformer;
 use super::{Conv, DecoderConfig, LayerNorm2d};
+use crate::activation::gelu;
 use crate::linear::over_rows;
 
 /// The mask decoder. Created by [`SamConfig::init`](super::SamConfig::init).

@@ -4,10 +4,10 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Embedding, EmbeddingConfig, Initializer};
-use burn::tensor::activation::gelu;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::{Conv, LayerNorm2d, PromptConfig};
+use crate::activation::gelu;
 
 const PADDING_LABEL: i32 = -1;
 const BOX_LABELS: [i32; 2] = [2, 3];

@@ -4,13 +4,13 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::module::{conv2d, linear};
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::conv::same_3x3;
 use super::vit::pad_to;
 use super::{Conv, Neck, TinyVitConfig};
+use crate::activation::gelu;
 use crate::attention::{Attend, attend};
 use crate::linear::over_rows;
 

@@ -4,11 +4,11 @@
 
 use burn::module::{Module, Param};
 use burn::nn::{Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig};
-use burn::tensor::activation::gelu;
 use burn::tensor::module::linear;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::{Conv, Neck, VitConfig};
+use crate::activation::gelu;
 use crate::attention::{Attend, attend};
 use crate::fclm::recompute::recomputed;
 use crate::linear::over_rows;

@@ -109,7 +109,7 @@ pub enum WorkerRequest {
         mask: MaskRle,
     },
     /// Tells what picture and prompt become before masks are made of them, so that devices can be
-    /// compared with each other.
+    /// compared with each other, and how often the worker has encoded.
     Probe {
         /// The request.
         id: u32,
@@ -209,6 +209,8 @@ pub enum WorkerReply {
         low_res: Vec<f32>,
         /// Their estimated IoU.
         scores: Vec<f32>,
+        /// How many pictures the worker has encoded, with the two that it began with.
+        encodings: u32,
     },
     /// It went wrong.
     Failed {

@@ -24,6 +24,8 @@ pub(crate) struct Session {
     config: LightConfig,
     model: LightModel,
     picture: Option<Picture>,
+    // How many pictures have been encoded, with those that made the device warm.
+    encodings: u32,
     // The GPU as others than the model use it; none on the CPU.
     gpu: Option<WgpuSetup>,
     preview: Option<Preview>,
@@ -55,11 +57,12 @@ impl Session {
             .and_then(|weights| config.load(&weights, &device));
         let model =
             weights.map_err(|error| Problem::new(WorkerFailure::Unreadable, error.to_string()))?;
-        let session = Self {
+        let mut session = Self {
             device,
             config,
             model,
             picture: None,
+            encodings: 0,
             gpu,
             preview: None,
         };
@@ -108,6 +111,7 @@ impl Session {
             id,
             low_res: read(low_res).await?,
             scores: read(iou).await?,
+            encodings: self.encodings,
             embedding: read(features.sam.clone()).await?,
         })
     }
@@ -186,7 +190,8 @@ impl Session {
         read(vector).await
     }
 
-    async fn encode(&self, pixels: &RgbImage) -> Result<(LightFeatures, f64), Problem> {
+    async fn encode(&mut self, pixels: &RgbImage) -> Result<(LightFeatures, f64), Problem> {
+        self.encodings += 1;
         let started = now();
         let features = self.model.encode(pixels, &self.config, &self.device);
         // Only what is read has been computed for certain; of a kernel that a GPU refuses to run
