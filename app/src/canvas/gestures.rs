@@ -9,7 +9,7 @@ use web_sys::{Element, MouseEvent, PointerEvent, WheelEvent};
 
 use super::hand::{Hand, Landing, PointerKind};
 use super::view::{CanvasView, found_key};
-use crate::editor::{OpenPolygon, PointXy, dragged_box, is_inside};
+use crate::editor::{OpenPolygon, PointXy, Press, dragged_box, is_inside};
 use crate::panel::close_open_menu;
 use crate::state::{Highlight, Notices, Tool, Workspace};
 
@@ -441,7 +441,8 @@ impl Gestures {
             Gesture::Carry(_) => {
                 if let Some((id, by)) = self.view.carried.get_untracked() {
                     self.view.carried.set(None);
-                    self.workspace.editor.nudge(&id, by.0 as i64, by.1 as i64);
+                    let (dx, dy) = (by.0 as i64, by.1 as i64);
+                    self.workspace.editor.nudge(&id, dx, dy, Press::New);
                 }
             }
             Gesture::Press(at, since) => {

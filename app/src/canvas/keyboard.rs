@@ -4,7 +4,7 @@ use web_sys::{HtmlElement, KeyboardEvent};
 
 use super::gestures::Gestures;
 use super::view::CanvasView;
-use crate::editor::{OpenPolygon, PointXy};
+use crate::editor::{OpenPolygon, PointXy, Press};
 use crate::panel::focus_draft;
 use crate::state::{Editor, Tool, Workspace};
 
@@ -59,11 +59,19 @@ pub(super) fn page_key(
         "d" | "D" => return of_chosen(editor, |id| editor.duplicate(id)),
         "f" | "F" => {
             return of_chosen(editor, |id| {
-                editor.reshape(id, fclm_core::mask::Mask::filled, "filled");
+                editor.reshape(id, fclm_core::mask::Mask::filled, "filled", press_of(event));
             });
         }
-        "{" => return of_chosen(editor, |id| editor.reshape(id, |m| m.shrunk(1), "shrunk")),
-        "}" => return of_chosen(editor, |id| editor.reshape(id, |m| m.grown(1), "grown")),
+        "{" => {
+            return of_chosen(editor, |id| {
+                editor.reshape(id, |mask| mask.shrunk(1), "shrunk", press_of(event));
+            });
+        }
+        "}" => {
+            return of_chosen(editor, |id| {
+                editor.reshape(id, |mask| mask.grown(1), "grown", press_of(event));
+            });
+        }
         "[" => editor.scale_brush(0.8),
         "]" => editor.scale_brush(1.25),
         "+" | "=" => view.zoom_middle(ZOOM_STEP, image),
@@ -78,7 +86,7 @@ pub(super) fn page_key(
             } else if view.leave_corner(editor) {
                 // The polygon and the choice of its region stay.
             } else if !view.polygon.with_untracked(OpenPolygon::is_empty) {
-                view.drop_polygon();
+                view.throw_polygon_away();
             } else {
                 editor.selected.set(None);
             }
@@ -206,6 +214,15 @@ pub(crate) fn arrow(key: &str) -> Option<PointXy> {
         "ArrowUp" => Some((0.0, -1.0)),
         "ArrowDown" => Some((0.0, 1.0)),
         _ => None,
+    }
+}
+
+/// Whether a key goes on with what it did, because it is held.
+pub(crate) fn press_of(event: &KeyboardEvent) -> Press {
+    if event.repeat() {
+        Press::Held
+    } else {
+        Press::New
     }
 }
 

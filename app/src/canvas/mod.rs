@@ -17,5 +17,5 @@ mod stage;
 mod toolbar;
 mod view;
 
-pub(crate) use keyboard::arrow;
+pub(crate) use keyboard::{arrow, press_of};
 pub(crate) use stage::Stage;

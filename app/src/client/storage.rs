@@ -7,7 +7,7 @@ use web_sys::Storage;
 pub(crate) enum ChatPart {
     /// Regions that the server does not have yet.
     Regions,
-    /// Which region is chosen, and which are hidden.
+    /// Which region is chosen, which are hidden or locked, and the corners of polygons.
     View,
     /// What is typed and not sent.
     Draft,

@@ -1,12 +1,12 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use fclm_core::mask::Mask;
+use fclm_core::mask::{Mask, Rle};
 use fclm_core::wire::{
     BoxPx, MAX_REGION_NAME, MAX_REGIONS, MaskRle, MaskSource, Region, RegionMask,
 };
 
-use super::{PALETTE, Polygon};
+use super::{MAX_PIXELS, PALETTE, Polygon};
 
 /// A region as the page holds it. Masks are shared, so that a step of the history costs no copy.
 #[derive(Debug, Clone, PartialEq)]
@@ -27,7 +27,7 @@ pub struct RegionState {
     pub score: Option<f32>,
     /// The model's mask for the box, kept while the plain rectangle is shown.
     pub refined: Option<(Arc<MaskRle>, f32)>,
-    /// The polygon that the mask was drawn as, while it is nothing else; of this visit only.
+    /// The polygon that the mask was drawn as, while it is nothing else.
     pub polygon: Option<Arc<Polygon>>,
 }
 
@@ -236,6 +236,29 @@ impl Document {
         (self.hidden, self.locked) = (hidden, locked);
         self
     }
+
+    /// The polygons of its regions, by their ids.
+    pub fn corners(&self) -> BTreeMap<String, Polygon> {
+        let polygon = |region: &RegionState| {
+            let polygon = region.polygon.as_deref()?.clone();
+            Some((region.id.clone(), polygon))
+        };
+        self.regions.iter().filter_map(polygon).collect()
+    }
+
+    /// The same with these polygons, as far as they are still what the masks of its regions are.
+    pub fn with_corners(mut self, corners: &BTreeMap<String, Polygon>) -> Self {
+        for region in &mut self.regions {
+            let [height, width] = region.mask.size;
+            if let Some(polygon) = corners.get(&region.id)
+                && let Some(drawn) = polygon.mask((width, height))
+                && Rle::from_wire(&region.mask, MAX_PIXELS).is_ok_and(|mask| mask == drawn)
+            {
+                region.polygon = Some(Arc::new(polygon.clone()));
+            }
+        }
+        self
+    }
 }
 
 /// A name as the server takes it, one line and not too long; none where nothing is left of it.
@@ -387,6 +410,31 @@ mod tests {
         );
         seen.remove("a");
         assert_eq!((seen.hidden, seen.locked), (set(&[]), set(&["b"])));
+    }
+
+    #[test]
+    fn corners_come_back_where_the_mask_is_still_theirs() {
+        let square = Polygon {
+            points: vec![(1.0, 1.0), (3.0, 1.0), (3.0, 3.0), (1.0, 3.0)],
+        };
+        let mut document = Document {
+            regions: vec![region("a", "#1"), region("b", "#2"), region("c", "#3")],
+            ..Document::default()
+        };
+        for id in ["a", "b"] {
+            if let Some(region) = document.get_mut(id) {
+                region.polygon = Some(Arc::new(square.clone()));
+            }
+        }
+        let corners = document.corners();
+        assert_eq!(corners.keys().collect::<Vec<_>>(), ["a", "b"]);
+        let again = Document::from_wire(document.to_wire()).with_corners(&corners);
+        assert_eq!(again, document);
+
+        let mut regions = document.to_wire();
+        regions[1].mask = Mask::rect(4, 4, [1.0, 1.0, 3.0, 4.0]).to_wire();
+        let changed = Document::from_wire(regions).with_corners(&corners);
+        assert_eq!(changed.corners().into_keys().collect::<Vec<_>>(), ["a"]);
     }
 
     #[test]

@@ -1,6 +1,27 @@
 use super::{Document, RegionState};
 
-const MAX_STEPS: usize = 200;
+/// So many steps can be taken back.
+pub(super) const MAX_STEPS: usize = 200;
+
+/// Whether something is done anew, or goes on because a key is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Press {
+    /// A key, a button or a pointer.
+    New,
+    /// A key that was pressed before.
+    Held,
+}
+
+/// What a key does again and again while it is held, all of which is one step.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Movement {
+    /// Moves, resizes, grows or shrinks the region with an id; the word says which.
+    Shape(String, &'static str),
+    /// Moves the corner of that index of the region with an id.
+    Corner(String, usize),
+    /// Gives the region with an id another place in the order.
+    Order(String),
+}
 
 /// Undo and redo over everything that can be done to the regions.
 #[derive(Debug, Clone, Default)]
@@ -8,6 +29,8 @@ pub struct History {
     past: Vec<Document>,
     present: Document,
     future: Vec<Document>,
+    /// What the last step was, where a held key may go on with it.
+    movement: Option<Movement>,
 }
 
 impl History {
@@ -17,6 +40,7 @@ impl History {
             past: Vec::new(),
             present: document,
             future: Vec::new(),
+            movement: None,
         }
     }
 
@@ -35,6 +59,24 @@ impl History {
             self.past.remove(0);
         }
         self.future.clear();
+        self.movement = None;
+    }
+
+    /// Makes a step of a movement, or goes on with it where its key is held and nothing else was
+    /// done meanwhile.
+    pub fn commit_movement(&mut self, next: Document, movement: Movement, press: Press) {
+        if press == Press::New {
+            self.movement = None;
+        }
+        if next == self.present {
+            return;
+        }
+        if self.movement.as_ref() == Some(&movement) {
+            self.present = next;
+        } else {
+            self.commit(next);
+            self.movement = Some(movement);
+        }
     }
 
     /// Changes a region wherever it still looks like `as_it_was`, in all steps at once: for what
@@ -59,6 +101,7 @@ impl History {
 
     /// One step back; false when there is none.
     pub fn undo(&mut self) -> bool {
+        self.movement = None;
         let Some(before) = self.past.pop() else {
             return false;
         };
@@ -69,6 +112,7 @@ impl History {
 
     /// One step forward again; false when there is none.
     pub fn redo(&mut self) -> bool {
+        self.movement = None;
         let Some(after) = self.future.pop() else {
             return false;
         };
@@ -137,6 +181,38 @@ mod tests {
             steps += 1;
         }
         assert_eq!(steps, MAX_STEPS);
+    }
+
+    #[test]
+    fn what_a_held_key_does_is_one_step() {
+        let moved = || Movement::Shape("a".to_owned(), "moved");
+        let mut history = History::new(document(&["a"]));
+        let mut steps = |names: &[&str], movement, press| {
+            history.commit_movement(document(names), movement, press);
+            history.past.len()
+        };
+        // Where the first press changes nothing, the next one makes the step.
+        assert_eq!(steps(&["a"], moved(), Press::New), 0);
+        assert_eq!(steps(&["b"], moved(), Press::Held), 1);
+        assert_eq!(steps(&["c"], moved(), Press::Held), 1);
+        assert_eq!(steps(&["d"], moved(), Press::New), 2);
+        assert_eq!(steps(&["e"], moved(), Press::Held), 2);
+        let corner = Movement::Corner("a".to_owned(), 0);
+        assert_eq!(steps(&["f"], corner.clone(), Press::Held), 3);
+        let other = Movement::Corner("a".to_owned(), 1);
+        assert_eq!(steps(&["g"], other, Press::Held), 4);
+
+        assert!(history.undo());
+        assert_eq!(*history.present(), document(&["f"]));
+        // Behind a step back nothing goes on.
+        history.commit_movement(document(&["h"]), corner.clone(), Press::Held);
+        history.commit(document(&["i"]));
+        history.commit_movement(document(&["j"]), corner, Press::Held);
+        for names in ["i", "h", "f", "e", "c", "a"] {
+            assert!(history.undo());
+            assert_eq!(*history.present(), document(&[names]));
+        }
+        assert!(!history.can_undo());
     }
 
     #[test]

@@ -1,11 +1,12 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::Document;
+use super::{Document, Polygon};
 
-/// What of a chat's view outlives a reload: which region is chosen and which are hidden.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// What of a chat the browser alone knows and keeps over a reload: which region is chosen, which
+/// are hidden or locked, and the corners of those that are polygons.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct KeptView {
     /// The chosen region.
     pub selected: Option<String>,
@@ -14,6 +15,9 @@ pub struct KeptView {
     /// Regions that are not changed.
     #[serde(default)]
     pub locked: BTreeSet<String>,
+    /// The polygons of regions, by their ids.
+    #[serde(default)]
+    pub corners: BTreeMap<String, Polygon>,
 }
 
 impl KeptView {
@@ -21,8 +25,7 @@ impl KeptView {
     pub fn first(document: &Document) -> Self {
         Self {
             selected: document.regions.last().map(|region| region.id.clone()),
-            hidden: BTreeSet::new(),
-            locked: BTreeSet::new(),
+            ..Self::default()
         }
     }
 
@@ -69,9 +72,27 @@ mod tests {
     }
 
     #[test]
-    fn a_view_without_locks_is_read() {
+    fn corners_are_kept_as_they_are() {
+        let points = vec![(0.1, 1.0 / 3.0), (90.25, 7.0), (12.000_000_000_000_1, 55.5)];
+        let view = KeptView {
+            corners: BTreeMap::from([("a".to_owned(), Polygon { points })]),
+            ..KeptView::default()
+        };
+        let text = serde_json::to_string(&view).unwrap_or_default();
+        let again: KeptView = serde_json::from_str(&text).unwrap_or_default();
+        let same = |(kept, read): (&(f64, f64), &(f64, f64))| {
+            (kept.0 - read.0).abs().max((kept.1 - read.1).abs()) < 1e-9
+        };
+        let (kept, read) = (&view.corners["a"].points, &again.corners["a"].points);
+        assert!(kept.iter().zip(read).all(same), "{text}");
+        assert_eq!(kept.len(), read.len());
+    }
+
+    #[test]
+    fn a_view_without_locks_and_corners_is_read() {
         let old = r#"{"selected":"a","hidden":["b"]}"#;
         let view: KeptView = serde_json::from_str(old).unwrap_or_default();
         assert_eq!(view.selected.as_deref(), Some("a"));
+        assert!(view.hidden.contains("b") && view.corners.is_empty());
     }
 }

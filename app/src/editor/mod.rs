@@ -16,7 +16,7 @@ mod viewport;
 pub use clicks::Clicks;
 pub use document::{Document, RegionState, clean_name, region_id_from};
 pub use drag::{dragged_box, is_inside};
-pub use history::History;
+pub use history::{History, Movement, Press};
 pub use kept_view::KeptView;
 pub use open_polygon::OpenPolygon;
 pub use outline::{coarser, outline};

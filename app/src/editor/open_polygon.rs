@@ -1,6 +1,7 @@
 use std::mem;
 
-use super::Polygon;
+use super::history::MAX_STEPS;
+use super::{Polygon, Press};
 
 /// A polygon that is not closed yet, with the steps in which it was drawn.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -10,6 +11,8 @@ pub struct OpenPolygon {
     before: Option<Polygon>,
     past: Vec<Polygon>,
     future: Vec<Polygon>,
+    /// The corner that the last step has moved by a key.
+    nudged: Option<usize>,
 }
 
 impl OpenPolygon {
@@ -25,10 +28,24 @@ impl OpenPolygon {
 
     /// Changes it. All changes until [`Self::settle`] are one step.
     pub fn change(&mut self, change: impl FnOnce(&mut Polygon)) {
+        self.nudged = None;
         if self.before.is_none() {
             self.before = Some(self.polygon.clone());
         }
         change(&mut self.polygon);
+    }
+
+    /// Takes the polygon that a key has made by moving a corner. As long as the key is held and
+    /// nothing else is done, all that it does is one step.
+    pub fn nudge(&mut self, corner: usize, moved: Polygon, press: Press) {
+        if press == Press::Held && self.nudged == Some(corner) {
+            self.polygon = moved;
+            return;
+        }
+        let is_step = moved != self.polygon;
+        self.change(|polygon| *polygon = moved);
+        self.settle();
+        self.nudged = is_step.then_some(corner);
     }
 
     /// Ends the step that is being made; one that changes nothing is none.
@@ -37,6 +54,9 @@ impl OpenPolygon {
             && before != self.polygon
         {
             self.past.push(before);
+            if self.past.len() > MAX_STEPS {
+                self.past.remove(0);
+            }
             self.future.clear();
         }
     }
@@ -51,6 +71,7 @@ impl OpenPolygon {
     /// One step back.
     pub fn undo(&mut self) {
         self.settle();
+        self.nudged = None;
         if let Some(before) = self.past.pop() {
             self.future.push(mem::replace(&mut self.polygon, before));
         }
@@ -59,6 +80,7 @@ impl OpenPolygon {
     /// One step forward again.
     pub fn redo(&mut self) {
         self.settle();
+        self.nudged = None;
         if let Some(after) = self.future.pop() {
             self.past.push(mem::replace(&mut self.polygon, after));
         }
@@ -141,6 +163,57 @@ mod tests {
         assert_eq!(open.polygon().points, [A, C]);
         open.undo();
         assert_eq!(open.polygon().points, [A, B, C]);
+    }
+
+    #[test]
+    fn what_a_held_key_does_to_a_corner_is_one_step() {
+        let mut open = drawn();
+        let mut nudge = |corner, to, press| {
+            let mut moved = open.polygon().clone();
+            moved.shift(corner, to);
+            open.nudge(corner, moved, press);
+            open.past.len()
+        };
+        let steps = [
+            // Where the first press changes nothing, the next one makes the step.
+            nudge(1, B, Press::New),
+            nudge(1, (6.0, 1.0), Press::Held),
+            nudge(1, (7.0, 1.0), Press::Held),
+            nudge(1, (7.0, 2.0), Press::New),
+            nudge(2, (5.0, 5.0), Press::Held),
+        ];
+        assert_eq!(steps, [3, 4, 4, 5, 6]);
+        open.undo();
+        open.undo();
+        assert_eq!(open.polygon().points, [A, (7.0, 1.0), C]);
+        open.undo();
+        assert_eq!(open.polygon().points, [A, B, C]);
+    }
+
+    #[test]
+    fn a_polygon_that_is_thrown_away_comes_again() {
+        let mut open = drawn();
+        open.change(|polygon| *polygon = Polygon::default());
+        open.settle();
+        assert!(open.is_empty() && open.can_undo());
+        open.undo();
+        assert_eq!(open.polygon().points, [A, B, C]);
+        open.undo();
+        assert_eq!(open.polygon().points, [A, B]);
+    }
+
+    #[test]
+    fn the_past_is_bounded() {
+        let mut open = OpenPolygon::default();
+        for step in 0..MAX_STEPS + 20 {
+            add(&mut open, (step as f64, 1.0));
+        }
+        let mut steps = 0;
+        while open.can_undo() {
+            open.undo();
+            steps += 1;
+        }
+        assert_eq!((steps, open.polygon().points.len()), (MAX_STEPS, 20));
     }
 
     #[test]

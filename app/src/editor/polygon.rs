@@ -1,5 +1,6 @@
 use fclm_core::mask::Rle;
 use fclm_core::mask::contour::distance;
+use serde::{Deserialize, Serialize};
 
 use super::PointXy;
 
@@ -13,7 +14,7 @@ pub enum Handle {
 }
 
 /// The corners of a region, in image pixels.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Polygon {
     /// The corners in turn.
     pub points: Vec<PointXy>,
@@ -68,6 +69,29 @@ impl Polygon {
         Self {
             points: points.collect(),
         }
+    }
+
+    /// All of it stretched from its left and upper edge, so that its right and lower edge move by
+    /// pixels; none where nothing would be left between them.
+    pub fn stretched(&self, (dx, dy): PointXy) -> Option<Self> {
+        let ends = |along: fn(&PointXy) -> f64| {
+            let outside = (f64::INFINITY, f64::NEG_INFINITY);
+            let mut places = self.points.iter().map(along);
+            places.try_fold(outside, |(low, high), at| {
+                at.is_finite().then(|| (low.min(at), high.max(at)))
+            })
+        };
+        let (left, right) = ends(|point| point.0)?;
+        let (top, bottom) = ends(|point| point.1)?;
+        let (width, height) = (right - left, bottom - top);
+        let is_left = width.min(height).min(width + dx).min(height + dy) > 0.0;
+        let points = self.points.iter().map(|&(x, y)| {
+            let (right_share, lower_share) = ((x - left) / width, (y - top) / height);
+            (x + dx * right_share, y + dy * lower_share)
+        });
+        is_left.then(|| Self {
+            points: points.collect(),
+        })
     }
 
     /// Moves a corner by pixels, as far as a picture of that size reaches.
@@ -217,6 +241,20 @@ mod tests {
             moved.points,
             [(3.0, 0.0), (7.0, 0.0), (7.0, 3.0), (3.0, 3.0)]
         );
+    }
+
+    #[test]
+    fn all_corners_are_stretched_from_the_left_and_upper_edge() {
+        let stretched = |by| square().stretched(by).map(|polygon| polygon.points);
+        let wider = [(1.0, 1.0), (7.0, 1.0), (7.0, 3.0), (1.0, 3.0)];
+        assert_eq!(stretched((2.0, -1.0)), Some(wider.to_vec()));
+        let mut pointed = square();
+        pointed.take(Handle::Edge(0), (3.0, 0.0));
+        let points = pointed.stretched((2.0, 0.0)).map(|polygon| polygon.points);
+        assert_eq!(points.map(|points| points[1]), Some((4.0, 0.0)));
+        assert_eq!(stretched((-4.0, 0.0)), None);
+        assert_eq!(stretched((0.0, -3.5)), None);
+        assert_eq!(Polygon::default().stretched((1.0, 1.0)), None);
     }
 
     #[test]

@@ -3,6 +3,7 @@ use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
+use crate::editor::Press;
 use crate::icons::Icon;
 use crate::state::{Export, Workspace};
 
@@ -37,16 +38,16 @@ fn RegionMenu(workspace: Workspace) -> impl IntoView {
             </summary>
             <div class="menu-items" role="group" aria-label="The chosen region">
                 {region_item(workspace, "region-duplicate", "Duplicate (D)", |w, id| w.editor.duplicate(id))}
-                {region_item(workspace, "region-up", "Move up", |w, id| w.editor.reorder(id, -1))}
-                {region_item(workspace, "region-down", "Move down", |w, id| w.editor.reorder(id, 1))}
+                {region_item(workspace, "region-up", "Move up", |w, id| w.editor.reorder(id, -1, Press::New))}
+                {region_item(workspace, "region-down", "Move down", |w, id| w.editor.reorder(id, 1, Press::New))}
                 {region_item(workspace, "region-grow", "Grow by a pixel ( } )", |w, id| {
-                    w.editor.reshape(id, |mask| mask.grown(1), "grown");
+                    w.editor.reshape(id, |mask| mask.grown(1), "grown", Press::New);
                 })}
                 {region_item(workspace, "region-shrink", "Shrink by a pixel ( { )", |w, id| {
-                    w.editor.reshape(id, |mask| mask.shrunk(1), "shrunk");
+                    w.editor.reshape(id, |mask| mask.shrunk(1), "shrunk", Press::New);
                 })}
                 {region_item(workspace, "region-fill", "Fill holes (F)", |w, id| {
-                    w.editor.reshape(id, |mask| mask.filled(), "filled");
+                    w.editor.reshape(id, |mask| mask.filled(), "filled", Press::New);
                 })}
                 {region_item(workspace, "region-invert", "Invert", |w, id| {
                     let inverted = |mask: &fclm_core::mask::Mask| {
@@ -54,7 +55,7 @@ fn RegionMenu(workspace: Workspace) -> impl IntoView {
                         mask.invert();
                         mask
                     };
-                    w.editor.reshape(id, inverted, "inverted");
+                    w.editor.reshape(id, inverted, "inverted", Press::New);
                 })}
                 {region_item(workspace, "region-png", "Save the mask (PNG)", Workspace::export_mask)}
                 {region_item(workspace, "region-cutout", "Save the cut-out (PNG)", Workspace::export_cut_out)}

@@ -7,7 +7,7 @@ use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent};
 
 use super::composer::{draft_field, focus_draft, is_by_key};
 use super::menus::{Menus, Opacity};
-use crate::canvas::arrow;
+use crate::canvas::{arrow, press_of};
 use crate::editor::{Document, MAX_PIXELS, RegionState};
 use crate::icons::Icon;
 use crate::resize::on_resize;
@@ -286,7 +286,8 @@ fn change_by_key(editor: Editor, id: &str, event: &KeyboardEvent) {
     let (dx, dy) = match event.key().as_str() {
         "PageUp" | "PageDown" => {
             event.prevent_default();
-            editor.reorder(id, if event.key() == "PageUp" { -1 } else { 1 });
+            let by = if event.key() == "PageUp" { -1 } else { 1 };
+            editor.reorder(id, by, press_of(event));
             keep_focus(event);
             return;
         }
@@ -299,9 +300,9 @@ fn change_by_key(editor: Editor, id: &str, event: &KeyboardEvent) {
     event.stop_propagation();
     editor.selected.set(Some(id.to_owned()));
     if event.alt_key() {
-        editor.stretch(id, dx, dy);
+        editor.stretch(id, dx, dy, press_of(event));
     } else {
-        editor.nudge(id, dx, dy);
+        editor.nudge(id, dx, dy, press_of(event));
     }
 }
 

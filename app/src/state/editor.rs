@@ -16,7 +16,9 @@ use leptos::prelude::*;
 
 use super::{Found, Notices, OpenChat, Tasks};
 use crate::client::{self, ChatPart, Failure};
-use crate::editor::{Clicks, Document, History, KeptView, RegionState, clean_name, region_id_from};
+use crate::editor::{
+    Clicks, Document, History, KeptView, Movement, Press, RegionState, clean_name, region_id_from,
+};
 use crate::extractor::Extractor;
 
 const SAVE_DELAY: Duration = Duration::from_millis(500);
@@ -159,10 +161,13 @@ impl Editor {
                 .round()
                 .max(4.0),
         );
-        let view = client::recall::<KeptView>(&self.chat.key(ChatPart::View))
+        let view = self
+            .kept_view()
             .unwrap_or_else(|| KeptView::first(&document));
         self.selected.set(view.selected_in(&document));
-        let document = document.seen_as(view.hidden, view.locked);
+        let document = document
+            .seen_as(view.hidden, view.locked)
+            .with_corners(&view.corners);
         if let Some(opacity) = client::recall::<f64>(OPACITY_KEY) {
             self.opacity.set(opacity.clamp(0.0, 1.0));
         }
@@ -174,13 +179,18 @@ impl Editor {
         }
     }
 
-    /// Keeps which region is chosen and which are hidden, for the next visit. An effect that calls
-    /// it runs again when either changes.
+    fn kept_view(self) -> Option<KeptView> {
+        client::recall(&self.chat.key(ChatPart::View))
+    }
+
+    /// Keeps which region is chosen, which are hidden or locked, and the corners of polygons, for
+    /// the next visit. An effect that calls it runs again when any of it changes.
     pub(crate) fn keep_view(self) {
         let view = KeptView {
             selected: self.selected.get(),
             hidden: self.hidden.get(),
             locked: self.locked.get(),
+            corners: self.document.with(Document::corners),
         };
         let key = self.chat.key(ChatPart::View);
         if self.document.with(|document| document.regions.is_empty()) {
@@ -197,9 +207,15 @@ impl Editor {
         if self.saved.get_untracked() != SaveState::Saved || is_known {
             return;
         }
+        // The other tab keeps the corners of what it has drawn.
+        let corners = self.kept_view().unwrap_or_default().corners;
         self.history.update_value(|history| {
-            let Document { hidden, locked, .. } = history.present().clone();
-            history.commit(Document::from_wire(regions).seen_as(hidden, locked));
+            let now = history.present();
+            let next = Document::from_wire(regions)
+                .seen_as(now.hidden.clone(), now.locked.clone())
+                .with_corners(&now.corners())
+                .with_corners(&corners);
+            history.commit(next);
         });
         self.publish();
     }
@@ -216,6 +232,16 @@ impl Editor {
             let mut next = history.present().clone();
             change(&mut next);
             history.commit(next);
+            true
+        });
+    }
+
+    // Makes a step of a movement, or goes on with it where its key is held.
+    fn change_on(self, movement: Movement, press: Press, change: impl FnOnce(&mut Document)) {
+        self.travel(|history| {
+            let mut next = history.present().clone();
+            change(&mut next);
+            history.commit_movement(next, movement, press);
             true
         });
     }

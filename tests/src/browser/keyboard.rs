@@ -17,18 +17,30 @@ impl Tab {
     /// # Panics
     /// If the browser refuses the events.
     pub async fn press(&self, key: &str, code: i64, modifiers: i64) {
-        for kind in [
-            DispatchKeyEventType::RawKeyDown,
-            DispatchKeyEventType::KeyUp,
-        ] {
-            let event = DispatchKeyEventParams::builder()
+        self.press_for(key, code, modifiers, 0).await;
+    }
+
+    /// Presses a key as [`Tab::press`] does and holds it until the keyboard has repeated it so
+    /// often, each time once the page has painted what came before.
+    ///
+    /// # Panics
+    /// If the browser refuses the events, or paints nothing.
+    pub async fn press_for(&self, key: &str, code: i64, modifiers: i64, repeats: usize) {
+        let event = |kind| {
+            DispatchKeyEventParams::builder()
                 .r#type(kind)
                 .key(key)
                 .code(key)
                 .modifiers(modifiers)
-                .windows_virtual_key_code(code);
-            self.send_key(event).await;
+                .windows_virtual_key_code(code)
+        };
+        self.send_key(event(DispatchKeyEventType::RawKeyDown)).await;
+        for _ in 0..repeats {
+            self.settle().await;
+            let again = event(DispatchKeyEventType::RawKeyDown).auto_repeat(true);
+            self.send_key(again).await;
         }
+        self.send_key(event(DispatchKeyEventType::KeyUp)).await;
     }
 
     /// Presses Enter where the focus is.

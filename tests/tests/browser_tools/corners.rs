@@ -5,6 +5,8 @@ use fclm_tests::view::View;
 
 use super::{ALT, SHIFT};
 
+const CONTROL: i64 = 2;
+
 const SQUARE: [(f32, f32); 4] = [(200.0, 60.0), (260.0, 60.0), (260.0, 120.0), (200.0, 120.0)];
 
 /// Presses a key and gives the place of the corner of that number, of so many, that is told then.
@@ -124,6 +126,179 @@ async fn enter_ends_a_polygon_whose_corners_go_with_its_region() {
     tab.press("ArrowRight", 39, SHIFT).await;
     let moved = corner_after(&easel, (".", 190, 0), (1, 3)).await;
     assert_near(moved, [70, 60]);
+    // Its right edge and the corner there go by ten pixels, the others stay.
+    let [left, top, right, bottom] = easel.bounds(0).await;
+    let before = easel.figure(0, "bounds").await;
+    tab.click(".region.is-selected [data-testid=region-select]")
+        .await;
+    tab.press("ArrowRight", 39, ALT | SHIFT).await;
+    easel.other(0, "bounds", &before).await;
+    assert_near(easel.bounds(0).await, [left, top, right + 10, bottom]);
+    assert_near(corner_after(&easel, (".", 190, 0), (2, 3)).await, [160, 60]);
+    assert_near(corner_after(&easel, (".", 190, 0), (3, 3)).await, [70, 120]);
+    easel.close().await;
+}
+
+/// Waits until corners of the chosen region are shown, or until there are none, as the hint says.
+async fn wait_for_corners(easel: &Easel, wanted: bool) {
+    easel
+        .tab
+        .wait_until(
+            &format!("corners are not as they should be, shown: {wanted}"),
+            &format!(
+                "document.querySelector('[data-testid=stage-hint]').textContent
+                     .includes('Drag a corner of @1.') === {wanted}"
+            ),
+        )
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn corners_stay_over_a_reload_until_the_mask_is_something_else() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    let corners = [(60.0, 60.0), (140.0, 60.0), (140.0, 120.0), (60.0, 120.0)];
+    easel.draw_polygon(corners).await;
+    easel.count(1).await;
+    wait_for_corners(&easel, true).await;
+    let area = easel.area(0).await;
+    easel.edit().await;
+    easel.menu("region-grow").await;
+    let grown = easel.other_area(0, area).await;
+    wait_for_corners(&easel, false).await;
+    tab.press(".", 190, 0).await;
+    tab.settle().await;
+    let told: String = tab
+        .evaluate("document.querySelector('[data-testid=announcement]').textContent")
+        .await;
+    assert!(told.contains("grown"), "it is told: {told}");
+    easel.menu("tool-undo").await;
+    assert_eq!(easel.other_area(0, grown).await, area);
+    wait_for_corners(&easel, true).await;
+
+    easel.saved().await;
+    tab.reload().await;
+    easel.count(1).await;
+    View::of(tab).await;
+    easel.take("polygon").await;
+    wait_for_corners(&easel, true).await;
+    assert_near(corner_after(&easel, (".", 190, 0), (1, 4)).await, [60, 60]);
+    let [from, to] = easel.window([(60.0, 60.0), (20.0, 20.0)]).await;
+    tab.drag(&[from, to]).await;
+    easel.other_area(0, area).await;
+    assert_near(easel.bounds(0).await, [20, 20, 140, 120]);
+
+    // A mask that was changed otherwise has none, before a reload and after it.
+    let pointed = easel.area(0).await;
+    tab.hold('}').await;
+    tab.let_go('}').await;
+    easel.other_area(0, pointed).await;
+    wait_for_corners(&easel, false).await;
+    easel.saved().await;
+    tab.reload().await;
+    easel.count(1).await;
+    View::of(tab).await;
+    easel.take("polygon").await;
+    wait_for_corners(&easel, false).await;
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_polygon_that_escape_threw_away_comes_back() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    let [a, b, c, _] = easel.window(SQUARE).await;
+    easel.take("polygon").await;
+    for corner in [a, b, c] {
+        tab.drag(&[corner]).await;
+    }
+    tab.press("Escape", 27, 0).await;
+    tab.press(".", 190, 0).await;
+    tab.settle().await;
+    let told: String = tab
+        .evaluate("document.querySelector('[data-testid=announcement]').textContent.trim()")
+        .await;
+    assert_eq!(told, "", "Escape has left corners");
+    tab.press("z", 90, CONTROL).await;
+    let [x, y] = corner_after(&easel, (",", 188, 0), (3, 3)).await;
+    assert_near([x, y], [260, 120]);
+    // It goes on as if nothing had been. The first Escape leaves the corner alone.
+    tab.press("Escape", 27, 0).await;
+    tab.press("Escape", 27, 0).await;
+    easel.menu("tool-undo").await;
+    tab.drag(&[a]).await;
+    easel.count(1).await;
+    assert_near(easel.bounds(0).await, [200, 60, 260, 120]);
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_held_key_does_is_one_step() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    let [a, b, c, _] = easel.window(SQUARE).await;
+    easel.take("polygon").await;
+    for corner in [a, b, c] {
+        tab.drag(&[corner]).await;
+    }
+    // A corner of a polygon that is open.
+    let [x, y] = corner_after(&easel, (",", 188, 0), (3, 3)).await;
+    tab.press_for("ArrowDown", 40, ALT, 6).await;
+    easel.menu("tool-undo").await;
+    corner_after(&easel, (",", 188, 0), (2, 3)).await;
+    assert_eq!(
+        corner_after(&easel, (".", 190, 0), (3, 3)).await,
+        [x, y],
+        "a held key is several steps"
+    );
+    tab.drag(&[a]).await;
+    easel.count(1).await;
+    // A corner of a region, and from the list the region, which is moved and resized.
+    let row = ".region.is-selected [data-testid=region-select]";
+    let held = [
+        (false, "ArrowDown", 40, ALT),
+        (true, "ArrowRight", 39, 0),
+        (true, "ArrowDown", 40, ALT | SHIFT),
+    ];
+    let mut states = vec![easel.figure(0, "bounds").await];
+    for (is_listed, key, code, modifiers) in held {
+        if is_listed {
+            tab.click(row).await;
+        } else {
+            corner_after(&easel, (",", 188, 0), (3, 3)).await;
+        }
+        tab.press_for(key, code, modifiers, 6).await;
+        tab.settle().await;
+        states.push(easel.figure(0, "bounds").await);
+    }
+    for (before, after) in states.iter().zip(&states[1..]) {
+        assert_ne!(before, after, "{states:?}");
+    }
+    for bounds in states.iter().rev().skip(1) {
+        easel.menu("tool-undo").await;
+        tab.settle().await;
+        assert_eq!(easel.figure(0, "bounds").await, *bounds, "{states:?}");
+    }
+    easel.menu("tool-undo").await;
+    easel.count(0).await;
+
+    // Its place in the list.
+    for (path, count) in [
+        ("M40 50h30v20h-30z", 1),
+        ("M90 50h30v20h-30z", 2),
+        ("M140 50h9v9h-9z", 3),
+    ] {
+        assert!(easel.paste(path).await);
+        easel.count(count).await;
+    }
+    let last = easel.figure(2, "regionId").await;
+    tab.click(row).await;
+    tab.press_for("PageUp", 33, 0, 1).await;
+    tab.settle().await;
+    assert_eq!(easel.figure(0, "regionId").await, last);
+    easel.menu("tool-undo").await;
+    tab.settle().await;
+    assert_eq!(easel.figure(2, "regionId").await, last);
     easel.close().await;
 }
 

@@ -2,8 +2,8 @@ use leptos::prelude::*;
 use web_sys::KeyboardEvent;
 
 use super::Gestures;
-use crate::canvas::arrow;
-use crate::editor::{PointXy, Polygon};
+use crate::canvas::{arrow, press_of};
+use crate::editor::{PointXy, Polygon, Press};
 
 /// How many pixels of the picture a key moves a corner, and with Shift.
 const STEP: f64 = 1.0;
@@ -51,10 +51,10 @@ impl Gestures {
     pub(in crate::canvas) fn corner_key(self, event: &KeyboardEvent) -> bool {
         let step = if event.shift_key() { LARGE_STEP } else { STEP };
         CornerKey::of(&event.key(), event.alt_key().then_some(step))
-            .is_some_and(|key| self.take_to_corner(key))
+            .is_some_and(|key| self.take_to_corner(key, press_of(event)))
     }
 
-    fn take_to_corner(self, key: CornerKey) -> bool {
+    fn take_to_corner(self, key: CornerKey, press: Press) -> bool {
         let editor = self.workspace.editor;
         let (Some(shown), Some(image)) = (untrack(|| self.view.cornered(editor)), self.image())
         else {
@@ -74,7 +74,7 @@ impl Gestures {
             CornerKey::Next | CornerKey::Previous => self.go_to_corner(of, &polygon, index, ""),
             CornerKey::Move(by) => {
                 polygon.nudge(index, by, image);
-                if self.keep_polygon(of.as_deref(), polygon.clone()) {
+                if self.keep_polygon(of.as_deref(), polygon.clone(), Some((index, press))) {
                     self.go_to_corner(of, &polygon, index, "");
                 }
             }
@@ -84,7 +84,7 @@ impl Gestures {
             }
             CornerKey::Add => {
                 if let Some(added) = polygon.split(index)
-                    && self.keep_polygon(of.as_deref(), polygon.clone())
+                    && self.keep_polygon(of.as_deref(), polygon.clone(), None)
                 {
                     self.go_to_corner(of, &polygon, added, "Corner added. ");
                 }
@@ -113,15 +113,20 @@ impl Gestures {
         self.view.take_focus();
     }
 
-    // Makes a step of another shape of a polygon; false where nothing would be left of its region.
-    fn keep_polygon(self, of: Option<&str>, polygon: Polygon) -> bool {
-        match of {
-            Some(id) => self.workspace.editor.edit_polygon(id, polygon),
-            None => {
-                self.view.redraw_polygon(polygon);
-                true
-            }
+    // Makes a step of another shape of a polygon, or goes on with one where a held key has moved a
+    // corner; false where nothing would be left of its region.
+    fn keep_polygon(
+        self,
+        of: Option<&str>,
+        polygon: Polygon,
+        moved: Option<(usize, Press)>,
+    ) -> bool {
+        match (of, moved) {
+            (Some(id), _) => return self.workspace.editor.edit_polygon(id, polygon, moved),
+            (None, Some((corner, press))) => self.view.nudge_corner(corner, polygon, press),
+            (None, None) => self.view.redraw_polygon(polygon),
         }
+        true
     }
 
     /// Takes a corner away. Gives what is left; none where the corner has to stay.
@@ -142,7 +147,8 @@ impl Gestures {
             );
             return None;
         }
-        self.keep_polygon(of, polygon.clone()).then_some(polygon)
+        self.keep_polygon(of, polygon.clone(), None)
+            .then_some(polygon)
     }
 }
 

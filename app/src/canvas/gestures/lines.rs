@@ -102,7 +102,7 @@ impl Gestures {
         };
         self.view.edited.set(None);
         polygon.merge(index, self.reach() / 2.0);
-        self.workspace.editor.edit_polygon(&id, polygon);
+        self.workspace.editor.edit_polygon(&id, polygon, None);
     }
 
     // Takes the corner away that a pointer meets.

@@ -1,7 +1,7 @@
 use leptos::prelude::*;
 
 use super::CanvasView;
-use crate::editor::{OpenPolygon, PointXy, Polygon};
+use crate::editor::{OpenPolygon, PointXy, Polygon, Press};
 use crate::state::{Editor, Tool};
 
 /// The corner that keys move or take away.
@@ -117,6 +117,17 @@ impl CanvasView {
             open.change(|drawn| *drawn = polygon);
             open.settle();
         });
+    }
+
+    /// Takes the polygon that is being drawn as a key has made it by moving a corner.
+    pub(in crate::canvas) fn nudge_corner(self, corner: usize, moved: Polygon, press: Press) {
+        self.polygon.update(|open| open.nudge(corner, moved, press));
+    }
+
+    /// Throws away what is drawn of a polygon, by a step that can be taken back.
+    pub(in crate::canvas) fn throw_polygon_away(self) {
+        self.picked.set(None);
+        self.redraw_polygon(Polygon::default());
     }
 
     /// Ends the polygon that is being drawn.

@@ -6,7 +6,7 @@ use leptos::prelude::*;
 
 use super::{Editor, OPACITY_KEY, new_id, toggle};
 use crate::client;
-use crate::editor::{MAX_PIXELS, Polygon, RegionState, clean_name};
+use crate::editor::{Document, MAX_PIXELS, Movement, Polygon, Press, RegionState, clean_name};
 use crate::formats::Imported;
 
 impl Editor {
@@ -28,20 +28,32 @@ impl Editor {
         });
     }
 
-    /// The corners of a region's polygon were moved; false where it would hold no pixel any more.
-    pub(crate) fn edit_polygon(self, id: &str, polygon: Polygon) -> bool {
+    /// The corners of a region's polygon were changed, or by a key the one of an index was moved;
+    /// false where it would hold no pixel any more.
+    pub(crate) fn edit_polygon(
+        self,
+        id: &str,
+        polygon: Polygon,
+        moved: Option<(usize, Press)>,
+    ) -> bool {
         let mask = self.size().and_then(|size| polygon.mask(size));
         let Some(mask) = mask.filter(|mask| !mask.is_empty()) else {
             self.say_nothing_is_left();
             return false;
         };
         let wire = Arc::new(mask.to_wire());
-        self.change(|document| {
+        let change = |document: &mut Document| {
             if let Some(region) = document.get_mut(id) {
                 region.paint(wire);
                 region.polygon = Some(Arc::new(polygon));
             }
-        });
+        };
+        match moved {
+            Some((corner, press)) => {
+                self.change_on(Movement::Corner(id.to_owned(), corner), press, change);
+            }
+            None => self.change(change),
+        }
         true
     }
 
@@ -65,24 +77,38 @@ impl Editor {
 
     /// Makes another mask of a region's own and tells what was done; one without pixels is not
     /// taken.
-    pub(crate) fn reshape(self, id: &str, change: impl FnOnce(&Mask) -> Mask, done: &str) {
+    pub(crate) fn reshape(
+        self,
+        id: &str,
+        change: impl FnOnce(&Mask) -> Mask,
+        done: &'static str,
+        press: Press,
+    ) {
         if self.refuses(id) {
             return;
         }
         if let Some(mask) = self.runs(id) {
-            self.repaint(id, &Rle::from_mask(&change(&mask.to_mask())), None, done);
+            let mask = Rle::from_mask(&change(&mask.to_mask()));
+            self.repaint(id, &mask, None, done, press);
         }
     }
 
-    fn repaint(self, id: &str, mask: &Rle, polygon: Option<Polygon>, done: &str) {
+    fn repaint(
+        self,
+        id: &str,
+        mask: &Rle,
+        polygon: Option<Polygon>,
+        done: &'static str,
+        press: Press,
+    ) {
         if mask.is_empty() {
             self.say_nothing_is_left();
             return;
         }
         let wire = Arc::new(mask.to_wire());
-        self.change(|document| {
+        self.change_on(Movement::Shape(id.to_owned(), done), press, |document| {
             if let Some(region) = document.get_mut(id)
-                && *region.mask != *wire
+                && (*region.mask != *wire || polygon.is_some())
             {
                 region.paint(wire);
                 region.polygon = polygon.map(Arc::new);
@@ -91,37 +117,60 @@ impl Editor {
         self.tell(id, done);
     }
 
+    // The same for a region that is a polygon, which it stays.
+    fn redraw(self, id: &str, polygon: Option<Polygon>, done: &'static str, press: Press) {
+        let mask = polygon
+            .as_ref()
+            .and_then(|polygon| polygon.mask(self.size()?));
+        match mask {
+            Some(mask) => self.repaint(id, &mask, polygon, done, press),
+            None => self.say_nothing_is_left(),
+        }
+    }
+
+    fn polygon(self, id: &str) -> Option<Arc<Polygon>> {
+        self.document
+            .with_untracked(|document| document.get(id)?.polygon.clone())
+    }
+
     /// Moves a region by whole pixels, as far as some of it stays on the picture.
-    pub(crate) fn nudge(self, id: &str, dx: i64, dy: i64) {
+    pub(crate) fn nudge(self, id: &str, dx: i64, dy: i64, press: Press) {
         if self.refuses(id) {
             return;
         }
-        if let Some(mask) = self.runs(id) {
-            let polygon = self.document.with_untracked(|document| {
-                let polygon = document.get(id)?.polygon.as_ref()?;
-                Some(polygon.moved((dx as f64, dy as f64)))
-            });
-            self.repaint(id, &mask.shifted(dx, dy), polygon, "moved");
+        if let Some(polygon) = self.polygon(id) {
+            let moved = polygon.moved((dx as f64, dy as f64));
+            self.redraw(id, Some(moved), "moved", press);
+        } else if let Some(mask) = self.runs(id) {
+            self.repaint(id, &mask.shifted(dx, dy), None, "moved", press);
         }
     }
 
     /// Moves the right and lower edge of a region's box by whole pixels, and stretches the region
     /// with it.
-    pub(crate) fn stretch(self, id: &str, dx: i64, dy: i64) {
-        let stretched = |mask: &Mask| {
-            let Some([x0, y0, x1, y1]) = mask.pixel_bounds() else {
-                return mask.clone();
-            };
-            let edge = |edge: u32, by: i64, low: u32, end: u32| {
-                (i64::from(edge) + by).clamp(i64::from(low) + 1, i64::from(end)) as u32
-            };
-            let (x1, y1) = (
-                edge(x1, dx, x0, mask.width()),
-                edge(y1, dy, y0, mask.height()),
-            );
-            mask.stretched([x0, y0, x1, y1])
+    pub(crate) fn stretch(self, id: &str, dx: i64, dy: i64, press: Press) {
+        if self.refuses(id) {
+            return;
+        }
+        let Some(mask) = self.runs(id).filter(|mask| !mask.is_empty()) else {
+            return;
         };
-        self.reshape(id, stretched, "resized");
+        let [x, y, width, height] = mask.bbox();
+        // As far as a pixel is left and the picture reaches.
+        let allowed = |by: i64, low: u32, length: u32, end: u32| {
+            by.clamp(1 - i64::from(length), i64::from(end - low - length))
+        };
+        let dx = allowed(dx, x, width, mask.width());
+        let dy = allowed(dy, y, height, mask.height());
+        if let Some(polygon) = self.polygon(id) {
+            let stretched = polygon.stretched((dx as f64, dy as f64));
+            self.redraw(id, stretched, "resized", press);
+        } else {
+            let edge = |low: u32, length: u32, by: i64| (i64::from(low + length) + by) as u32;
+            let bounds = [x, y, edge(x, width, dx), edge(y, height, dy)];
+            let stretched = mask.to_mask().stretched(bounds);
+            self.repaint(id, &Rle::from_mask(&stretched), None, "resized", press);
+        }
     }
 
     // Says where a region is now.
@@ -154,8 +203,10 @@ impl Editor {
     }
 
     /// Moves a region in the order of `@k`, by places.
-    pub(crate) fn reorder(self, id: &str, by: isize) {
-        self.change(|document| document.reorder(id, by));
+    pub(crate) fn reorder(self, id: &str, by: isize, press: Press) {
+        self.change_on(Movement::Order(id.to_owned()), press, |document| {
+            document.reorder(id, by);
+        });
         let place = self.document.with_untracked(|document| {
             let name = document.get(id)?.name.clone();
             Some(format!("{name} is @{} now", document.number(id)?))
