@@ -10,7 +10,6 @@ use web_sys::{Element, MouseEvent, PointerEvent, WheelEvent};
 use super::hand::{Hand, Landing, PointerKind};
 use super::view::{CanvasView, found_key};
 use crate::editor::{OpenPolygon, PointXy, Press, dragged_box, is_inside};
-use crate::panel::close_open_menu;
 use crate::state::{Highlight, Notices, Tool, Workspace};
 
 // Shorter drags are clicks, in CSS pixels.
@@ -129,10 +128,6 @@ impl Gestures {
 
     /// A pointer goes down.
     pub(super) fn down(self, event: &PointerEvent) {
-        // Who presses beside a menu wants to be rid of it, and nothing else.
-        if close_open_menu() {
-            return;
-        }
         let Some(at) = self.place(event) else {
             return;
         };

@@ -1,11 +1,21 @@
 use leptos::ev;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
-use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent};
+use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent, MouseEvent};
 
+use self::Afterwards::{Closes, Stays};
+use super::composer::is_by_key;
 use crate::editor::Press;
 use crate::icons::Icon;
 use crate::state::{Export, Workspace};
+
+/// What becomes of a menu when something in it was chosen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    Closes,
+    /// It is likely to be chosen again.
+    Stays,
+}
 
 /// What can be done to the chosen region, and what is read and written.
 #[component]
@@ -24,6 +34,9 @@ pub(super) fn Menus(workspace: Workspace) -> impl IntoView {
 fn RegionMenu(workspace: Workspace) -> impl IntoView {
     let editor = workspace.editor;
     let none = move || editor.selected.with(Option::is_none);
+    let item = move |id, name, afterwards, act: fn(Workspace, &str)| {
+        region_item(workspace, id, name, afterwards, act)
+    };
     view! {
         <details
             class="menu"
@@ -37,19 +50,19 @@ fn RegionMenu(workspace: Workspace) -> impl IntoView {
                 "Edit"
             </summary>
             <div class="menu-items" role="group" aria-label="The chosen region">
-                {region_item(workspace, "region-duplicate", "Duplicate (D)", |w, id| w.editor.duplicate(id))}
-                {region_item(workspace, "region-up", "Move up", |w, id| w.editor.reorder(id, -1, Press::New))}
-                {region_item(workspace, "region-down", "Move down", |w, id| w.editor.reorder(id, 1, Press::New))}
-                {region_item(workspace, "region-grow", "Grow by a pixel ( } )", |w, id| {
+                {item("region-duplicate", "Duplicate (D)", Closes, |w, id| w.editor.duplicate(id))}
+                {item("region-up", "Move up", Stays, |w, id| w.editor.reorder(id, -1, Press::New))}
+                {item("region-down", "Move down", Stays, |w, id| w.editor.reorder(id, 1, Press::New))}
+                {item("region-grow", "Grow by a pixel ( } )", Stays, |w, id| {
                     w.editor.reshape(id, |mask| mask.grown(1), "grown", Press::New);
                 })}
-                {region_item(workspace, "region-shrink", "Shrink by a pixel ( { )", |w, id| {
+                {item("region-shrink", "Shrink by a pixel ( { )", Stays, |w, id| {
                     w.editor.reshape(id, |mask| mask.shrunk(1), "shrunk", Press::New);
                 })}
-                {region_item(workspace, "region-fill", "Fill holes (F)", |w, id| {
+                {item("region-fill", "Fill holes (F)", Closes, |w, id| {
                     w.editor.reshape(id, |mask| mask.filled(), "filled", Press::New);
                 })}
-                {region_item(workspace, "region-invert", "Invert", |w, id| {
+                {item("region-invert", "Invert", Closes, |w, id| {
                     let inverted = |mask: &fclm_core::mask::Mask| {
                         let mut mask = mask.clone();
                         mask.invert();
@@ -57,8 +70,8 @@ fn RegionMenu(workspace: Workspace) -> impl IntoView {
                     };
                     w.editor.reshape(id, inverted, "inverted", Press::New);
                 })}
-                {region_item(workspace, "region-png", "Save the mask (PNG)", Workspace::export_mask)}
-                {region_item(workspace, "region-cutout", "Save the cut-out (PNG)", Workspace::export_cut_out)}
+                {item("region-png", "Save the mask (PNG)", Closes, Workspace::export_mask)}
+                {item("region-cutout", "Save the cut-out (PNG)", Closes, Workspace::export_cut_out)}
             </div>
         </details>
     }
@@ -68,6 +81,7 @@ fn region_item(
     workspace: Workspace,
     id: &'static str,
     name: &'static str,
+    afterwards: Afterwards,
     act: fn(Workspace, &str),
 ) -> impl IntoView {
     view! {
@@ -75,9 +89,12 @@ fn region_item(
             r#type="button"
             class="menu-item"
             data-testid=id
-            on:click=move |_| {
+            on:click=move |event| {
                 if let Some(chosen) = workspace.editor.selected.get_untracked() {
                     act(workspace, &chosen);
+                }
+                if afterwards == Closes {
+                    close_behind(&event);
                 }
             }
         >
@@ -100,7 +117,10 @@ fn Exchange(workspace: Workspace) -> impl IntoView {
                 class="menu-item"
                 data-testid=id
                 disabled=move || of_regions && empty()
-                on:click=move |_| workspace.export(what, tolerance.get_untracked())
+                on:click=move |event| {
+                    workspace.export(what, tolerance.get_untracked());
+                    close_behind(&event);
+                }
             >
                 {name}
             </button>
@@ -113,6 +133,9 @@ fn Exchange(workspace: Workspace) -> impl IntoView {
         }
         // The same file can then be chosen again.
         input.set_value("");
+        if let Some(menu) = menu_of(&event) {
+            leave(&menu);
+        }
     };
     view! {
         <details
@@ -173,32 +196,42 @@ fn close_by_key(event: &KeyboardEvent) {
         return;
     };
     event.stop_propagation();
-    close(&menu);
-    let summary = menu.query_selector("summary").ok().flatten();
-    if let Some(summary) = summary.and_then(|summary| summary.dyn_into::<HtmlElement>().ok()) {
-        // An element that cannot take the focus leaves it where it is.
-        let _ = summary.focus();
+    leave(&menu);
+}
+
+// What was chosen in a menu closes it.
+fn close_behind(event: &MouseEvent) {
+    let Some(menu) = menu_of(event) else { return };
+    if is_by_key(event) {
+        leave(&menu);
+    } else {
+        close(&menu);
     }
 }
 
-// What is pressed beside an open menu closes it.
+// What is pressed beside an open menu closes it, and does what it does otherwise.
 fn close_beside(event: &Event) {
-    if menu_of(event).is_none() {
-        close_open_menu();
-    }
-}
-
-/// Closes the menu that is open; true where there was one.
-pub(crate) fn close_open_menu() -> bool {
     let open = document().query_selector("details.menu[open]");
-    let Ok(Some(open)) = open else { return false };
-    close(&open);
-    true
+    if let Ok(Some(open)) = open
+        && menu_of(event).is_none()
+    {
+        close(&open);
+    }
 }
 
 fn menu_of(event: &Event) -> Option<Element> {
     let target: Element = event.target()?.dyn_into().ok()?;
     target.closest("details.menu").ok()?
+}
+
+// Closes a menu that has the focus, which goes to what opens it.
+fn leave(menu: &Element) {
+    close(menu);
+    let summary = menu.query_selector("summary").ok().flatten();
+    if let Some(summary) = summary.and_then(|summary| summary.dyn_into::<HtmlElement>().ok()) {
+        // An element that cannot take the focus leaves it where it is.
+        let _ = summary.focus();
+    }
 }
 
 fn close(menu: &Element) {

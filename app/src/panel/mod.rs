@@ -13,7 +13,6 @@ mod table;
 
 pub(crate) use composer::{Composer, focus_draft};
 pub(crate) use header::Header;
-pub(crate) use menus::close_open_menu;
 pub(crate) use messages::Messages;
 pub(crate) use notices::NoticeList;
 pub(crate) use regions::Regions;

@@ -66,12 +66,14 @@ async fn masks_come_back_from_their_files() {
     easel.count(1).await;
     assert_eq!(easel.area(0).await, area);
 
+    easel.files().await;
     easel.menu("export-coco").await;
     let text = saved_file(folder, "-coco.json").await;
     assert_eq!(segmentations(&text), [mask.to_wire()]);
     let value: Value = serde_json::from_slice(&text).expect("it is JSON");
     assert_eq!(value["categories"][0]["name"], "lace");
 
+    easel.files().await;
     easel.menu("export-indexed").await;
     let png = saved_file(folder, "-regions.png").await;
     let colors = image::load_from_memory(&png)
@@ -82,11 +84,13 @@ async fn masks_come_back_from_their_files() {
     import(&easel, folder, "in.png", &png).await;
     easel.count(2).await;
 
+    easel.files().await;
     easel.menu("export-svg").await;
     let drawing = saved_file(folder, "-regions.svg").await;
     import(&easel, folder, "in.svg", &drawing).await;
     easel.count(4).await;
 
+    easel.files().await;
     easel.menu("export-polygons").await;
     let exact = saved_file(folder, "-polygons.json").await;
     import(&easel, folder, "polygons.json", &exact).await;
@@ -110,6 +114,7 @@ async fn masks_come_back_from_their_files() {
     assert!(grey.pixels().all(|pixel| matches!(pixel.0, [0 | 255])));
     let again = Mask::from_fn(width, height, |x, y| grey.get_pixel(x, y).0 == [255]);
     assert_eq!(again, mask);
+    easel.edit().await;
     easel.menu("region-cutout").await;
     let png = saved_file(folder, "-cutout.png").await;
     let cut = image::load_from_memory(&png)
@@ -165,6 +170,7 @@ async fn strings_of_the_coco_mask_api_come_back_as_they_were() {
         let area = one["area"].as_i64().expect("the fixture has areas");
         assert_eq!(easel.area(index).await, area, "region {index}");
     }
+    easel.files().await;
     easel.menu("export-coco").await;
     let text = saved_file(folder.path(), "-coco.json").await;
     assert_eq!(segmentations(&text), masks);
@@ -250,6 +256,7 @@ async fn the_tolerance_of_polygons_is_shown_and_kept() {
     easel.count(1).await;
     let mut corners = Vec::new();
     for tolerance in ["0", "1.5"] {
+        easel.files().await;
         let shown: String = easel
             .tab
             .evaluate(&format!(
@@ -327,6 +334,7 @@ async fn a_conversation_is_saved_for_people_and_for_programs() {
     );
     assert!(markdown.ends_with(&expected), "{markdown}");
 
+    easel.files().await;
     easel.menu("export-json").await;
     let text = saved_file(folder.path(), "-chat.json").await;
     let value: Value = serde_json::from_slice(&text).expect("it is JSON");

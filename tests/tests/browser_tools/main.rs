@@ -130,6 +130,7 @@ async fn a_region_is_grown_filled_inverted_copied_locked_and_carried() {
     let rest = i64::from(width) * i64::from(height) - area;
     assert_eq!(easel.other_area(0, area).await, rest);
     // What was cut out of the whole picture is a hole.
+    easel.edit().await;
     easel.menu("region-fill").await;
     assert_eq!(easel.other_area(0, rest).await, rest + area);
     easel.menu("tool-undo").await;
@@ -141,6 +142,7 @@ async fn a_region_is_grown_filled_inverted_copied_locked_and_carried() {
     easel.count(2).await;
     assert_eq!(easel.area(1).await, area);
     let original = easel.figure(0, "regionId").await;
+    easel.edit().await;
     easel.menu("region-up").await;
     easel.other(0, "regionId", &original).await;
 

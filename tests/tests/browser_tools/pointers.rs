@@ -49,23 +49,71 @@ async fn space_moves_the_picture_after_a_button_was_pressed_by_hand() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn who_presses_beside_a_menu_draws_nothing() {
+async fn a_stroke_beside_an_open_menu_closes_it_and_is_drawn() {
     let easel = Easel::open().await;
     easel.take("brush").await;
+    let mut drawn = Vec::new();
+    for (index, is_open) in [false, true].into_iter().enumerate() {
+        easel.choose_none().await;
+        if is_open {
+            easel.files().await;
+        }
+        let top = 120.0 + 60.0 * index as f32;
+        let path = easel.window([(60.0, top), (120.0, top)]).await;
+        easel.tab.drag(&path).await;
+        easel.count(index + 1).await;
+        assert!(!is_menu_open(&easel).await, "the menu stays open");
+        let [left, _, right, _] = easel.bounds(index).await;
+        drawn.push([left, right]);
+    }
+    // It begins where the press was.
+    assert_near(drawn[1], drawn[0]);
+    easel.close().await;
+}
+
+async fn is_menu_open(easel: &Easel) -> bool {
+    easel
+        .tab
+        .evaluate("document.querySelector('details.menu[open]') !== null")
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_menu_closes_behind_what_is_done_once() {
+    let easel = Easel::open().await;
+    let folder = tempfile::tempdir().expect("a folder");
+    easel.tab.save_files_to(folder.path()).await;
+    assert!(easel.paste("M100 100h60v50h-60z").await);
+    easel.count(1).await;
+    let area = easel.area(0).await;
+    easel.edit().await;
+    easel.menu("region-grow").await;
+    let grown = easel.other_area(0, area).await;
+    assert!(is_menu_open(&easel).await, "growing once is seldom enough");
+    easel.menu("region-grow").await;
+    easel.other_area(0, grown).await;
+    easel.menu("region-duplicate").await;
+    easel.count(2).await;
+    assert!(!is_menu_open(&easel).await, "the menu of regions stays");
     easel.files().await;
-    let path = easel.window([(60.0, 200.0), (90.0, 215.0)]).await;
-    easel.tab.drag(&path).await;
+    easel.menu("export-json").await;
+    easel.tab.settle().await;
+    assert!(!is_menu_open(&easel).await, "the menu of files stays");
+
+    // By key the focus does not get lost with what had it.
+    easel.edit().await;
+    let _: bool = easel
+        .tab
+        .evaluate("(document.querySelector('[data-testid=region-invert]').focus(), true)")
+        .await;
+    easel.tab.press_enter().await;
     easel
         .tab
         .wait_until(
-            "the menu stays open",
-            "!document.querySelector('details.menu[open]')",
+            "the focus is not at what opens the menu",
+            "document.activeElement.matches('[data-testid=region-more]:not([open]) > summary')",
         )
         .await;
-    easel.tab.settle().await;
-    easel.count(0).await;
-    easel.tab.drag(&path).await;
-    easel.count(1).await;
     easel.close().await;
 }
 
