@@ -66,10 +66,7 @@ pub(crate) fn Stage() -> impl IntoView {
     });
     let hint = move || match cornered.get() {
         Some(number) => corner_hint(number),
-        None if editor.tool.get() == Tool::Click && editor.minus.get() => {
-            "Click on what is to be taken away. X: add again.".to_owned()
-        }
-        None => hint(editor.tool.get(), chosen.get()),
+        None => hint(editor.tool.get(), chosen.get(), editor.minus.get()),
     };
     // Where a stroke goes is worth saying each time; what a box or a click does, only at first.
     let hinted = move || {
@@ -150,10 +147,12 @@ pub(crate) fn Stage() -> impl IntoView {
     }
 }
 
-/// What the tool in hand does next, where the region of that number is chosen.
-fn hint(tool: Tool, chosen: Option<usize>) -> String {
+/// What the tool in hand does next, where the region of that number is chosen, and where clicks
+/// take away.
+fn hint(tool: Tool, chosen: Option<usize>, minus: bool) -> String {
     let text = match (tool, chosen) {
         (Tool::Select, _) => "Click a region to choose it, drag it to move it.",
+        (Tool::Click, _) if minus => "Click on what is to be taken away. X: add again.",
         (Tool::Click, Some(number)) => {
             return format!(
                 "Click to add to @{number}, right button or long press to take away. Tab: another mask."
@@ -304,15 +303,27 @@ mod tests {
 
     #[test]
     fn the_hint_says_where_a_stroke_goes() {
-        let adds = hint(Tool::Brush, Some(2));
+        let adding = |tool, chosen| hint(tool, chosen, false);
+        let adds = adding(Tool::Brush, Some(2));
         assert_eq!(adds, "Paint to add to @2. N starts a new region.");
-        assert!(hint(Tool::Brush, None).ends_with("a new region."));
-        assert_eq!(hint(Tool::Eraser, Some(1)), "Take paint away from @1.");
-        assert!(hint(Tool::Eraser, None).contains("first"));
-        assert_eq!(hint(Tool::Box, Some(1)), hint(Tool::Box, None));
-        assert!(hint(Tool::Lasso, Some(3)).contains("@3"));
-        assert!(hint(Tool::Click, Some(4)).contains("@4"));
-        assert_eq!(hint(Tool::Click, None), "Click on something.");
+        assert!(adding(Tool::Brush, None).ends_with("a new region."));
+        assert_eq!(adding(Tool::Eraser, Some(1)), "Take paint away from @1.");
+        assert!(adding(Tool::Eraser, None).contains("first"));
+        assert_eq!(adding(Tool::Box, Some(1)), adding(Tool::Box, None));
+        assert!(adding(Tool::Lasso, Some(3)).contains("@3"));
+        assert!(adding(Tool::Click, Some(4)).contains("@4"));
+        assert_eq!(adding(Tool::Click, None), "Click on something.");
         assert!(corner_hint(5).starts_with("Drag a corner of @5. "));
+    }
+
+    #[test]
+    fn the_hint_says_that_clicks_take_away() {
+        for chosen in [None, Some(2)] {
+            let taking = hint(Tool::Click, chosen, true);
+            assert!(taking.contains("taken away"), "{taking}");
+            // Other tools do not care.
+            let brush = hint(Tool::Brush, chosen, true);
+            assert_eq!(brush, hint(Tool::Brush, chosen, false));
+        }
     }
 }
