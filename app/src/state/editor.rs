@@ -1,4 +1,5 @@
 mod clicks;
+mod saving;
 mod shapes;
 
 use std::collections::BTreeSet;
@@ -8,25 +9,20 @@ use std::time::Duration;
 
 use fclm_core::mask::Rle;
 use fclm_core::wire::{
-    BoxPx, ImageInfo, MAX_REGIONS, MaskRle, MaskSource, PutRegions, Region, RegionVector,
-    SegmentRequest,
+    BoxPx, ImageInfo, MAX_REGIONS, MaskRle, MaskSource, Region, RegionVector, SegmentRequest,
 };
 use futures::future::select;
 use leptos::prelude::*;
 
 use super::{Found, Notices, OpenChat, Tasks};
-use crate::client::{self, ChatPart, Failure};
+use crate::client::{self, ChatPart};
 use crate::editor::{
     Clicks, Document, History, KeptView, Movement, Press, RegionState, clean_name, region_id_from,
 };
 use crate::extractor::Extractor;
 
-const SAVE_DELAY: Duration = Duration::from_millis(500);
-const SAVE_RETRY: Duration = Duration::from_secs(3);
-const MASK_PATIENCE: Duration = Duration::from_secs(30);
 /// For so long a question waits for what this device computes of its regions.
 const VECTOR_PATIENCE: Duration = Duration::from_secs(3);
-const POLL: Duration = Duration::from_millis(40);
 /// Under which the browser keeps how strongly masks are filled.
 const OPACITY_KEY: &str = "fclm.opacity";
 /// How strongly masks are filled where nobody has chosen.
@@ -492,78 +488,6 @@ impl Editor {
         self.brush.update(|brush| {
             *brush = (*brush * factor).clamp(1.0, f64::from(longest) / 2.0);
         });
-    }
-
-    /// Waits until no mask is on its way any more, and until the server has all regions.
-    pub(crate) async fn settle(self) -> Result<(), Failure> {
-        let mut waited = Duration::ZERO;
-        while !self.pending.with_untracked(BTreeSet::is_empty) && waited < MASK_PATIENCE {
-            client::pause(POLL).await;
-            waited += POLL;
-        }
-        while self.saved.get_untracked() != SaveState::Saved {
-            self.save().await?;
-        }
-        Ok(())
-    }
-
-    fn save_later(self) {
-        // Of a chat that is gone nothing is kept; keys still reach the regions behind the page
-        // that says so.
-        if self.chat.is_missing() {
-            return;
-        }
-        let generation = self.generation.get_value() + 1;
-        self.generation.set_value(generation);
-        self.saved.set(SaveState::Saving);
-        let regions = self.document.with_untracked(Document::to_wire);
-        self.kept.set_value(client::remember(
-            &self.chat.key(ChatPart::Regions),
-            &regions,
-        ));
-        self.tasks.spawn(async move {
-            client::pause(SAVE_DELAY).await;
-            while self.generation.get_value() == generation
-                && self.saved.get_untracked() != SaveState::Saved
-            {
-                match self.save().await {
-                    Ok(()) => {}
-                    Err(_) if self.chat.is_missing() => return,
-                    Err(failure) if failure.is_passing() => client::pause(SAVE_RETRY).await,
-                    Err(failure) => return self.notices.fail(&failure),
-                }
-            }
-        });
-    }
-
-    // Only one request at a time, so that an older state cannot overtake a newer one.
-    async fn save(self) -> Result<(), Failure> {
-        while self.in_flight.get_value() {
-            client::pause(POLL).await;
-        }
-        let generation = self.generation.get_value();
-        self.in_flight.set_value(true);
-        let body = PutRegions {
-            regions: self.document.with_untracked(Document::to_wire),
-        };
-        let path = format!("{}/regions", self.chat.path());
-        let result = client::put(&path, &body).await;
-        self.in_flight.set_value(false);
-        let gone = result
-            .as_ref()
-            .is_err_and(|failure| self.chat.leave_if_gone(failure));
-        if gone || self.generation.get_value() != generation {
-            return result;
-        }
-        match &result {
-            Ok(()) => {
-                client::forget(&self.chat.key(ChatPart::Regions));
-                self.saved.set(SaveState::Saved);
-            }
-            Err(_) if self.kept.get_value() => self.saved.set(SaveState::Kept),
-            Err(_) => self.saved.set(SaveState::Unsaved),
-        }
-        result
     }
 }
 
