@@ -8,6 +8,17 @@ use fclm_core::wire::{
 
 use super::{MAX_PIXELS, PALETTE, Polygon};
 
+/// What a mask was drawn with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hand {
+    /// Strokes of the brush.
+    Brush,
+    /// A line around it.
+    Lasso,
+    /// Corners.
+    Polygon,
+}
+
 /// A region as the page holds it. Masks are shared, so that a step of the history costs no copy.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RegionState {
@@ -29,6 +40,8 @@ pub struct RegionState {
     pub refined: Option<(Arc<MaskRle>, f32)>,
     /// The polygon that the mask was drawn as, while it is nothing else.
     pub polygon: Option<Arc<Polygon>>,
+    /// What the mask was drawn with, where that is known and one thing alone; of this visit only.
+    pub hand: Option<Hand>,
 }
 
 impl RegionState {
@@ -44,11 +57,13 @@ impl RegionState {
             score: None,
             refined: None,
             polygon: None,
+            hand: None,
         }
     }
 
     /// Takes the mask that the model made of the box.
     pub fn refine(&mut self, found: &RegionMask) {
+        self.hand = None;
         let mask = Arc::new(found.mask.clone());
         self.refined = Some((mask.clone(), found.score));
         self.mask = mask;
@@ -77,6 +92,25 @@ impl RegionState {
         self.score = Some(score);
         self.source = MaskSource::Box;
         true
+    }
+
+    /// What a person calls the origin of the mask; none where that is not known or is the model.
+    pub fn origin(&self) -> Option<&'static str> {
+        match (self.source, self.hand) {
+            (MaskSource::Rectangle, _) => Some("box"),
+            (MaskSource::Import, _) => Some("imported"),
+            (MaskSource::Brush, Some(Hand::Brush)) => Some("brush"),
+            (MaskSource::Brush, Some(Hand::Lasso)) => Some("lasso"),
+            (MaskSource::Brush, Some(Hand::Polygon)) => Some("polygon"),
+            (MaskSource::Brush, None) | (MaskSource::Box | MaskSource::Model, _) => None,
+        }
+    }
+
+    /// Takes the mask that a stroke left. What it was drawn with is known only while all of it was
+    /// drawn with the same.
+    pub fn stroke(&mut self, mask: Arc<MaskRle>, hand: Hand) {
+        self.paint(mask);
+        self.hand = self.hand.filter(|known| *known == hand);
     }
 
     /// Takes a mask that was made by hand.
@@ -115,6 +149,7 @@ impl From<Region> for RegionState {
             score: region.score,
             refined: None,
             polygon: None,
+            hand: None,
         }
     }
 }
@@ -375,6 +410,33 @@ mod tests {
         document.remove(PALETTE[3]);
         assert_eq!(document.next_color(), PALETTE[3]);
         assert_eq!(document.next_name(), "Region 11");
+    }
+
+    #[test]
+    fn a_mask_tells_what_it_was_drawn_with_while_that_is_one_thing() {
+        let mask = || Arc::new(Mask::new(4, 4).to_wire());
+        let drawn = |hand: Option<Hand>| {
+            let mut region = region("a", "#1");
+            region.paint(mask());
+            region.hand = hand;
+            region
+        };
+        assert_eq!(region("a", "#1").origin(), Some("box"));
+        let hands = [Hand::Brush, Hand::Lasso, Hand::Polygon].map(|hand| drawn(Some(hand)));
+        let names = hands.each_ref().map(RegionState::origin);
+        assert_eq!(names, [Some("brush"), Some("lasso"), Some("polygon")]);
+
+        let [_, mut lasso, _] = hands;
+        lasso.stroke(mask(), Hand::Lasso);
+        lasso.paint(mask());
+        assert_eq!(lasso.origin(), Some("lasso"), "moved");
+        lasso.stroke(mask(), Hand::Brush);
+        assert_eq!(lasso.origin(), None);
+        // A model's mask that was painted on came from neither alone.
+        let mut painted = region("a", "#1");
+        painted.stroke(mask(), Hand::Brush);
+        assert_eq!(painted.origin(), None);
+        assert_eq!(drawn(None).origin(), None);
     }
 
     #[test]

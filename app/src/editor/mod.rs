@@ -11,10 +11,11 @@ mod outline;
 mod polygon;
 mod raster;
 mod run_index;
+mod step;
 mod viewport;
 
 pub use clicks::Clicks;
-pub use document::{Document, RegionState, clean_name, region_id_from};
+pub use document::{Document, Hand, RegionState, clean_name, region_id_from};
 pub use drag::{dragged_box, is_inside};
 pub use history::{History, Movement, Press};
 pub use kept_view::KeptView;
@@ -23,6 +24,7 @@ pub use outline::{coarser, outline};
 pub use polygon::{Handle, Polygon};
 pub use raster::{Ink, PixelRect, Raster};
 pub use run_index::RunIndex;
+pub use step::told;
 pub use viewport::{Insets, PointXy, Viewport};
 
 /// Colours given to regions in turn: far apart, and readable on dark and light pictures.

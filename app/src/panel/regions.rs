@@ -334,16 +334,14 @@ fn scroll_to(row: &Element) {
 }
 
 fn note(region: &RegionState) -> impl IntoView + use<> {
-    let text = match (region.source, region.score) {
-        (_, Some(score)) => format!("{:.0}%", score.clamp(0.0, 1.0) * 100.0),
-        (MaskSource::Rectangle, None) => "box".to_owned(),
-        (MaskSource::Brush, None) => "brush".to_owned(),
-        (MaskSource::Import, None) => "import".to_owned(),
-        _ => String::new(),
+    let text = match region.score {
+        Some(score) => format!("{:.0}%", score.clamp(0.0, 1.0) * 100.0),
+        None => region.origin().unwrap_or_default().to_owned(),
     };
-    let title = region
-        .score
-        .map(|_| "How well the model thinks the mask fits");
+    let title = region.score.map(|_| match region.source {
+        MaskSource::Model => "Found for a phrase; how well the model thinks the mask fits",
+        _ => "How well the model thinks the mask fits",
+    });
     view! {
         <span class="muted" title=title data-testid="region-note">
             {text}

@@ -17,7 +17,8 @@ use leptos::prelude::*;
 use super::{Found, Notices, OpenChat, Tasks};
 use crate::client::{self, ChatPart};
 use crate::editor::{
-    Clicks, Document, History, KeptView, Movement, Press, RegionState, clean_name, region_id_from,
+    Clicks, Document, Hand, History, KeptView, Movement, Press, RegionState, clean_name,
+    region_id_from, told,
 };
 use crate::extractor::Extractor;
 
@@ -244,24 +245,42 @@ impl Editor {
 
     /// One step back.
     pub(crate) fn undo(self) {
-        self.retrace(History::undo);
+        if let Some(before) = self.retrace(History::undo) {
+            let step = self.document.with_untracked(|now| told(now, &before));
+            self.say(format!("Undone: {step}"));
+        }
     }
 
     /// One step forward again.
     pub(crate) fn redo(self) {
-        self.retrace(History::redo);
+        if let Some(before) = self.retrace(History::redo) {
+            let step = self.document.with_untracked(|now| told(&before, now));
+            self.say(format!("Redone: {step}"));
+        }
     }
 
-    // A region that comes back is the chosen one, as it was when it was made.
-    fn retrace(self, step: impl FnOnce(&mut History) -> bool) {
+    // Tells screen readers, which say again only what is another text.
+    fn say(self, mut text: String) {
+        if self.spoken.with_untracked(|spoken| *spoken == text) {
+            text.push('\u{a0}');
+        }
+        self.spoken.set(text);
+    }
+
+    // What was there before the step; none where there was no step. A region that comes back is the
+    // chosen one, as it was when it was made.
+    fn retrace(self, step: impl FnOnce(&mut History) -> bool) -> Option<Document> {
         let before = self.document.get_untracked();
-        self.travel(step);
+        if !self.travel(step) {
+            return None;
+        }
         let back = self
             .document
             .with_untracked(|now| now.only_new(&before).map(|region| region.id.clone()));
         if back.is_some() {
             self.selected.set(back);
         }
+        Some(before)
     }
 
     // Whether the history took the step, which is then shown and saved.
@@ -402,18 +421,22 @@ impl Editor {
     pub(crate) fn commit_stroke(self, id: Option<String>, mask: &Rle) {
         let empty = mask.is_empty();
         let wire = Arc::new(mask.to_wire());
+        let hand = match self.tool.get_untracked() {
+            Tool::Lasso => Hand::Lasso,
+            _ => Hand::Brush,
+        };
         match id.filter(|id| self.document.with_untracked(|d| d.get(id).is_some())) {
             Some(id) if empty => self.remove(&id),
             Some(id) => self.change(|document| {
                 // What was painted on is seen.
                 document.hidden.remove(&id);
                 if let Some(region) = document.get_mut(&id) {
-                    region.paint(wire);
+                    region.stroke(wire, hand);
                 }
             }),
             None if empty => {}
             None => {
-                self.add_mask(None, wire, MaskSource::Brush, None);
+                self.add_mask(None, wire, (MaskSource::Brush, Some(hand)), None);
             }
         }
     }
@@ -423,7 +446,7 @@ impl Editor {
         self.add_mask(
             clean_name(&found.phrase),
             found.mask.clone(),
-            MaskSource::Model,
+            (MaskSource::Model, None),
             Some(found.score),
         );
     }
@@ -432,7 +455,7 @@ impl Editor {
         self,
         name: Option<String>,
         mask: Arc<MaskRle>,
-        source: MaskSource,
+        (source, hand): (MaskSource, Option<Hand>),
         score: Option<f32>,
     ) -> Option<String> {
         self.add(|document, id| RegionState {
@@ -445,6 +468,7 @@ impl Editor {
             score,
             refined: None,
             polygon: None,
+            hand,
         })
     }
 

@@ -1,4 +1,4 @@
-//! Every tool by finger and by pen.
+//! Every tool by finger and by pen, and what the list says of what they make.
 
 use fclm_tests::browser::Point;
 use fclm_tests::easel::{Easel, assert_near};
@@ -150,5 +150,60 @@ async fn every_tool_works_by_finger_and_by_pen() {
             easel.count(0).await;
         }
     }
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_list_says_what_a_mask_was_drawn_with() {
+    let easel = Easel::open().await;
+    let note = |index: usize| {
+        format!(
+            "[...document.querySelectorAll('[data-testid=region-note]')][{index}]
+                 ?.textContent.trim()"
+        )
+    };
+    let corners = [(60.0, 60.0), (140.0, 60.0), (140.0, 120.0), (60.0, 120.0)];
+    easel.draw_polygon(corners).await;
+    easel.count(1).await;
+    easel.choose_none().await;
+    easel.take("lasso").await;
+    let around = [(200.0, 60.0), (260.0, 60.0), (260.0, 120.0), (200.0, 120.0)];
+    easel.tab.drag(&easel.window(around).await).await;
+    easel.count(2).await;
+    easel.choose_none().await;
+    easel.take("brush").await;
+    let across = [(60.0, 200.0), (120.0, 200.0)];
+    easel.tab.drag(&easel.window(across).await).await;
+    easel.count(3).await;
+    assert!(easel.paste("M300 300h60v40h-60z").await);
+    easel.count(4).await;
+    for (index, made) in ["polygon", "lasso", "brush", "imported"]
+        .into_iter()
+        .enumerate()
+    {
+        easel
+            .tab
+            .wait_until(
+                &format!("region {index} does not say {made}"),
+                &format!("{} === '{made}'", note(index)),
+            )
+            .await;
+    }
+    // A polygon that is moved is one still, and one that is painted on is none.
+    easel
+        .tab
+        .click("[data-testid=region-item]:nth-child(1) [data-testid=region-select]")
+        .await;
+    let before = easel.figure(0, "bounds").await;
+    easel.tab.press("ArrowRight", 39, 0).await;
+    easel.other(0, "bounds", &before).await;
+    let moved: String = easel.tab.evaluate(&note(0)).await;
+    assert_eq!(moved, "polygon");
+    let area = easel.area(0).await;
+    let across = [(100.0, 90.0), (180.0, 90.0)];
+    easel.tab.drag(&easel.window(across).await).await;
+    easel.other_area(0, area).await;
+    let painted: String = easel.tab.evaluate(&note(0)).await;
+    assert_eq!(painted, "");
     easel.close().await;
 }

@@ -6,7 +6,9 @@ use leptos::prelude::*;
 
 use super::{Editor, OPACITY_KEY, new_id, toggle};
 use crate::client;
-use crate::editor::{Document, MAX_PIXELS, Movement, Polygon, Press, RegionState, clean_name};
+use crate::editor::{
+    Document, Hand, MAX_PIXELS, Movement, Polygon, Press, RegionState, clean_name,
+};
 use crate::formats::Imported;
 
 impl Editor {
@@ -24,6 +26,7 @@ impl Editor {
             let mut region = RegionState::rectangle(id, name, color, (1, 1), [0.0; 4]);
             region.paint(wire);
             region.polygon = Some(Arc::new(polygon));
+            region.hand = Some(Hand::Polygon);
             region
         });
     }
@@ -260,6 +263,7 @@ impl Editor {
                     score: None,
                     refined: None,
                     polygon: None,
+                    hand: None,
                 });
                 last = Some(id);
                 count += 1;
