@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use fclm_core::wire::{BoxPx, MaskRle};
 
+use super::damage::Area;
 use crate::editor::{PointXy, Viewport};
 
 /// A mask to be drawn.
@@ -64,6 +65,8 @@ pub(super) struct Scene {
     pub(super) in_motion: bool,
     /// Size of the stage in CSS pixels.
     pub(super) stage: PointXy,
+    /// Where tools lie over the stage, in CSS pixels.
+    pub(super) tools: Vec<Area>,
     /// Size of the image.
     pub(super) image: PointXy,
     /// Masks, lowest first.

@@ -14,6 +14,7 @@ mod preview;
 mod sight;
 mod sprite;
 mod stage;
+mod tags;
 mod toolbar;
 mod view;
 

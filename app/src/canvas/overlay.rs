@@ -222,6 +222,7 @@ mod tests {
             },
             in_motion: false,
             stage: (800.0, 600.0),
+            tools: Vec::new(),
             image: (100.0, 100.0),
             masks: Vec::new(),
             peek: false,

@@ -16,14 +16,13 @@ use super::ground::{Extent, Ground, Surface, set_extent};
 use super::layer::{BLOCKS, Layer, LiveLayer};
 use super::overlay;
 use super::sprite::{Spot, Sprite};
+use super::tags::{TAG_MARGIN, Tags};
 use crate::editor::{PointXy, Viewport};
 
 pub(super) use super::frame::{Drawn, Line, Scene};
 
 const LABEL_FONT: &str = "600 12px system-ui, sans-serif";
 const TAG_HEIGHT: f64 = 20.0;
-/// So far a tag is from its mask and from the stage's edges.
-const TAG_MARGIN: f64 = 4.0;
 /// For so many milliseconds of a frame layers are made; the others come with the next one.
 const MAKING: f64 = 12.0;
 /// So far may each of two thinnings of an outline be off, in pixels of the screen.
@@ -260,7 +259,7 @@ impl Painter {
             ratio,
             time: scene.time,
         };
-        let placed = self.place(masks, setting)?;
+        let placed = self.place(masks, setting, &scene.tools)?;
         let stroke = self
             .live
             .as_mut()
@@ -328,7 +327,13 @@ impl Painter {
     }
 
     /// Finds where masks and their tags lie.
-    fn place(&mut self, masks: Vec<Drawn>, setting: Setting) -> Result<Vec<Placed>, JsValue> {
+    fn place(
+        &mut self,
+        masks: Vec<Drawn>,
+        setting: Setting,
+        tools: &[Area],
+    ) -> Result<Vec<Placed>, JsValue> {
+        let mut tags = Tags::new(setting.stage, tools);
         let whole = Area::new(0.0, 0.0, setting.stage.0, setting.stage.1);
         let level = setting.level();
         let mut placed = Vec::with_capacity(masks.len());
@@ -349,7 +354,7 @@ impl Painter {
             }
             let tag = self.tag(&drawn, setting)?;
             let tag = if is_on_stage {
-                tag.map(|tag| tag.kept_on(setting.stage, TAG_MARGIN))
+                tag.map(|tag| tags.lay(tag))
             } else {
                 tag
             };

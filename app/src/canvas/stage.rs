@@ -4,6 +4,7 @@ use leptos::prelude::*;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{Element, HtmlImageElement};
 
+use super::damage::Area;
 use super::gestures::Gestures;
 use super::keyboard::{canvas_key, is_control, is_typing, page_key};
 use super::painter::Painter;
@@ -12,6 +13,9 @@ use super::view::CanvasView;
 use crate::icons::Icon;
 use crate::resize::on_resize;
 use crate::state::{Application, Loading, Tool, Workspace};
+
+/// What lies over the picture.
+const TOOLS: [&str; 3] = [".toolbar", ".zoom", ".brush-size"];
 
 /// The picture with its tools.
 #[component]
@@ -29,6 +33,7 @@ pub(crate) fn Stage() -> impl IntoView {
             // The canvas takes its size from what is painted, so its parent is what is measured.
             if let Some(stage) = canvas.parent_element() {
                 watch_size(&stage, view, workspace);
+                watch_tools(&stage, view);
             }
             view.painter.set_value(Painter::new(canvas));
         }
@@ -221,6 +226,29 @@ fn watch_size(element: &Element, view: CanvasView, workspace: Workspace) {
     };
     measure();
     on_resize(element, measure);
+}
+
+// Tags are kept out from under what lies over the stage.
+fn watch_tools(stage: &Element, view: CanvasView) {
+    let tools = TOOLS.map(|tool| stage.query_selector(tool).ok().flatten());
+    for element in tools.into_iter().flatten().chain([stage.clone()]) {
+        let stage = stage.clone();
+        on_resize(&element, move || measure_tools(&stage, view));
+    }
+}
+
+fn measure_tools(stage: &Element, view: CanvasView) {
+    let own = stage.get_bounding_client_rect();
+    let tools = TOOLS.iter().filter_map(|tool| {
+        let tool = stage.query_selector(tool).ok().flatten()?;
+        let rect = tool.get_bounding_client_rect();
+        let (left, top) = (rect.left() - own.left(), rect.top() - own.top());
+        (rect.width() > 0.0).then(|| Area::new(left, top, rect.width(), rect.height()))
+    });
+    let tools: Vec<Area> = tools.collect();
+    if view.tools.try_with_untracked(|old| *old != tools) == Some(true) {
+        view.tools.set(tools);
+    }
 }
 
 fn load_picture(view: CanvasView, workspace: Workspace, application: Application) {

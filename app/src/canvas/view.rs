@@ -7,6 +7,7 @@ use fclm_core::wire::PictureView;
 use leptos::prelude::*;
 
 use self::corners::Picked;
+use super::damage::Area;
 use super::painter::{Drawn, Line, Painter, Scene};
 use super::preview::Preview;
 use crate::editor::{
@@ -47,6 +48,8 @@ pub(crate) struct CanvasView {
     pub(crate) viewport: RwSignal<Viewport>,
     /// Size of the stage in CSS pixels.
     pub(crate) stage: RwSignal<PointXy>,
+    /// Where tools lie over the stage.
+    pub(super) tools: RwSignal<Vec<Area>>,
     /// Whether the image is fitted to the stage, and stays so when the stage changes its size.
     pub(crate) fitted: RwSignal<bool>,
     /// Where a mouse or pen hovers on the stage.
@@ -108,6 +111,7 @@ impl CanvasView {
             picked: RwSignal::new(None),
             viewport,
             stage,
+            tools: RwSignal::new(Vec::new()),
             fitted: RwSignal::new(true),
             hover: RwSignal::new(None),
             crosshair: RwSignal::new(None),
@@ -303,6 +307,7 @@ impl CanvasView {
             viewport,
             in_motion,
             stage: self.stage.get(),
+            tools: self.tools.get(),
             image,
             masks: Vec::new(),
             peek: self.peek.get(),
