@@ -16,6 +16,7 @@ mod sprite;
 mod stage;
 mod tags;
 mod toolbar;
+mod touch_hint;
 mod view;
 
 pub(crate) use keyboard::{arrow, press_of};

@@ -9,7 +9,8 @@ use super::gestures::Gestures;
 use super::keyboard::{canvas_key, is_control, is_typing, page_key};
 use super::painter::Painter;
 use super::toolbar::{BrushSize, Toolbar, ZoomControls};
-use super::view::CanvasView;
+use super::touch_hint::touch_hint;
+use super::view::{CanvasView, matches_media};
 use crate::icons::Icon;
 use crate::resize::on_resize;
 use crate::state::{Application, Loading, Tool, Workspace};
@@ -73,6 +74,18 @@ pub(crate) fn Stage() -> impl IntoView {
         Some(number) => corner_hint(number),
         None => hint(editor.tool.get(), chosen.get(), editor.minus.get()),
     };
+    let is_coarse = RwSignal::new(false);
+    Effect::new(move |_| is_coarse.set(matches_media("(pointer: coarse)")));
+    let words = Memo::new(move |_| match is_coarse.get() {
+        true => touch_hint(
+            editor.tool.get(),
+            chosen.get(),
+            cornered.get(),
+            editor.minus.get(),
+        ),
+        false => hint(),
+    });
+    let is_followed = followed(view, editor.tool, words);
     // Where a stroke goes is worth saying each time; what a box or a click does, only at first.
     let hinted = move || {
         let tool = editor.tool.get();
@@ -141,10 +154,11 @@ pub(crate) fn Stage() -> impl IntoView {
                     class="stage-hint"
                     id="stage-hint"
                     class:is-gone=move || waiting() || !hinted()
+                    class:is-followed=move || is_followed.get()
                     data-testid="stage-hint"
                 >
                     <Icon name="sparkle"/>
-                    <span>{hint}</span>
+                    <span>{move || words.get()}</span>
                 </p>
                 {view! { <ZoomControls view/> }.into_any()}
             </div>
@@ -188,6 +202,31 @@ fn corner_hint(number: usize) -> String {
         "Drag a corner of @{number}. Keys: . and , go to one; with Alt arrows move it, Enter adds \
          one, Delete removes it."
     )
+}
+
+/// Whether somebody does what the hint says, or has done it since it says so.
+fn followed(view: CanvasView, tool: RwSignal<Tool>, words: Memo<String>) -> RwSignal<bool> {
+    let is_drawing = Memo::new(move |_| {
+        view.stroke.with(Option::is_some)
+            || view.drag.with(Option::is_some)
+            || view.finger.with(Option::is_some)
+            || view.lasso.with(|points| !points.is_empty())
+            || view.moving.get()
+    });
+    let is_followed = RwSignal::new(false);
+    Effect::new(move |_| {
+        words.track();
+        is_followed.set(false);
+    });
+    Effect::new(move |_| {
+        // How a polygon ends is worth saying between its corners.
+        if is_drawing.get() {
+            is_followed.set(true);
+        } else if tool.get() == Tool::Polygon {
+            is_followed.set(false);
+        }
+    });
+    is_followed
 }
 
 fn tool_name(tool: Tool) -> &'static str {

@@ -25,9 +25,9 @@ const WIDE: Insets = Insets {
 };
 const NARROW: Insets = Insets {
     left: 12.0,
-    top: 12.0,
+    top: 8.0,
     right: 12.0,
-    bottom: 76.0,
+    bottom: 58.0,
 };
 /// What the brush's size takes at the left of a narrow page.
 const NARROW_BRUSH: f64 = 76.0;
@@ -474,7 +474,8 @@ pub(super) fn found_key(index: usize) -> String {
     format!("found/{index}")
 }
 
-fn matches_media(query: &str) -> bool {
+/// Whether the browser says so of itself.
+pub(super) fn matches_media(query: &str) -> bool {
     window()
         .match_media(query)
         .ok()

@@ -71,15 +71,9 @@ pub(crate) fn Composer() -> impl IntoView {
         >
             <div class="composer-top">
                 <div class="modes" role="group" aria-label="Mode" data-testid="mode-switch">
-                    <ModeButton mode own=Mode::Ask name="Ask" icon="chat" id="mode-ask"/>
-                    <ModeButton mode own=Mode::Find name="Find" icon="search" id="mode-find"/>
-                    <ModeButton
-                        mode
-                        own=Mode::Caption
-                        name="Caption"
-                        icon="sparkle"
-                        id="mode-caption"
-                    />
+                    <ModeButton mode own=Mode::Ask name="Ask" id="mode-ask"/>
+                    <ModeButton mode own=Mode::Find name="Find" id="mode-find"/>
+                    <ModeButton mode own=Mode::Caption name="Caption" id="mode-caption"/>
                 </div>
                 <About workspace/>
                 <button
@@ -92,7 +86,7 @@ pub(crate) fn Composer() -> impl IntoView {
                     on:click=move |_| conversation.ask_each()
                 >
                     <Icon name="table"/>
-                    "Each"
+                    <span class="each-word">"Each"</span>
                 </button>
             </div>
             <div class="composer-field">
@@ -138,7 +132,7 @@ fn About(workspace: Workspace) -> impl IntoView {
     };
     let chip = |(number, name, color): (usize, String, String)| {
         view! {
-            <span class="chip" style:--region=color>
+            <span class="chip" style:--region=color title=name.clone()>
                 {format!("@{number}")}
                 <span class="chip-name">{name}</span>
             </span>
@@ -211,7 +205,6 @@ fn ModeButton(
     mode: RwSignal<Mode>,
     own: Mode,
     name: &'static str,
-    icon: &'static str,
     id: &'static str,
 ) -> impl IntoView {
     view! {
@@ -226,7 +219,6 @@ fn ModeButton(
                 focus_draft();
             }
         >
-            <Icon name=icon/>
             {name}
         </button>
     }

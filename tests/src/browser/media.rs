@@ -1,6 +1,8 @@
-//! What a person has told the system to prefer.
+//! What a person has told the system to prefer, and points with.
 
-use chromiumoxide::cdp::browser_protocol::emulation::{MediaFeature, SetEmulatedMediaParams};
+use chromiumoxide::cdp::browser_protocol::emulation::{
+    MediaFeature, SetEmulatedMediaParams, SetTouchEmulationEnabledParams,
+};
 
 use super::Tab;
 
@@ -17,5 +19,18 @@ impl Tab {
             .execute(parameters)
             .await
             .expect("the preference is taken");
+    }
+
+    /// Makes a finger what the page is pointed at with first, as on a phone.
+    ///
+    /// # Panics
+    /// If the browser refuses.
+    pub async fn point_by_finger(&self) {
+        let mut parameters = SetTouchEmulationEnabledParams::new(true);
+        parameters.max_touch_points = Some(5);
+        self.page
+            .execute(parameters)
+            .await
+            .expect("fingers are taken");
     }
 }

@@ -7,6 +7,7 @@ mod clicking;
 mod corners;
 mod files;
 mod filled;
+mod phone;
 mod pictures;
 mod pointers;
 mod speed;
