@@ -131,8 +131,9 @@ fn About(workspace: Workspace) -> impl IntoView {
         })
     };
     let chip = |(number, name, color): (usize, String, String)| {
+        let whole = name.clone();
         view! {
-            <span class="chip" style:--region=color title=name.clone()>
+            <span class="chip" style:--region=color title=whole>
                 {format!("@{number}")}
                 <span class="chip-name">{name}</span>
             </span>
