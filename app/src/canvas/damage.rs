@@ -151,7 +151,8 @@ impl Area {
         is_some.then_some([left, top, right - left, bottom - top])
     }
 
-    fn is_near(self, other: Self) -> bool {
+    /// Whether nobody sees the one beside the other.
+    pub(super) fn is_near(self, other: Self) -> bool {
         let edges = |area: Self| [area.left, area.top, area.right, area.bottom];
         let mut pairs = edges(self).into_iter().zip(edges(other));
         pairs.all(|(a, b)| (a - b).abs() < EXACT)

@@ -53,7 +53,7 @@ impl Tags {
     fn free(&self, mut tag: Area, way: Way) -> Option<Area> {
         while let Some(other) = self.in_the_way(tag) {
             tag = tag.moved(beyond(tag, other, way));
-            if tag.kept_on(self.stage, TAG_MARGIN) != tag {
+            if !tag.kept_on(self.stage, TAG_MARGIN).is_near(tag) {
                 return None;
             }
         }
@@ -96,6 +96,16 @@ mod tests {
         assert_eq!(tags.lay(tag(50.0, 40.0)), tag(82.0, 40.0));
         // Where it meets none it stays.
         assert_eq!(tags.lay(tag(120.0, 40.0)), tag(120.0, 40.0));
+    }
+
+    #[test]
+    fn a_tag_at_the_edge_of_the_stage_makes_room_along_it() {
+        let mut tags = Tags::new((812.0, 600.0), &[]);
+        // At the edge its left side is 3.9999999999999996.
+        let at_edge = Area::new(-0.35, 200.3, 26.7, 20.0);
+        let laid = [tags.lay(at_edge), tags.lay(at_edge)];
+        assert!(laid[0].is_near(Area::new(4.0, 200.3, 26.7, 20.0)));
+        assert!(laid[1].is_near(Area::new(4.0, 222.3, 26.7, 20.0)));
     }
 
     #[test]
