@@ -353,10 +353,14 @@ impl Painter {
                 layer.suit(level, OFF);
             }
             let tag = self.tag(&drawn, setting)?;
-            let tag = if is_on_stage {
-                tag.map(|tag| tags.lay(tag))
-            } else {
-                tag
+            let is_carried = drawn.shift != (0.0, 0.0);
+            let tag = match tag {
+                // Others that made room for it would go with every step.
+                Some(tag) if is_on_stage && is_carried => {
+                    Some(tag.kept_on(setting.stage, TAG_MARGIN))
+                }
+                Some(tag) if is_on_stage => Some(tags.lay(tag)),
+                tag => tag,
             };
             let kept = self.layers.get(&drawn.key);
             placed.push(Placed {

@@ -5,6 +5,8 @@ use fclm_tests::easel::{Easel, assert_near};
 use fclm_tests::samples;
 use fclm_tests::view::View;
 
+use super::filled::{color, differ};
+
 const TOOLS: [&str; 7] = [
     "select", "click", "box", "brush", "eraser", "polygon", "lasso",
 ];
@@ -205,5 +207,34 @@ async fn the_list_says_what_a_mask_was_drawn_with() {
     easel.other_area(0, area).await;
     let painted: String = easel.tab.evaluate(&note(0)).await;
     assert_eq!(painted, "");
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_tag_of_a_region_that_is_carried_pushes_no_other_one_about() {
+    let easel = Easel::open().await;
+    for (count, path) in (1..).zip(["M40 50h60v40h-60z", "M240 200h60v50h-60z"]) {
+        assert!(easel.paste(path).await);
+        easel.count(count).await;
+    }
+    easel.take("select").await;
+    // On the strip at the left of each tag, which is in its region's colour.
+    let view = View::of(&easel.tab).await;
+    let (own, other) = (view.color_of((40, 41)), view.color_of((240, 191)));
+    let [from, to] = easel.window([(70.0, 70.0), (275.0, 222.0)]).await;
+    easel.tab.drag(&[from]).await;
+    let (own_before, other_before) = (color(&easel, &own).await, color(&easel, &other).await);
+    // The first tag goes to where it covers most of the second one, but not that one's strip.
+    easel.tab.mouse_down(from).await;
+    easel.tab.mouse_to(to).await;
+    let (own_now, other_now) = (color(&easel, &own).await, color(&easel, &other).await);
+    easel.tab.mouse_up(to).await;
+    assert!(differ(own_now, own_before), "the tag is not carried");
+    assert!(
+        !differ(other_now, other_before),
+        "the other tag has left its place: {other_before:?} became {other_now:?}"
+    );
+    easel.other(0, "bounds", "40 50 100 90").await;
+    assert_near(easel.bounds(0).await, [245, 202, 305, 242]);
     easel.close().await;
 }
