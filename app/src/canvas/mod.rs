@@ -5,6 +5,7 @@ mod frame;
 mod gestures;
 mod ground;
 mod hand;
+mod hint;
 mod idle;
 mod keyboard;
 mod layer;
@@ -16,7 +17,6 @@ mod sprite;
 mod stage;
 mod tags;
 mod toolbar;
-mod touch_hint;
 mod view;
 
 pub(crate) use keyboard::{arrow, press_of};

@@ -6,10 +6,10 @@ use web_sys::{Element, HtmlImageElement};
 
 use super::damage::Area;
 use super::gestures::Gestures;
+use super::hint::{PointsBy, hint};
 use super::keyboard::{canvas_key, is_control, is_typing, page_key};
 use super::painter::Painter;
 use super::toolbar::{BrushSize, Toolbar, ZoomControls};
-use super::touch_hint::touch_hint;
 use super::view::{CanvasView, matches_media};
 use crate::icons::Icon;
 use crate::resize::on_resize;
@@ -70,20 +70,16 @@ pub(crate) fn Stage() -> impl IntoView {
         let id = view.cornered(editor)?.of?;
         editor.document.with(|document| document.number(&id))
     });
-    let hint = move || match cornered.get() {
-        Some(number) => corner_hint(number),
-        None => hint(editor.tool.get(), chosen.get(), editor.minus.get()),
-    };
     let is_coarse = RwSignal::new(false);
     Effect::new(move |_| is_coarse.set(matches_media("(pointer: coarse)")));
-    let words = Memo::new(move |_| match is_coarse.get() {
-        true => touch_hint(
-            editor.tool.get(),
-            chosen.get(),
-            cornered.get(),
-            editor.minus.get(),
-        ),
-        false => hint(),
+    let words = Memo::new(move |_| {
+        let by = if is_coarse.get() {
+            PointsBy::Finger
+        } else {
+            PointsBy::Mouse
+        };
+        let (tool, minus) = (editor.tool.get(), editor.minus.get());
+        hint(by, tool, chosen.get(), cornered.get(), minus)
     });
     let is_followed = followed(view, editor.tool, words);
     // Where a stroke goes is worth saying each time; what a box or a click does, only at first.
@@ -164,44 +160,6 @@ pub(crate) fn Stage() -> impl IntoView {
             </div>
         </section>
     }
-}
-
-/// What the tool in hand does next, where the region of that number is chosen, and where clicks
-/// take away.
-fn hint(tool: Tool, chosen: Option<usize>, minus: bool) -> String {
-    let text = match (tool, chosen) {
-        (Tool::Select, _) => "Click a region to choose it, drag it to move it.",
-        (Tool::Click, _) if minus => "Click on what is to be taken away. X: add again.",
-        (Tool::Click, Some(number)) => {
-            return format!(
-                "Click to add to @{number}, right button or long press to take away. Tab: another mask."
-            );
-        }
-        (Tool::Click, None) => "Click on something.",
-        (Tool::Box, _) => "Drag a box around something, or click it.",
-        (Tool::Brush, Some(number)) => {
-            return format!("Paint to add to @{number}. N starts a new region.");
-        }
-        (Tool::Brush, None) => "Paint over what you mean: a new region.",
-        (Tool::Eraser, Some(number)) => return format!("Take paint away from @{number}."),
-        (Tool::Polygon, _) => {
-            "Click the corners; the first one again, a double click or Enter ends."
-        }
-        (Tool::Lasso, Some(number)) => {
-            return format!("Draw around what to add to @{number}; with Alt it is taken away.");
-        }
-        (Tool::Lasso, None) => "Draw around what you mean: a new region.",
-        (Tool::Eraser, None) => "Choose the region to erase from first.",
-    };
-    text.to_owned()
-}
-
-/// What the polygon tool does about the corners of the region of that number.
-fn corner_hint(number: usize) -> String {
-    format!(
-        "Drag a corner of @{number}. Keys: . and , go to one; with Alt arrows move it, Enter adds \
-         one, Delete removes it."
-    )
 }
 
 /// Whether somebody does what the hint says, or has done it since it says so.
@@ -362,35 +320,4 @@ fn listen_for_keys(workspace: Workspace, view: CanvasView, gestures: Gestures) {
             away.remove();
         });
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_hint_says_where_a_stroke_goes() {
-        let adding = |tool, chosen| hint(tool, chosen, false);
-        let adds = adding(Tool::Brush, Some(2));
-        assert_eq!(adds, "Paint to add to @2. N starts a new region.");
-        assert!(adding(Tool::Brush, None).ends_with("a new region."));
-        assert_eq!(adding(Tool::Eraser, Some(1)), "Take paint away from @1.");
-        assert!(adding(Tool::Eraser, None).contains("first"));
-        assert_eq!(adding(Tool::Box, Some(1)), adding(Tool::Box, None));
-        assert!(adding(Tool::Lasso, Some(3)).contains("@3"));
-        assert!(adding(Tool::Click, Some(4)).contains("@4"));
-        assert_eq!(adding(Tool::Click, None), "Click on something.");
-        assert!(corner_hint(5).starts_with("Drag a corner of @5. "));
-    }
-
-    #[test]
-    fn the_hint_says_that_clicks_take_away() {
-        for chosen in [None, Some(2)] {
-            let taking = hint(Tool::Click, chosen, true);
-            assert!(taking.contains("taken away"), "{taking}");
-            // Other tools do not care.
-            let brush = hint(Tool::Brush, chosen, true);
-            assert_eq!(brush, hint(Tool::Brush, chosen, false));
-        }
-    }
 }
