@@ -65,6 +65,7 @@ mod editor;
 mod extractor;
 mod formats;
 mod icons;
+mod media;
 mod page;
 mod panel;
 mod resize;

@@ -10,8 +10,9 @@ use super::hint::{PointsBy, hint};
 use super::keyboard::{canvas_key, is_control, is_typing, page_key};
 use super::painter::Painter;
 use super::toolbar::{BrushSize, Toolbar, ZoomControls};
-use super::view::{CanvasView, matches_media};
+use super::view::CanvasView;
 use crate::icons::Icon;
+use crate::media::watch_media;
 use crate::resize::on_resize;
 use crate::state::{Application, Loading, Tool, Workspace};
 
@@ -71,7 +72,7 @@ pub(crate) fn Stage() -> impl IntoView {
         editor.document.with(|document| document.number(&id))
     });
     let is_coarse = RwSignal::new(false);
-    Effect::new(move |_| is_coarse.set(matches_media("(pointer: coarse)")));
+    Effect::new(move |_| watch_media("(pointer: coarse)", move |holds| is_coarse.set(holds)));
     let words = Memo::new(move |_| {
         let by = if is_coarse.get() {
             PointsBy::Finger

@@ -14,6 +14,7 @@ use crate::editor::{
     Insets, OpenPolygon, PointXy, Polygon, RegionState, Viewport, dragged_box, found_color,
 };
 use crate::extractor::Extractor;
+use crate::media::matches_media;
 use crate::state::{Tool, Workspace};
 
 // Where the stylesheet puts the tools: on the left and at the bottom, or at the bottom alone.
@@ -472,13 +473,4 @@ impl CanvasView {
 /// Under which the layer of an answer's n-th mask is kept.
 pub(super) fn found_key(index: usize) -> String {
     format!("found/{index}")
-}
-
-/// Whether the browser says so of itself.
-pub(super) fn matches_media(query: &str) -> bool {
-    window()
-        .match_media(query)
-        .ok()
-        .flatten()
-        .is_some_and(|query| query.matches())
 }

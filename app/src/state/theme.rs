@@ -1,5 +1,7 @@
 use leptos::prelude::*;
 
+use crate::media::matches_media;
+
 /// Turns dark to light and back, for this browser.
 pub(crate) fn toggle_theme() {
     let Some(root) = document().document_element() else {
@@ -8,11 +10,7 @@ pub(crate) fn toggle_theme() {
     let dark = match root.get_attribute("data-theme").as_deref() {
         Some("dark") => true,
         Some("light") => false,
-        _ => window()
-            .match_media("(prefers-color-scheme: dark)")
-            .ok()
-            .flatten()
-            .is_some_and(|query| query.matches()),
+        _ => matches_media("(prefers-color-scheme: dark)"),
     };
     let theme = if dark { "light" } else { "dark" };
     // An attribute of a fixed name is always taken; storage may be switched off.

@@ -129,6 +129,20 @@ async fn a_hint_for_fingers_lies_over_the_picture_until_it_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn hints_go_with_what_the_page_is_pointed_at_with() {
+    let easel = Easel::open().await;
+    let says =
+        |words: &str| format!("{HINT}.textContent.trim().startsWith('{words} on something.')");
+    easel.take("click").await;
+    let tab = &easel.tab;
+    tab.wait_until("a mouse has no hint", &says("Click")).await;
+    tab.point_by_finger().await;
+    tab.wait_until("the hint is for a mouse still", &says("Tap"))
+        .await;
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_name_of_what_is_asked_about_has_room() {
     let easel = on_a_phone().await;
     let tab = &easel.tab;

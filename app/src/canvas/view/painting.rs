@@ -3,9 +3,10 @@ use std::time::Duration;
 use js_sys::Date;
 use leptos::prelude::*;
 
-use super::{CanvasView, matches_media};
+use super::CanvasView;
 use crate::canvas::idle::when_idle;
 use crate::canvas::painter::{Painter, Scene};
+use crate::media::matches_media;
 use crate::state::Workspace;
 
 /// What lies beside the stage is painted when nothing was painted for so long.
