@@ -14,7 +14,7 @@ use super::view::CanvasView;
 use crate::icons::Icon;
 use crate::media::watch_media;
 use crate::resize::on_resize;
-use crate::state::{Application, Loading, Tool, Workspace};
+use crate::state::{Application, Editor, Loading, Tool, Workspace};
 
 /// What lies over the picture.
 const TOOLS: [&str; 3] = [".toolbar", ".zoom", ".brush-size"];
@@ -82,7 +82,7 @@ pub(crate) fn Stage() -> impl IntoView {
         let (tool, minus) = (editor.tool.get(), editor.minus.get());
         hint(by, tool, chosen.get(), cornered.get(), minus)
     });
-    let is_followed = followed(view, editor.tool, words);
+    let is_followed = followed(view, editor, words);
     // Where a stroke goes is worth saying each time; what a box or a click does, only at first.
     let hinted = move || {
         let tool = editor.tool.get();
@@ -164,7 +164,7 @@ pub(crate) fn Stage() -> impl IntoView {
 }
 
 /// Whether somebody does what the hint says, or has done it since it says so.
-fn followed(view: CanvasView, tool: RwSignal<Tool>, words: Memo<String>) -> RwSignal<bool> {
+fn followed(view: CanvasView, editor: Editor, words: Memo<String>) -> RwSignal<bool> {
     let is_drawing = Memo::new(move |_| {
         view.stroke.with(Option::is_some)
             || view.drag.with(Option::is_some)
@@ -173,17 +173,21 @@ fn followed(view: CanvasView, tool: RwSignal<Tool>, words: Memo<String>) -> RwSi
             || view.moving.get()
     });
     let is_followed = RwSignal::new(false);
-    Effect::new(move |_| {
-        words.track();
-        is_followed.set(false);
-    });
-    Effect::new(move |_| {
-        // How a polygon ends is worth saying between its corners.
-        if is_drawing.get() {
+    Effect::new(move |before: Option<String>| {
+        let now = words.get();
+        let tool = editor.tool.get();
+        let is_drawing = is_drawing.get();
+        // A click takes no time, but the mask that it asks for does.
+        let is_awaited = editor.pending.with(|pending| !pending.is_empty());
+        if before.as_ref() != Some(&now) {
+            is_followed.set(false);
+        } else if is_drawing || (tool == Tool::Click && is_awaited) {
             is_followed.set(true);
-        } else if tool.get() == Tool::Polygon {
+        } else if tool == Tool::Polygon {
+            // How a polygon ends is worth saying between its corners.
             is_followed.set(false);
         }
+        now
     });
     is_followed
 }

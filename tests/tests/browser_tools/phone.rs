@@ -1,11 +1,25 @@
 //! What a phone shows: where its picture, menus, hints and names have room.
 
+use fclm_tests::browser::Tab;
 use fclm_tests::easel::Easel;
 use fclm_tests::view::View;
 
 /// A phone under its browser's bars.
 const PHONE: (u32, u32) = (390, 664);
 const HINT: &str = "document.querySelector('[data-testid=stage-hint]')";
+
+/// Waits until the hint has these words, and is seen or not.
+async fn wait_for_hint(tab: &Tab, words: &str, is_seen: bool) {
+    let opacity = u8::from(is_seen);
+    tab.wait_until(
+        &format!("the hint is not as it should be, seen: {is_seen}, {words}"),
+        &format!(
+            "{HINT}.textContent.trim() === '{words}'
+             && getComputedStyle({HINT}).opacity === '{opacity}'"
+        ),
+    )
+    .await;
+}
 
 async fn on_a_phone() -> Easel {
     let easel = Easel::at_home().await;
@@ -85,14 +99,7 @@ async fn a_hint_for_fingers_lies_over_the_picture_until_it_is_followed() {
     let easel = on_a_phone().await;
     let tab = &easel.tab;
     easel.take("brush").await;
-    tab.wait_until(
-        "the brush has no hint",
-        &format!(
-            "{HINT}.textContent.trim() === 'Paint over what you mean: a new region.'
-             && getComputedStyle({HINT}).opacity === '1'"
-        ),
-    )
-    .await;
+    wait_for_hint(tab, "Paint over what you mean: a new region.", true).await;
     let is_in_sight: bool = tab
         .evaluate(&format!(
             "(() => {{ const r = {HINT}.getBoundingClientRect(),
@@ -104,27 +111,23 @@ async fn a_hint_for_fingers_lies_over_the_picture_until_it_is_followed() {
         .await;
     assert!(is_in_sight, "the hint is not over the picture's foot");
     // It takes no touch away from the picture.
-    let path = easel.window([(200.0, 100.0), (260.0, 120.0)]).await;
-    tab.touch_down(&[&[path[0]], &[path[1]]]).await;
-    tab.wait_until(
-        "the hint stays over a stroke",
-        &format!("getComputedStyle({HINT}).opacity === '0'"),
-    )
-    .await;
+    let [left, top, width, height] = tab.see("[data-testid=stage-hint]").await;
+    let middle = (left + width / 2.0, top + height / 2.0);
+    let [end] = easel.window([(260.0, 120.0)]).await;
+    tab.touch_down(&[&[middle], &[end]]).await;
+    wait_for_hint(tab, "Paint over what you mean: a new region.", false).await;
     tab.touch_up().await;
     easel.count(1).await;
-    tab.wait_until(
-        "it is not said where the next stroke goes",
-        &format!(
-            "{HINT}.textContent.trim() === 'Paint to add to @1; New for another one.'
-             && getComputedStyle({HINT}).opacity === '1'"
-        ),
-    )
-    .await;
-    let takes: String = tab
-        .evaluate(&format!("getComputedStyle({HINT}).pointerEvents"))
-        .await;
-    assert_eq!(takes, "none");
+    wait_for_hint(tab, "Paint to add to @1; New for another one.", true).await;
+
+    // Of taps the first makes a region, and what it says of the next ones stays until there is one.
+    easel.take("click").await;
+    let taps = easel.window([(400.0, 300.0), (410.0, 130.0)]).await;
+    tab.touch(&[&[taps[0]]]).await;
+    easel.count(2).await;
+    wait_for_hint(tab, "Tap to add to @2, hold to take away.", true).await;
+    tab.touch(&[&[taps[1]]]).await;
+    wait_for_hint(tab, "Tap to add to @2, hold to take away.", false).await;
     easel.close().await;
 }
 
