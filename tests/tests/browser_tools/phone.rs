@@ -132,6 +132,23 @@ async fn a_hint_for_fingers_lies_over_the_picture_until_it_is_followed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_hint_that_has_no_room_beside_the_size_of_the_brush_leaves_the_picture_too() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    tab.resize(940, 860).await;
+    easel.take("brush").await;
+    wait_for_hint(tab, "Paint over what you mean: a new region.", true).await;
+    tab.settle().await;
+    let [start, end] = easel.window([(200.0, 100.0), (260.0, 120.0)]).await;
+    tab.mouse_down(start).await;
+    tab.mouse_to(end).await;
+    wait_for_hint(tab, "Paint over what you mean: a new region.", false).await;
+    tab.mouse_up(end).await;
+    easel.count(1).await;
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn hints_go_with_what_the_page_is_pointed_at_with() {
     let easel = Easel::open().await;
     let says =
