@@ -2,11 +2,11 @@ use burn::module::Module;
 use burn::nn::{
     Initializer, LayerNorm, LayerNormConfig, Linear, LinearConfig, RmsNorm, RmsNormConfig,
 };
-use burn::tensor::{DType, Device, Tensor, TensorData, activation};
+use burn::tensor::{DType, Device, Tensor, TensorData};
 
 use super::config::RegionConfig;
 use super::deformable::deformable_attention;
-use crate::activation::gelu;
+use crate::activation::{gelu, softmax_last};
 use crate::linear::over_rows;
 
 /// Fresh scale of `<mask>`, that of embeddings rather than of activations.
@@ -127,12 +127,8 @@ impl SemanticGuidance {
             .reshape([regions, 1, heads, points, 2])
             * scale.reshape([1, 1, 1, 1, 2]);
         let locations = offsets + center.cast(DType::F32).reshape([regions, 1, 1, 1, 2]);
-        let weights = activation::softmax(
-            self.attention_weights
-                .forward(query)
-                .reshape([regions, 1, heads, points]),
-            3,
-        );
+        let weights = self.attention_weights.forward(query);
+        let weights = softmax_last(weights.reshape([regions, 1, heads, points]));
         let sampled = deformable_attention(value, locations, weights).reshape([regions, dim]);
         region + self.output_proj.forward(sampled)
     }
