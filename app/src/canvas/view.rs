@@ -32,6 +32,8 @@ const NARROW: Insets = Insets {
 };
 /// What the brush's size takes at the left of a narrow page.
 const NARROW_BRUSH: f64 = 76.0;
+/// What two rows of tools take at the bottom of one that has no room for one.
+const TWO_ROWS: f64 = 78.0;
 /// How near to the stage's edge a crosshair may come, in CSS pixels.
 const EDGE: f64 = 8.0;
 /// A zoom is over when nothing has been zoomed for so long, and who holds a picture still for so
@@ -39,6 +41,7 @@ const EDGE: f64 = 8.0;
 const REST: Duration = Duration::from_millis(120);
 const HELD: Duration = Duration::from_millis(400);
 const NARROW_PAGE: &str = "(max-width: 820px), (max-height: 480px)";
+const NARROWEST_PAGE: &str = "(max-width: 350px)";
 /// The colour of what a click would give, which is no region's.
 const PREVIEW_COLOR: &str = "#ffffff";
 
@@ -162,17 +165,14 @@ impl CanvasView {
     }
 
     fn fit_viewport(self, image: PointXy) -> Viewport {
-        let insets = match (
-            matches_media(NARROW_PAGE),
-            self.tool.get_untracked().paints(),
-        ) {
-            (true, true) => Insets {
-                left: NARROW_BRUSH,
-                ..NARROW
-            },
-            (true, false) => NARROW,
-            (false, _) => WIDE,
-        };
+        let is_narrow = matches_media(NARROW_PAGE);
+        let mut insets = if is_narrow { NARROW } else { WIDE };
+        if is_narrow && self.tool.get_untracked().paints() {
+            insets.left = NARROW_BRUSH;
+        }
+        if matches_media(NARROWEST_PAGE) {
+            insets.bottom = TWO_ROWS;
+        }
         Viewport::fit(image, self.stage.get_untracked(), insets)
     }
 

@@ -68,6 +68,32 @@ async fn assert_large_enough(tab: &Tab, what: &str) {
     assert_eq!(small, [] as [&str; 0], "{what}");
 }
 
+/// The tools, the zoom and the hint do not lie on each other, and all tools are in sight.
+async fn assert_tools_apart(tab: &Tab) {
+    tab.settle().await;
+    let places: [[f64; 4]; 4] = tab
+        .evaluate(
+            "['stage', 'toolbar', 'zoom', 'stage-hint'].map(id => {
+                 const r = document.querySelector(`[data-testid=${id}]`).getBoundingClientRect();
+                 return [r.left, r.top, r.right, r.bottom]; })",
+        )
+        .await;
+    let [stage, tools, zoom, hint] = places;
+    assert!(
+        tools[0] >= stage[0] && tools[3] <= stage[3] && tools[2] <= zoom[0] && hint[3] <= tools[1],
+        "the tools lie at {tools:?}, the zoom at {zoom:?}, the hint at {hint:?}"
+    );
+    let outside: usize = tab
+        .evaluate(
+            "(all => { const r = document.querySelector('.toolbar').getBoundingClientRect();
+             return all.map(e => e.getBoundingClientRect()).filter(e => e.left < r.left
+                 || e.right > r.right || e.top < r.top || e.bottom > r.bottom).length; })
+                 ([...document.querySelectorAll('.toolbar .tool')])",
+        )
+        .await;
+    assert_eq!(outside, 0, "tools lie outside their bar");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn axe_finds_nothing_serious() {
     let easel = Easel::at_home().await;
@@ -128,6 +154,14 @@ async fn axe_finds_nothing_serious() {
     easel.take("brush").await;
     assert_accessible(tab, "a chat on a phone").await;
     assert_large_enough(tab, "a chat on a phone").await;
+    // A page of 1280 pixels that is magnified four times, with as many tools as there are.
+    easel.take("click").await;
+    tab.resize(320, 664).await;
+    assert_tools_apart(tab).await;
+    assert_large_enough(tab, "a chat on a page of 320 pixels").await;
+    tab.point_by_finger().await;
+    assert_tools_apart(tab).await;
+    assert_large_enough(tab, "a chat on a page of 320 pixels, by finger").await;
     easel.close().await;
 }
 
