@@ -16,8 +16,9 @@ use crate::media::watch_media;
 use crate::resize::on_resize;
 use crate::state::{Application, Editor, Loading, Tool, Workspace};
 
-/// What lies over the picture.
-const TOOLS: [&str; 3] = [".toolbar", ".zoom", ".brush-size"];
+/// Selectors of what no tag may lie under. The foot is one as a whole, so that tags do not move with
+/// the words in it; a hint that has no room there lies over the picture, but not for long.
+const TOOLS: [&str; 3] = [".toolbar", ".stage-foot", ".brush-size"];
 
 /// The picture with its tools.
 #[component]
@@ -223,6 +224,7 @@ fn watch_size(element: &Element, view: CanvasView, workspace: Workspace) {
             stage,
             image.map(|(width, height)| (f64::from(width), f64::from(height))),
         );
+        measure_tools(&measured, view);
         // This picture is in the very frame that has the size.
         view.paint(workspace);
     };
@@ -230,12 +232,12 @@ fn watch_size(element: &Element, view: CanvasView, workspace: Workspace) {
     on_resize(element, measure);
 }
 
-// Tags are kept out from under what lies over the stage.
+// Where tools are when the stage has another size is measured with it.
 fn watch_tools(stage: &Element, view: CanvasView) {
     let tools = TOOLS.map(|tool| stage.query_selector(tool).ok().flatten());
-    for element in tools.into_iter().flatten().chain([stage.clone()]) {
+    for tool in tools.into_iter().flatten() {
         let stage = stage.clone();
-        on_resize(&element, move || measure_tools(&stage, view));
+        on_resize(&tool, move || measure_tools(&stage, view));
     }
 }
 

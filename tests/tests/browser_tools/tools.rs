@@ -6,6 +6,7 @@ use fclm_tests::samples;
 use fclm_tests::view::View;
 
 use super::filled::{color, differ};
+use super::speed::wait_for_motion;
 
 const TOOLS: [&str; 7] = [
     "select", "click", "box", "brush", "eraser", "polygon", "lasso",
@@ -236,5 +237,39 @@ async fn the_tag_of_a_region_that_is_carried_pushes_no_other_one_about() {
     );
     easel.other(0, "bounds", "40 50 100 90").await;
     assert_near(easel.bounds(0).await, [245, 202, 305, 242]);
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_tag_lies_under_the_hint() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    assert!(easel.paste("M100 440h60v40h-60z").await);
+    easel.count(1).await;
+    easel.take("brush").await;
+    // The picture is moved until the tag, above the region's upper left corner, would lie there.
+    let [left, top, width, height] = tab.see("[data-testid=stage-hint]").await;
+    let hint = (left + width / 2.0, top + height / 2.0);
+    let [(x, y)] = easel.window([(100.0, 440.0)]).await;
+    let tag = (x + 12.0, y - 14.0);
+    let between = ((tag.0 + hint.0) / 2.0, (tag.1 + hint.1) / 2.0);
+    tab.hold_space().await;
+    tab.drag(&[tag, between, hint]).await;
+    tab.let_space_go().await;
+    wait_for_motion(tab, false).await;
+
+    let [_, foot, ..] = tab.see(".stage-foot").await;
+    let view = View::of(tab).await;
+    let above = (foot - 12.0 - view.canvas[1] - view.offset.1) / view.scale;
+    let (under, above) = (
+        view.color_of((102, 430)),
+        view.color_of((102, above as u32)),
+    );
+    let shown = (color(&easel, &under).await, color(&easel, &above).await);
+    tab.hold('h').await;
+    let bare = (color(&easel, &under).await, color(&easel, &above).await);
+    tab.let_go('h').await;
+    assert!(!differ(shown.0, bare.0), "the tag lies under the hint");
+    assert!(differ(shown.1, bare.1), "the tag is not above the foot");
     easel.close().await;
 }
