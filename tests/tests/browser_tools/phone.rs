@@ -6,6 +6,8 @@ use fclm_tests::view::View;
 
 /// A phone under its browser's bars.
 const PHONE: (u32, u32) = (390, 664);
+/// Sixty characters.
+const LONG_NAME: &str = "the tall striped cone on the left behind the small blue cube";
 const HINT: &str = "document.querySelector('[data-testid=stage-hint]')";
 
 /// Waits until the hint has these words, and is seen or not.
@@ -171,10 +173,7 @@ async fn the_name_of_what_is_asked_about_has_room() {
     let name = "[data-testid=region-name]";
     for (width, height) in [PHONE, (1280, 860)] {
         tab.resize(width, height).await;
-        for (text, fits) in [
-            ("Region 4 copy", true),
-            ("the striped cone on the left", false),
-        ] {
+        for (text, fits) in [("Region 4 copy", true), (LONG_NAME, false)] {
             let _: bool = tab
                 .evaluate(&format!(
                     "(() => {{ const field = document.querySelector('{name}');
