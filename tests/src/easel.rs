@@ -243,6 +243,19 @@ impl Easel {
             .await;
     }
 
+    /// Waits until these words are the last that screen readers are told.
+    pub async fn wait_for_told(&self, words: &str) {
+        self.tab
+            .wait_until(
+                &format!("it is not told: {words}"),
+                &format!(
+                    "document.querySelector('[data-testid=announcement]').textContent.trim()
+                         === '{words}'"
+                ),
+            )
+            .await;
+    }
+
     /// Ends both; nothing may have been complained about.
     ///
     /// # Panics

@@ -48,15 +48,30 @@ impl Tab {
     /// # Panics
     /// If the browser refuses the event.
     pub async fn press_enter(&self) {
-        for kind in [DispatchKeyEventType::KeyDown, DispatchKeyEventType::KeyUp] {
-            let event = DispatchKeyEventParams::builder()
+        self.press_enter_for(0).await;
+    }
+
+    /// Presses Enter where the focus is and holds it until the keyboard has repeated it so often,
+    /// each time once the page has painted what came before.
+    ///
+    /// # Panics
+    /// If the browser refuses the event, or paints nothing.
+    pub async fn press_enter_for(&self, repeats: usize) {
+        let event = |kind| {
+            DispatchKeyEventParams::builder()
                 .r#type(kind)
                 .key("Enter")
                 .code("Enter")
                 .text("\r")
-                .windows_virtual_key_code(13);
-            self.send_key(event).await;
+                .windows_virtual_key_code(13)
+        };
+        self.send_key(event(DispatchKeyEventType::KeyDown)).await;
+        for _ in 0..repeats {
+            self.settle().await;
+            let again = event(DispatchKeyEventType::KeyDown).auto_repeat(true);
+            self.send_key(again).await;
         }
+        self.send_key(event(DispatchKeyEventType::KeyUp)).await;
     }
 
     /// Holds a letter's key down, with the focus on the page as a whole.

@@ -109,20 +109,6 @@ async fn all_that_is_done_to_regions_can_be_undone() {
     easel.close().await;
 }
 
-/// Waits until screen readers are told these words.
-async fn told(easel: &Easel, words: &str) {
-    easel
-        .tab
-        .wait_until(
-            &format!("it is not told: {words}"),
-            &format!(
-                "document.querySelector('[data-testid=announcement]').textContent.trim()
-                     === '{words}'"
-            ),
-        )
-        .await;
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_undone_and_redone_is_told_to_screen_readers() {
     let easel = Easel::open().await;
@@ -134,7 +120,7 @@ async fn what_is_undone_and_redone_is_told_to_screen_readers() {
         easel.tab.let_go('}').await;
     }
     easel.menu("tool-undo").await;
-    told(&easel, "Undone: shape of Region 1").await;
+    easel.wait_for_told("Undone: shape of Region 1").await;
     // What is told a second time is another text, or it would not be read out.
     let raw = "document.querySelector('[data-testid=announcement]').textContent";
     let once: String = easel.tab.evaluate(raw).await;
@@ -146,18 +132,18 @@ async fn what_is_undone_and_redone_is_told_to_screen_readers() {
             &format!("{raw} !== {}", serde_json::Value::from(once)),
         )
         .await;
-    told(&easel, "Undone: shape of Region 1").await;
+    easel.wait_for_told("Undone: shape of Region 1").await;
     easel.menu("tool-undo").await;
-    told(&easel, "Undone: Region 1 added").await;
+    easel.wait_for_told("Undone: Region 1 added").await;
     easel.count(0).await;
     easel.menu("tool-redo").await;
-    told(&easel, "Redone: Region 1 added").await;
+    easel.wait_for_told("Redone: Region 1 added").await;
     easel
         .tab
         .click(".region.is-selected [data-testid=region-lock]")
         .await;
     easel.menu("tool-undo").await;
-    told(&easel, "Undone: Region 1 locked").await;
+    easel.wait_for_told("Undone: Region 1 locked").await;
     easel.close().await;
 }
 
