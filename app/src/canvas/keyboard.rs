@@ -1,10 +1,11 @@
+use fclm_core::mask::Mask;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 use web_sys::{HtmlElement, KeyboardEvent};
 
 use super::gestures::Gestures;
 use super::view::CanvasView;
-use crate::editor::{OpenPolygon, PointXy, Press};
+use crate::editor::{OpenPolygon, PointXy, Press, Reshaping};
 use crate::panel::focus_draft;
 use crate::state::{Editor, Tool, Workspace};
 
@@ -59,17 +60,22 @@ pub(super) fn page_key(
         "d" | "D" => return of_chosen(editor, |id| editor.duplicate(id)),
         "f" | "F" => {
             return of_chosen(editor, |id| {
-                editor.reshape(id, fclm_core::mask::Mask::filled, "filled", press_of(event));
+                editor.reshape(id, Mask::filled, Reshaping::Filled, press_of(event));
             });
         }
         "{" => {
             return of_chosen(editor, |id| {
-                editor.reshape(id, |mask| mask.shrunk(1), "shrunk", press_of(event));
+                editor.reshape(
+                    id,
+                    |mask| mask.shrunk(1),
+                    Reshaping::Shrunk,
+                    press_of(event),
+                );
             });
         }
         "}" => {
             return of_chosen(editor, |id| {
-                editor.reshape(id, |mask| mask.grown(1), "grown", press_of(event));
+                editor.reshape(id, |mask| mask.grown(1), Reshaping::Grown, press_of(event));
             });
         }
         "[" => editor.scale_brush(0.8),

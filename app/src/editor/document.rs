@@ -10,7 +10,7 @@ use super::{MAX_PIXELS, PALETTE, Polygon};
 
 /// What a mask was drawn with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hand {
+pub enum Instrument {
     /// Strokes of the brush.
     Brush,
     /// A line around it.
@@ -41,29 +41,44 @@ pub struct RegionState {
     /// The polygon that the mask was drawn as, while it is nothing else.
     pub polygon: Option<Arc<Polygon>>,
     /// What the mask was drawn with, where that is known and one thing alone; of this visit only.
-    pub hand: Option<Hand>,
+    pub instrument: Option<Instrument>,
 }
 
 impl RegionState {
-    /// A region with the plain rectangle of a box.
-    pub fn rectangle(id: String, name: String, color: String, size: (u32, u32), px: BoxPx) -> Self {
+    /// A region with a mask that came to be so, and of which nothing else is known.
+    pub fn new(
+        id: String,
+        name: String,
+        color: String,
+        mask: Arc<MaskRle>,
+        source: MaskSource,
+    ) -> Self {
         Self {
             id,
             name,
             color,
-            mask: Arc::new(Mask::rect(size.0, size.1, px).to_wire()),
-            box_px: Some(px),
-            source: MaskSource::Rectangle,
+            mask,
+            box_px: None,
+            source,
             score: None,
             refined: None,
             polygon: None,
-            hand: None,
+            instrument: None,
+        }
+    }
+
+    /// A region with the plain rectangle of a box.
+    pub fn rectangle(id: String, name: String, color: String, size: (u32, u32), px: BoxPx) -> Self {
+        let mask = Arc::new(Mask::rect(size.0, size.1, px).to_wire());
+        Self {
+            box_px: Some(px),
+            ..Self::new(id, name, color, mask, MaskSource::Rectangle)
         }
     }
 
     /// Takes the mask that the model made of the box.
     pub fn refine(&mut self, found: &RegionMask) {
-        self.hand = None;
+        self.instrument = None;
         let mask = Arc::new(found.mask.clone());
         self.refined = Some((mask.clone(), found.score));
         self.mask = mask;
@@ -96,21 +111,21 @@ impl RegionState {
 
     /// What a person calls the origin of the mask; none where that is not known or is the model.
     pub fn origin(&self) -> Option<&'static str> {
-        match (self.source, self.hand) {
+        match (self.source, self.instrument) {
             (MaskSource::Rectangle, _) => Some("box"),
             (MaskSource::Import, _) => Some("imported"),
-            (MaskSource::Brush, Some(Hand::Brush)) => Some("brush"),
-            (MaskSource::Brush, Some(Hand::Lasso)) => Some("lasso"),
-            (MaskSource::Brush, Some(Hand::Polygon)) => Some("polygon"),
+            (MaskSource::Brush, Some(Instrument::Brush)) => Some("brush"),
+            (MaskSource::Brush, Some(Instrument::Lasso)) => Some("lasso"),
+            (MaskSource::Brush, Some(Instrument::Polygon)) => Some("polygon"),
             (MaskSource::Brush, None) | (MaskSource::Box | MaskSource::Model, _) => None,
         }
     }
 
     /// Takes the mask that a stroke left. What it was drawn with is known only while all of it was
     /// drawn with the same.
-    pub fn stroke(&mut self, mask: Arc<MaskRle>, hand: Hand) {
+    pub fn stroke(&mut self, mask: Arc<MaskRle>, instrument: Instrument) {
         self.paint(mask);
-        self.hand = self.hand.filter(|known| *known == hand);
+        self.instrument = self.instrument.filter(|known| *known == instrument);
     }
 
     /// Takes a mask that was made by hand.
@@ -139,17 +154,11 @@ impl RegionState {
 
 impl From<Region> for RegionState {
     fn from(region: Region) -> Self {
+        let mask = Arc::new(region.mask);
         Self {
-            id: region.id,
-            name: region.name,
-            color: region.color,
-            mask: Arc::new(region.mask),
             box_px: region.box_px,
-            source: region.source,
             score: region.score,
-            refined: None,
-            polygon: None,
-            hand: None,
+            ..Self::new(region.id, region.name, region.color, mask, region.source)
         }
     }
 }
@@ -415,26 +424,27 @@ mod tests {
     #[test]
     fn a_mask_tells_what_it_was_drawn_with_while_that_is_one_thing() {
         let mask = || Arc::new(Mask::new(4, 4).to_wire());
-        let drawn = |hand: Option<Hand>| {
+        let drawn = |instrument: Option<Instrument>| {
             let mut region = region("a", "#1");
             region.paint(mask());
-            region.hand = hand;
+            region.instrument = instrument;
             region
         };
         assert_eq!(region("a", "#1").origin(), Some("box"));
-        let hands = [Hand::Brush, Hand::Lasso, Hand::Polygon].map(|hand| drawn(Some(hand)));
-        let names = hands.each_ref().map(RegionState::origin);
+        let instruments = [Instrument::Brush, Instrument::Lasso, Instrument::Polygon];
+        let regions = instruments.map(|instrument| drawn(Some(instrument)));
+        let names = regions.each_ref().map(RegionState::origin);
         assert_eq!(names, [Some("brush"), Some("lasso"), Some("polygon")]);
 
-        let [_, mut lasso, _] = hands;
-        lasso.stroke(mask(), Hand::Lasso);
+        let [_, mut lasso, _] = regions;
+        lasso.stroke(mask(), Instrument::Lasso);
         lasso.paint(mask());
         assert_eq!(lasso.origin(), Some("lasso"), "moved");
-        lasso.stroke(mask(), Hand::Brush);
+        lasso.stroke(mask(), Instrument::Brush);
         assert_eq!(lasso.origin(), None);
         // A model's mask that was painted on came from neither alone.
         let mut painted = region("a", "#1");
-        painted.stroke(mask(), Hand::Brush);
+        painted.stroke(mask(), Instrument::Brush);
         assert_eq!(painted.origin(), None);
         assert_eq!(drawn(None).origin(), None);
     }

@@ -1,58 +1,45 @@
-use super::{Document, RegionState};
+use super::{Document, Movement, Press, RegionState};
 
 /// So many steps can be taken back.
-pub(super) const MAX_STEPS: usize = 200;
+const MAX_STEPS: usize = 200;
 
-/// Whether something is done anew, or goes on because a key is held.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Press {
-    /// A key, a button or a pointer.
-    New,
-    /// A key that was pressed before.
-    Held,
-}
-
-/// What a key does again and again while it is held, all of which is one step.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Movement {
-    /// Moves, resizes, grows or shrinks the region with an id; the word says which.
-    Shape(String, &'static str),
-    /// Moves the corner of that index of the region with an id.
-    Corner(String, usize),
-    /// Gives the region with an id another place in the order.
-    Order(String),
-}
-
-/// Undo and redo over everything that can be done to the regions.
-#[derive(Debug, Clone, Default)]
-pub struct History {
-    past: Vec<Document>,
-    present: Document,
-    future: Vec<Document>,
+/// Undo and redo over all that something was, where a held key goes on with the step of a movement
+/// `M`: over the regions, or over a polygon that is being drawn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct History<T = Document, M = Movement> {
+    past: Vec<T>,
+    present: T,
+    future: Vec<T>,
     /// What the last step was, where a held key may go on with it.
-    movement: Option<Movement>,
+    movement: Option<M>,
 }
 
-impl History {
-    /// A history that starts at `document`.
-    pub fn new(document: Document) -> Self {
+impl<T: Default + PartialEq, M: PartialEq> Default for History<T, M> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
+impl<T: PartialEq, M: PartialEq> History<T, M> {
+    /// A history that starts at `present`.
+    pub fn new(present: T) -> Self {
         Self {
             past: Vec::new(),
-            present: document,
+            present,
             future: Vec::new(),
             movement: None,
         }
     }
 
     /// What is shown now.
-    pub fn present(&self) -> &Document {
+    pub fn present(&self) -> &T {
         &self.present
     }
 
-    /// Makes a step; one that changes nothing is none.
-    pub fn commit(&mut self, next: Document) {
+    /// Makes a step; one that changes nothing is none, and gives false.
+    pub fn commit(&mut self, next: T) -> bool {
         if next == self.present {
-            return;
+            return false;
         }
         self.past.push(std::mem::replace(&mut self.present, next));
         if self.past.len() > MAX_STEPS {
@@ -60,16 +47,17 @@ impl History {
         }
         self.future.clear();
         self.movement = None;
+        true
     }
 
     /// Makes a step of a movement, or goes on with it where its key is held and nothing else was
-    /// done meanwhile.
-    pub fn commit_movement(&mut self, next: Document, movement: Movement, press: Press) {
+    /// done meanwhile; false where that changes nothing.
+    pub fn commit_movement(&mut self, next: T, movement: M, press: Press) -> bool {
         if press == Press::New {
             self.movement = None;
         }
         if next == self.present {
-            return;
+            return false;
         }
         if self.movement.as_ref() == Some(&movement) {
             self.present = next;
@@ -77,26 +65,7 @@ impl History {
             self.commit(next);
             self.movement = Some(movement);
         }
-    }
-
-    /// Changes a region wherever it still looks like `as_it_was`, in all steps at once: for what
-    /// arrives late and is no step of its own. False when there is no such region.
-    pub fn amend(&mut self, as_it_was: &RegionState, change: impl Fn(&mut RegionState)) -> bool {
-        let documents = self
-            .past
-            .iter_mut()
-            .chain([&mut self.present])
-            .chain(self.future.iter_mut());
-        let mut changed = false;
-        for document in documents {
-            if let Some(region) = document.get_mut(&as_it_was.id)
-                && std::sync::Arc::ptr_eq(&region.mask, &as_it_was.mask)
-            {
-                change(region);
-                changed = true;
-            }
-        }
-        changed
+        true
     }
 
     /// One step back; false when there is none.
@@ -131,9 +100,32 @@ impl History {
     }
 }
 
+impl History {
+    /// Changes a region wherever it still looks like `as_it_was`, in all steps at once: for what
+    /// arrives late and is no step of its own. False when there is no such region.
+    pub fn amend(&mut self, as_it_was: &RegionState, change: impl Fn(&mut RegionState)) -> bool {
+        let documents = self
+            .past
+            .iter_mut()
+            .chain([&mut self.present])
+            .chain(self.future.iter_mut());
+        let mut changed = false;
+        for document in documents {
+            if let Some(region) = document.get_mut(&as_it_was.id)
+                && std::sync::Arc::ptr_eq(&region.mask, &as_it_was.mask)
+            {
+                change(region);
+                changed = true;
+            }
+        }
+        changed
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::editor::Reshaping;
 
     fn document(names: &[&str]) -> Document {
         let regions = names
@@ -152,7 +144,7 @@ mod tests {
 
     #[test]
     fn steps_go_back_and_forth() {
-        let mut history = History::new(document(&[]));
+        let mut history: History = History::new(document(&[]));
         history.commit(document(&["a"]));
         history.commit(document(&["a", "b"]));
         assert!(history.undo() && history.undo() && !history.undo());
@@ -165,14 +157,15 @@ mod tests {
 
     #[test]
     fn nothing_done_is_no_step() {
-        let mut history = History::new(document(&["a"]));
-        history.commit(document(&["a"]));
+        let mut history: History = History::new(document(&["a"]));
+        assert!(!history.commit(document(&["a"])));
         assert!(!history.can_undo());
+        assert!(history.commit(document(&["b"])) && history.can_undo());
     }
 
     #[test]
     fn the_past_is_bounded() {
-        let mut history = History::default();
+        let mut history: History = History::default();
         for step in 0..MAX_STEPS + 20 {
             history.commit(document(&[&format!("r{step}")]));
         }
@@ -185,8 +178,8 @@ mod tests {
 
     #[test]
     fn what_a_held_key_does_is_one_step() {
-        let moved = || Movement::Shape("a".to_owned(), "moved");
-        let mut history = History::new(document(&["a"]));
+        let moved = || Movement::Shape("a".to_owned(), Reshaping::Moved);
+        let mut history: History = History::new(document(&["a"]));
         let mut steps = |names: &[&str], movement, press| {
             history.commit_movement(document(names), movement, press);
             history.past.len()
@@ -217,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_late_mask_reaches_every_step_that_still_waits_for_it() {
-        let mut history = History::new(document(&[]));
+        let mut history: History = History::new(document(&[]));
         let drawn = document(&["a"]);
         let waiting = drawn.regions[0].clone();
         history.commit(drawn.clone());

@@ -6,6 +6,7 @@ mod document;
 mod drag;
 mod history;
 mod kept_view;
+mod movement;
 mod open_polygon;
 mod outline;
 mod polygon;
@@ -15,16 +16,17 @@ mod step;
 mod viewport;
 
 pub use clicks::Clicks;
-pub use document::{Document, Hand, RegionState, clean_name, region_id_from};
+pub use document::{Document, Instrument, RegionState, clean_name, region_id_from};
 pub use drag::{dragged_box, is_inside};
-pub use history::{History, Movement, Press};
+pub use history::History;
 pub use kept_view::KeptView;
+pub use movement::{Movement, Press, Reshaping};
 pub use open_polygon::OpenPolygon;
 pub use outline::{coarser, outline};
 pub use polygon::{Handle, Polygon};
 pub use raster::{Ink, PixelRect, Raster};
 pub use run_index::RunIndex;
-pub use step::told;
+pub use step::describe_step;
 pub use viewport::{Insets, PointXy, Viewport};
 
 /// Colours given to regions in turn: far apart, and readable on dark and light pictures.

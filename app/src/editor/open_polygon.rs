@@ -1,100 +1,80 @@
-use std::mem;
-
-use super::history::MAX_STEPS;
-use super::{Polygon, Press};
+use super::{History, Polygon, Press};
 
 /// A polygon that is not closed yet, with the steps in which it was drawn.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OpenPolygon {
-    polygon: Polygon,
-    /// As it was before the step that is being made.
-    before: Option<Polygon>,
-    past: Vec<Polygon>,
-    future: Vec<Polygon>,
-    /// The corner that the last step has moved by a key.
-    nudged: Option<usize>,
+    /// The steps; a held key goes on with the move of the corner of that index.
+    history: History<Polygon, usize>,
+    /// What the step that is being made has made of it so far.
+    next: Option<Polygon>,
 }
 
 impl OpenPolygon {
     /// As it is now.
     pub fn polygon(&self) -> &Polygon {
-        &self.polygon
+        self.next.as_ref().unwrap_or(self.history.present())
     }
 
     /// Whether it has no corner.
     pub fn is_empty(&self) -> bool {
-        self.polygon.points.is_empty()
+        self.polygon().points.is_empty()
+    }
+
+    /// What it is, in words.
+    pub fn describe(&self) -> String {
+        match self.polygon().points.len() {
+            0 => "the polygon has no corner".to_owned(),
+            1 => "the polygon has 1 corner".to_owned(),
+            count => format!("the polygon has {count} corners"),
+        }
     }
 
     /// Changes it. All changes until [`Self::settle`] are one step.
     pub fn change(&mut self, change: impl FnOnce(&mut Polygon)) {
-        self.nudged = None;
-        if self.before.is_none() {
-            self.before = Some(self.polygon.clone());
-        }
-        change(&mut self.polygon);
+        let present = self.history.present();
+        change(self.next.get_or_insert_with(|| present.clone()));
     }
 
     /// Takes the polygon that a key has made by moving a corner. As long as the key is held and
     /// nothing else is done, all that it does is one step.
     pub fn nudge(&mut self, corner: usize, moved: Polygon, press: Press) {
-        if press == Press::Held && self.nudged == Some(corner) {
-            self.polygon = moved;
-            return;
-        }
-        let is_step = moved != self.polygon;
-        self.change(|polygon| *polygon = moved);
         self.settle();
-        self.nudged = is_step.then_some(corner);
+        self.history.commit_movement(moved, corner, press);
     }
 
     /// Ends the step that is being made; one that changes nothing is none.
     pub fn settle(&mut self) {
-        if let Some(before) = self.before.take()
-            && before != self.polygon
-        {
-            self.past.push(before);
-            if self.past.len() > MAX_STEPS {
-                self.past.remove(0);
-            }
-            self.future.clear();
+        if let Some(next) = self.next.take() {
+            self.history.commit(next);
         }
     }
 
     /// Throws the step away that is being made.
     pub fn cancel(&mut self) {
-        if let Some(before) = self.before.take() {
-            self.polygon = before;
-        }
+        self.next = None;
     }
 
     /// One step back.
     pub fn undo(&mut self) {
         self.settle();
-        self.nudged = None;
-        if let Some(before) = self.past.pop() {
-            self.future.push(mem::replace(&mut self.polygon, before));
-        }
+        self.history.undo();
     }
 
     /// One step forward again.
     pub fn redo(&mut self) {
         self.settle();
-        self.nudged = None;
-        if let Some(after) = self.future.pop() {
-            self.past.push(mem::replace(&mut self.polygon, after));
-        }
+        self.history.redo();
     }
 
     /// Whether there is a step back.
     pub fn can_undo(&self) -> bool {
-        let is_changed = |before: &Polygon| *before != self.polygon;
-        !self.past.is_empty() || self.before.as_ref().is_some_and(is_changed)
+        let present = self.history.present();
+        self.history.can_undo() || self.next.as_ref().is_some_and(|next| next != present)
     }
 
     /// Whether there is a step forward.
     pub fn can_redo(&self) -> bool {
-        !self.future.is_empty()
+        self.history.can_redo()
     }
 }
 
@@ -118,6 +98,31 @@ mod tests {
             add(&mut open, at);
         }
         open
+    }
+
+    fn steps_back(open: &OpenPolygon) -> usize {
+        let mut back = open.clone();
+        let mut count = 0;
+        while back.can_undo() {
+            back.undo();
+            count += 1;
+        }
+        count
+    }
+
+    #[test]
+    fn its_corners_are_counted_in_words() {
+        let mut open = OpenPolygon::default();
+        let mut words = vec![open.describe()];
+        for at in [A, B] {
+            add(&mut open, at);
+            words.push(open.describe());
+        }
+        let counts = ["no corner", "1 corner", "2 corners"];
+        assert_eq!(
+            words,
+            counts.map(|count| format!("the polygon has {count}"))
+        );
     }
 
     #[test]
@@ -172,7 +177,7 @@ mod tests {
             let mut moved = open.polygon().clone();
             moved.shift(corner, to);
             open.nudge(corner, moved, press);
-            open.past.len()
+            steps_back(&open)
         };
         let steps = [
             // Where the first press changes nothing, the next one makes the step.
@@ -200,20 +205,6 @@ mod tests {
         assert_eq!(open.polygon().points, [A, B, C]);
         open.undo();
         assert_eq!(open.polygon().points, [A, B]);
-    }
-
-    #[test]
-    fn the_past_is_bounded() {
-        let mut open = OpenPolygon::default();
-        for step in 0..MAX_STEPS + 20 {
-            add(&mut open, (step as f64, 1.0));
-        }
-        let mut steps = 0;
-        while open.can_undo() {
-            open.undo();
-            steps += 1;
-        }
-        assert_eq!((steps, open.polygon().points.len()), (MAX_STEPS, 20));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 use super::Document;
 
 /// What a step from one state of the regions to another one did, in words.
-pub fn told(from: &Document, to: &Document) -> String {
+pub fn describe_step(from: &Document, to: &Document) -> String {
     let lacks = |own: &Document, other: &Document| -> Vec<String> {
         let new = own.regions.iter().filter(|r| other.get(&r.id).is_none());
         new.map(|region| region.name.clone()).collect()
@@ -68,7 +68,7 @@ mod tests {
     }
 
     fn both_ways(from: &Document, to: &Document) -> [String; 2] {
-        [told(from, to), told(to, from)]
+        [describe_step(from, to), describe_step(to, from)]
     }
 
     #[test]
@@ -77,7 +77,7 @@ mod tests {
         assert_eq!(both_ways(&none, &one), ["a added", "a deleted"]);
         let two = ["2 regions added", "2 regions deleted"];
         assert_eq!(both_ways(&one, &three), two);
-        assert_eq!(told(&one, &document(&["b"])), "several regions");
+        assert_eq!(describe_step(&one, &document(&["b"])), "several regions");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent, Mous
 
 use self::Afterwards::{Closes, Stays};
 use super::composer::is_by_key;
-use crate::editor::Press;
+use crate::editor::{Press, Reshaping};
 use crate::icons::Icon;
 use crate::state::{Export, Workspace};
 
@@ -54,13 +54,13 @@ fn RegionMenu(workspace: Workspace) -> impl IntoView {
                 {item("region-up", "Move up", Stays, |w, id| w.editor.reorder(id, -1, Press::New))}
                 {item("region-down", "Move down", Stays, |w, id| w.editor.reorder(id, 1, Press::New))}
                 {item("region-grow", "Grow by a pixel ( } )", Stays, |w, id| {
-                    w.editor.reshape(id, |mask| mask.grown(1), "grown", Press::New);
+                    w.editor.reshape(id, |mask| mask.grown(1), Reshaping::Grown, Press::New);
                 })}
                 {item("region-shrink", "Shrink by a pixel ( { )", Stays, |w, id| {
-                    w.editor.reshape(id, |mask| mask.shrunk(1), "shrunk", Press::New);
+                    w.editor.reshape(id, |mask| mask.shrunk(1), Reshaping::Shrunk, Press::New);
                 })}
                 {item("region-fill", "Fill holes (F)", Closes, |w, id| {
-                    w.editor.reshape(id, |mask| mask.filled(), "filled", Press::New);
+                    w.editor.reshape(id, |mask| mask.filled(), Reshaping::Filled, Press::New);
                 })}
                 {item("region-invert", "Invert", Closes, |w, id| {
                     let inverted = |mask: &fclm_core::mask::Mask| {
@@ -68,7 +68,7 @@ fn RegionMenu(workspace: Workspace) -> impl IntoView {
                         mask.invert();
                         mask
                     };
-                    w.editor.reshape(id, inverted, "inverted", Press::New);
+                    w.editor.reshape(id, inverted, Reshaping::Inverted, Press::New);
                 })}
                 {item("region-png", "Save the mask (PNG)", Closes, Workspace::export_mask)}
                 {item("region-cutout", "Save the cut-out (PNG)", Closes, Workspace::export_cut_out)}

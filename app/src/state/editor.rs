@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use fclm_core::mask::Rle;
 use fclm_core::wire::{
-    BoxPx, ImageInfo, MAX_REGIONS, MaskRle, MaskSource, Region, RegionVector, SegmentRequest,
+    BoxPx, ImageInfo, MAX_REGIONS, MaskSource, Region, RegionVector, SegmentRequest,
 };
 use futures::future::select;
 use leptos::prelude::*;
@@ -17,8 +17,8 @@ use leptos::prelude::*;
 use super::{Found, Notices, OpenChat, Tasks};
 use crate::client::{self, ChatPart};
 use crate::editor::{
-    Clicks, Document, Hand, History, KeptView, Movement, Press, RegionState, clean_name,
-    region_id_from, told,
+    Clicks, Document, History, Instrument, KeptView, Movement, Press, RegionState, clean_name,
+    describe_step, region_id_from,
 };
 use crate::extractor::Extractor;
 
@@ -94,11 +94,12 @@ pub(crate) struct Editor {
     /// How strongly masks are filled, 0 (outlines alone) to 1.
     pub(crate) opacity: RwSignal<f64>,
     /// What is told to screen readers about the last change.
-    pub(crate) spoken: RwSignal<String>,
+    pub(crate) spoken: ReadSignal<String>,
     /// Whether the server has it all.
     pub(crate) saved: RwSignal<SaveState>,
     /// Whether the next click takes something away.
     pub(crate) minus: RwSignal<bool>,
+    speak: WriteSignal<String>,
     clicks: StoredValue<Option<Clicks>>,
     history: StoredValue<History>,
     generation: StoredValue<u64>,
@@ -120,6 +121,7 @@ impl Editor {
         extractor: Extractor,
     ) -> Self {
         let document = RwSignal::new(Document::default());
+        let (spoken, speak) = signal(String::new());
         Self {
             image: RwSignal::new(None),
             document,
@@ -132,9 +134,10 @@ impl Editor {
             pending: RwSignal::new(BTreeSet::new()),
             locked: Memo::new(move |_| document.with(|document| document.locked.clone())),
             opacity: RwSignal::new(OPACITY),
-            spoken: RwSignal::new(String::new()),
+            spoken,
             saved: RwSignal::new(SaveState::Saved),
             minus: RwSignal::new(false),
+            speak,
             clicks: StoredValue::new(None),
             history: StoredValue::new(History::default()),
             generation: StoredValue::new(0),
@@ -225,28 +228,34 @@ impl Editor {
 
     /// Makes a step of the history.
     pub(crate) fn change(self, change: impl FnOnce(&mut Document)) {
-        self.travel(|history| {
-            let mut next = history.present().clone();
-            change(&mut next);
-            history.commit(next);
-            true
-        });
+        self.step(change, History::commit);
     }
 
     // Makes a step of a movement, or goes on with it where its key is held.
     fn change_on(self, movement: Movement, press: Press, change: impl FnOnce(&mut Document)) {
+        self.step(change, |history, next| {
+            history.commit_movement(next, movement, press)
+        });
+    }
+
+    fn step(
+        self,
+        change: impl FnOnce(&mut Document),
+        commit: impl FnOnce(&mut History, Document) -> bool,
+    ) {
         self.travel(|history| {
             let mut next = history.present().clone();
             change(&mut next);
-            history.commit_movement(next, movement, press);
-            true
+            commit(history, next)
         });
     }
 
     /// One step back.
     pub(crate) fn undo(self) {
         if let Some(before) = self.retrace(History::undo) {
-            let step = self.document.with_untracked(|now| told(now, &before));
+            let step = self
+                .document
+                .with_untracked(|now| describe_step(now, &before));
             self.say(format!("Undone: {step}"));
         }
     }
@@ -254,17 +263,19 @@ impl Editor {
     /// One step forward again.
     pub(crate) fn redo(self) {
         if let Some(before) = self.retrace(History::redo) {
-            let step = self.document.with_untracked(|now| told(&before, now));
+            let step = self
+                .document
+                .with_untracked(|now| describe_step(&before, now));
             self.say(format!("Redone: {step}"));
         }
     }
 
-    // Tells screen readers, which say again only what is another text.
-    fn say(self, mut text: String) {
+    /// Tells screen readers, which say again only what is another text.
+    pub(crate) fn say(self, mut text: String) {
         if self.spoken.with_untracked(|spoken| *spoken == text) {
             text.push('\u{a0}');
         }
-        self.spoken.set(text);
+        self.speak.set(text);
     }
 
     // What was there before the step; none where there was no step. A region that comes back is the
@@ -421,9 +432,9 @@ impl Editor {
     pub(crate) fn commit_stroke(self, id: Option<String>, mask: &Rle) {
         let empty = mask.is_empty();
         let wire = Arc::new(mask.to_wire());
-        let hand = match self.tool.get_untracked() {
-            Tool::Lasso => Hand::Lasso,
-            _ => Hand::Brush,
+        let instrument = match self.tool.get_untracked() {
+            Tool::Lasso => Instrument::Lasso,
+            _ => Instrument::Brush,
         };
         match id.filter(|id| self.document.with_untracked(|d| d.get(id).is_some())) {
             Some(id) if empty => self.remove(&id),
@@ -431,45 +442,32 @@ impl Editor {
                 // What was painted on is seen.
                 document.hidden.remove(&id);
                 if let Some(region) = document.get_mut(&id) {
-                    region.stroke(wire, hand);
+                    region.stroke(wire, instrument);
                 }
             }),
             None if empty => {}
             None => {
-                self.add_mask(None, wire, (MaskSource::Brush, Some(hand)), None);
+                self.add(|document, id| {
+                    let (name, color) = (document.next_name(), document.next_color());
+                    RegionState {
+                        instrument: Some(instrument),
+                        ..RegionState::new(id, name, color, wire, MaskSource::Brush)
+                    }
+                });
             }
         }
     }
 
     /// Makes a region of a mask that the model found.
     pub(crate) fn adopt(self, found: &Found) {
-        self.add_mask(
-            clean_name(&found.phrase),
-            found.mask.clone(),
-            (MaskSource::Model, None),
-            Some(found.score),
-        );
-    }
-
-    fn add_mask(
-        self,
-        name: Option<String>,
-        mask: Arc<MaskRle>,
-        (source, hand): (MaskSource, Option<Hand>),
-        score: Option<f32>,
-    ) -> Option<String> {
-        self.add(|document, id| RegionState {
-            id,
-            name: name.unwrap_or_else(|| document.next_name()),
-            color: document.next_color(),
-            mask,
-            box_px: None,
-            source,
-            score,
-            refined: None,
-            polygon: None,
-            hand,
-        })
+        self.add(|document, id| {
+            let name = clean_name(&found.phrase).unwrap_or_else(|| document.next_name());
+            let (color, mask) = (document.next_color(), found.mask.clone());
+            RegionState {
+                score: Some(found.score),
+                ..RegionState::new(id, name, color, mask, MaskSource::Model)
+            }
+        });
     }
 
     /// Takes a region away.

@@ -117,7 +117,7 @@ impl Workspace {
             let text = format!("There was room for {taken} of {offered} regions.");
             self.notices.info("Not all was imported", &text);
         }
-        self.editor.spoken.set(if taken == 1 {
+        self.editor.say(if taken == 1 {
             "One region imported".to_owned()
         } else {
             format!("{taken} regions imported")

@@ -79,8 +79,7 @@ impl Gestures {
                 }
             }
             CornerKey::Add if of.is_none() && index + 1 == polygon.points.len() => {
-                let nowhere = "No line leads on from the last corner yet.";
-                editor.spoken.set(nowhere.to_owned());
+                editor.say("No line leads on from the last corner yet.".to_owned());
             }
             CornerKey::Add => {
                 if let Some(added) = polygon.split(index)
@@ -102,8 +101,8 @@ impl Gestures {
 
     // Shows a corner and says where it is, behind what was done.
     fn go_to_corner(self, of: Option<String>, polygon: &Polygon, index: usize, done: &str) {
-        let place = told(polygon, index).unwrap_or_default();
-        self.workspace.editor.spoken.set(format!("{done}{place}"));
+        let place = describe_corner(polygon, index).unwrap_or_default();
+        self.workspace.editor.say(format!("{done}{place}"));
         let (Some(&at), Some(image)) = (polygon.points.get(index), self.image()) else {
             return;
         };
@@ -153,7 +152,7 @@ impl Gestures {
 }
 
 /// A corner in words.
-fn told(polygon: &Polygon, index: usize) -> Option<String> {
+fn describe_corner(polygon: &Polygon, index: usize) -> Option<String> {
     let &(x, y) = polygon.points.get(index)?;
     let (number, count) = (index + 1, polygon.points.len());
     let (x, y) = (x.round() as i64, y.round() as i64);
@@ -194,10 +193,10 @@ mod tests {
         let polygon = Polygon {
             points: vec![(-0.4, 3.0), (119.6, 88.4), (7.0, 9.0)],
         };
-        let words = told(&polygon, 1);
+        let words = describe_corner(&polygon, 1);
         assert_eq!(words.as_deref(), Some("Corner 2 of 3, at 120, 88"));
-        let words = told(&polygon, 0);
+        let words = describe_corner(&polygon, 0);
         assert_eq!(words.as_deref(), Some("Corner 1 of 3, at 0, 3"));
-        assert_eq!(told(&polygon, 3), None);
+        assert_eq!(describe_corner(&polygon, 3), None);
     }
 }

@@ -7,15 +7,14 @@ use leptos::prelude::*;
 use super::{Editor, OPACITY_KEY, new_id, toggle};
 use crate::client;
 use crate::editor::{
-    Document, Hand, MAX_PIXELS, Movement, Polygon, Press, RegionState, clean_name,
+    Document, Instrument, MAX_PIXELS, Movement, Polygon, Press, RegionState, Reshaping, clean_name,
 };
 use crate::formats::Imported;
 
 impl Editor {
     /// A polygon was closed: it is a region of its own.
     pub(crate) fn add_polygon(self, polygon: Polygon) {
-        let mask = self.size().and_then(|size| polygon.mask(size));
-        let Some(mask) = mask.filter(|mask| !mask.is_empty()) else {
+        let Some(mask) = self.drawn(&polygon).filter(|mask| !mask.is_empty()) else {
             self.notices
                 .info("No region", "The polygon holds no pixel of the picture.");
             return;
@@ -23,12 +22,16 @@ impl Editor {
         let wire = Arc::new(mask.to_wire());
         self.add(|document, id| {
             let (name, color) = (document.next_name(), document.next_color());
-            let mut region = RegionState::rectangle(id, name, color, (1, 1), [0.0; 4]);
-            region.paint(wire);
-            region.polygon = Some(Arc::new(polygon));
-            region.hand = Some(Hand::Polygon);
-            region
+            RegionState {
+                polygon: Some(Arc::new(polygon)),
+                instrument: Some(Instrument::Polygon),
+                ..RegionState::new(id, name, color, wire, MaskSource::Brush)
+            }
         });
+    }
+
+    fn drawn(self, polygon: &Polygon) -> Option<Rle> {
+        polygon.mask(self.size()?)
     }
 
     /// The corners of a region's polygon were changed, or by a key the one of an index was moved;
@@ -39,30 +42,39 @@ impl Editor {
         polygon: Polygon,
         moved: Option<(usize, Press)>,
     ) -> bool {
-        let mask = self.size().and_then(|size| polygon.mask(size));
+        let mask = self.drawn(&polygon);
+        let step = moved.map(|(corner, press)| (Movement::Corner(id.to_owned(), corner), press));
+        self.take(id, mask, Some(polygon), step)
+    }
+
+    // Gives a region another mask, and the polygon that it is, if it is one. One without pixels is
+    // not taken, which is said, and false.
+    fn take(
+        self,
+        id: &str,
+        mask: Option<Rle>,
+        polygon: Option<Polygon>,
+        step: Option<(Movement, Press)>,
+    ) -> bool {
         let Some(mask) = mask.filter(|mask| !mask.is_empty()) else {
-            self.say_nothing_is_left();
+            self.notices
+                .info("Nothing would be left", "The region stays as it is.");
             return false;
         };
         let wire = Arc::new(mask.to_wire());
         let change = |document: &mut Document| {
-            if let Some(region) = document.get_mut(id) {
+            if let Some(region) = document.get_mut(id)
+                && (*region.mask != *wire || polygon.is_some())
+            {
                 region.paint(wire);
-                region.polygon = Some(Arc::new(polygon));
+                region.polygon = polygon.map(Arc::new);
             }
         };
-        match moved {
-            Some((corner, press)) => {
-                self.change_on(Movement::Corner(id.to_owned(), corner), press, change);
-            }
+        match step {
+            Some((movement, press)) => self.change_on(movement, press, change),
             None => self.change(change),
         }
         true
-    }
-
-    fn say_nothing_is_left(self) {
-        self.notices
-            .info("Nothing would be left", "The region stays as it is.");
     }
 
     /// A region's mask as a raster.
@@ -84,7 +96,7 @@ impl Editor {
         self,
         id: &str,
         change: impl FnOnce(&Mask) -> Mask,
-        done: &'static str,
+        done: Reshaping,
         press: Press,
     ) {
         if self.refuses(id) {
@@ -92,42 +104,21 @@ impl Editor {
         }
         if let Some(mask) = self.runs(id) {
             let mask = Rle::from_mask(&change(&mask.to_mask()));
-            self.repaint(id, &mask, None, done, press);
+            self.take_reshaped(id, Some(mask), None, done, press);
         }
     }
 
-    fn repaint(
+    fn take_reshaped(
         self,
         id: &str,
-        mask: &Rle,
+        mask: Option<Rle>,
         polygon: Option<Polygon>,
-        done: &'static str,
+        done: Reshaping,
         press: Press,
     ) {
-        if mask.is_empty() {
-            self.say_nothing_is_left();
-            return;
-        }
-        let wire = Arc::new(mask.to_wire());
-        self.change_on(Movement::Shape(id.to_owned(), done), press, |document| {
-            if let Some(region) = document.get_mut(id)
-                && (*region.mask != *wire || polygon.is_some())
-            {
-                region.paint(wire);
-                region.polygon = polygon.map(Arc::new);
-            }
-        });
-        self.tell(id, done);
-    }
-
-    // The same for a region that is a polygon, which it stays.
-    fn redraw(self, id: &str, polygon: Option<Polygon>, done: &'static str, press: Press) {
-        let mask = polygon
-            .as_ref()
-            .and_then(|polygon| polygon.mask(self.size()?));
-        match mask {
-            Some(mask) => self.repaint(id, &mask, polygon, done, press),
-            None => self.say_nothing_is_left(),
+        let movement = Movement::Shape(id.to_owned(), done);
+        if self.take(id, mask, polygon, Some((movement, press))) {
+            self.tell(id, done);
         }
     }
 
@@ -143,9 +134,11 @@ impl Editor {
         }
         if let Some(polygon) = self.polygon(id) {
             let moved = polygon.moved((dx as f64, dy as f64));
-            self.redraw(id, Some(moved), "moved", press);
+            let mask = self.drawn(&moved);
+            self.take_reshaped(id, mask, Some(moved), Reshaping::Moved, press);
         } else if let Some(mask) = self.runs(id) {
-            self.repaint(id, &mask.shifted(dx, dy), None, "moved", press);
+            let mask = mask.shifted(dx, dy);
+            self.take_reshaped(id, Some(mask), None, Reshaping::Moved, press);
         }
     }
 
@@ -167,23 +160,25 @@ impl Editor {
         let dy = allowed(dy, y, height, mask.height());
         if let Some(polygon) = self.polygon(id) {
             let stretched = polygon.stretched((dx as f64, dy as f64));
-            self.redraw(id, stretched, "resized", press);
+            let mask = stretched.as_ref().and_then(|polygon| self.drawn(polygon));
+            self.take_reshaped(id, mask, stretched, Reshaping::Resized, press);
         } else {
             let edge = |low: u32, length: u32, by: i64| (i64::from(low + length) + by) as u32;
             let bounds = [x, y, edge(x, width, dx), edge(y, height, dy)];
-            let stretched = mask.to_mask().stretched(bounds);
-            self.repaint(id, &Rle::from_mask(&stretched), None, "resized", press);
+            let mask = Rle::from_mask(&mask.to_mask().stretched(bounds));
+            self.take_reshaped(id, Some(mask), None, Reshaping::Resized, press);
         }
     }
 
     // Says where a region is now.
-    fn tell(self, id: &str, done: &str) {
+    fn tell(self, id: &str, done: Reshaping) {
         let name = self
             .document
             .with_untracked(|document| document.get(id).map(|region| region.name.clone()));
         let bounds = self.runs(id).map(|mask| mask.bbox());
         if let (Some(name), Some([x0, y0, width, height])) = (name, bounds) {
-            self.spoken.set(format!(
+            let done = done.word();
+            self.say(format!(
                 "{name} {done}: {width} by {height} pixels at {x0}, {y0}"
             ));
         }
@@ -215,7 +210,7 @@ impl Editor {
             Some(format!("{name} is @{} now", document.number(id)?))
         });
         if let Some(place) = place {
-            self.spoken.set(place);
+            self.say(place);
         }
     }
 
@@ -253,18 +248,11 @@ impl Editor {
                 }
                 let id = new_id();
                 let name = one.name.as_deref().and_then(clean_name);
-                document.regions.push(RegionState {
-                    id: id.clone(),
-                    name: name.unwrap_or_else(|| document.next_name()),
-                    color: one.color.unwrap_or_else(|| document.next_color()),
-                    mask: Arc::new(one.mask.to_wire()),
-                    box_px: None,
-                    source: MaskSource::Import,
-                    score: None,
-                    refined: None,
-                    polygon: None,
-                    hand: None,
-                });
+                let name = name.unwrap_or_else(|| document.next_name());
+                let color = one.color.unwrap_or_else(|| document.next_color());
+                let mask = Arc::new(one.mask.to_wire());
+                let region = RegionState::new(id.clone(), name, color, mask, MaskSource::Import);
+                document.regions.push(region);
                 last = Some(id);
                 count += 1;
             }
