@@ -9,7 +9,7 @@ use web_sys::{Element, MouseEvent, PointerEvent, WheelEvent};
 
 use super::hand::{Hand, Landing, PointerKind};
 use super::view::{CanvasView, found_key};
-use crate::editor::{OpenPolygon, PointXy, Press, dragged_box, is_inside};
+use crate::editor::{Instrument, OpenPolygon, PointXy, Press, dragged_box, is_inside};
 use crate::state::{Highlight, Notices, Tool, Workspace};
 
 // Shorter drags are clicks, in CSS pixels.
@@ -425,9 +425,9 @@ impl Gestures {
             Gesture::Stroke => {
                 let region = self.view.stroke.get_untracked().flatten();
                 if let Some(live) = self.take_live() {
-                    self.workspace
-                        .editor
-                        .commit_stroke(region, &Rle::from_mask(&live.into_mask()));
+                    let mask = Rle::from_mask(&live.into_mask());
+                    let editor = self.workspace.editor;
+                    editor.commit_stroke(region, &mask, Instrument::Brush);
                     self.pointed.set_value(true);
                 }
             }

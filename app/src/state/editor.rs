@@ -427,15 +427,11 @@ impl Editor {
         }
     }
 
-    /// Takes the mask that a stroke left: for the region with `id`, or as a new one. An empty
-    /// one takes its region away.
-    pub(crate) fn commit_stroke(self, id: Option<String>, mask: &Rle) {
+    /// Takes the mask that a stroke of an instrument left: for the region with `id`, or as a new
+    /// one. An empty one takes its region away.
+    pub(crate) fn commit_stroke(self, id: Option<String>, mask: &Rle, instrument: Instrument) {
         let empty = mask.is_empty();
         let wire = Arc::new(mask.to_wire());
-        let instrument = match self.tool.get_untracked() {
-            Tool::Lasso => Instrument::Lasso,
-            _ => Instrument::Brush,
-        };
         match id.filter(|id| self.document.with_untracked(|d| d.get(id).is_some())) {
             Some(id) if empty => self.remove(&id),
             Some(id) => self.change(|document| {

@@ -208,6 +208,20 @@ async fn the_list_says_what_a_mask_was_drawn_with() {
     easel.other_area(0, area).await;
     let painted: String = easel.tab.evaluate(&note(0)).await;
     assert_eq!(painted, "");
+
+    // A stroke is the brush's, although another tool is taken before it ends.
+    easel.choose_none().await;
+    easel.take("brush").await;
+    let [from, to] = easel.window([(60.0, 260.0), (120.0, 260.0)]).await;
+    easel.tab.glide(&[from]).await;
+    easel.tab.mouse_down(from).await;
+    easel.tab.mouse_to(to).await;
+    easel.tab.press("l", 76, 0).await;
+    easel.wait_for_pressed("tool-lasso", true).await;
+    easel.tab.mouse_up(to).await;
+    easel.count(5).await;
+    let brushed: String = easel.tab.evaluate(&note(4)).await;
+    assert_eq!(brushed, "brush");
     easel.close().await;
 }
 

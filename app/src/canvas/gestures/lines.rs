@@ -2,7 +2,7 @@ use fclm_core::mask::Rle;
 use leptos::prelude::*;
 
 use super::{Gesture, Gestures};
-use crate::editor::{Handle, OpenPolygon, PointXy, Polygon};
+use crate::editor::{Handle, Instrument, OpenPolygon, PointXy, Polygon};
 
 /// How near to a corner or an edge it is taken hold of, in CSS pixels.
 const REACH: f64 = 10.0;
@@ -38,7 +38,7 @@ impl Gestures {
         };
         // Masks of one picture have its size.
         let Ok(mask) = mask else { return };
-        editor.commit_stroke(region, &mask);
+        editor.commit_stroke(region, &mask, Instrument::Lasso);
         self.pointed.set_value(true);
     }
 
