@@ -40,7 +40,8 @@ pub struct RegionState {
     pub refined: Option<(Arc<MaskRle>, f32)>,
     /// The polygon that the mask was drawn as, while it is nothing else.
     pub polygon: Option<Arc<Polygon>>,
-    /// What the mask was drawn with, where that is known and one thing alone; of this visit only.
+    /// What the mask was drawn with, where that is known and one thing alone; brush and lasso are
+    /// of this visit only.
     pub instrument: Option<Instrument>,
 }
 
@@ -291,14 +292,31 @@ impl Document {
     }
 
     /// The same with these polygons, as far as they are still what the masks of its regions are.
+    /// Regions that are known to be polygons stay as they are.
     pub fn with_corners(mut self, corners: &BTreeMap<String, Polygon>) -> Self {
-        for region in &mut self.regions {
+        let unknown = self.regions.iter_mut().filter(|r| r.polygon.is_none());
+        for region in unknown {
             let [height, width] = region.mask.size;
             if let Some(polygon) = corners.get(&region.id)
                 && let Some(drawn) = polygon.mask((width, height))
                 && Rle::from_wire(&region.mask, MAX_PIXELS).is_ok_and(|mask| mask == drawn)
             {
                 region.polygon = Some(Arc::new(polygon.clone()));
+                region.instrument = Some(Instrument::Polygon);
+            }
+        }
+        self
+    }
+
+    /// The same with what does not travel of those regions whose masks are as they were before.
+    pub fn knowing(mut self, before: &Self) -> Self {
+        for region in &mut self.regions {
+            let known = before.get(&region.id);
+            if let Some(known) = known.filter(|known| known.mask == region.mask) {
+                region.mask = known.mask.clone();
+                region.refined = known.refined.clone();
+                region.polygon = known.polygon.clone();
+                region.instrument = known.instrument;
             }
         }
         self
@@ -321,6 +339,7 @@ pub fn region_id_from(high: u64, low: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::editor::Handle;
 
     fn region(id: &str, color: &str) -> RegionState {
         let px = [1.0, 1.0, 3.0, 3.0];
@@ -496,17 +515,56 @@ mod tests {
         for id in ["a", "b"] {
             if let Some(region) = document.get_mut(id) {
                 region.polygon = Some(Arc::new(square.clone()));
+                region.instrument = Some(Instrument::Polygon);
             }
         }
         let corners = document.corners();
         assert_eq!(corners.keys().collect::<Vec<_>>(), ["a", "b"]);
         let again = Document::from_wire(document.to_wire()).with_corners(&corners);
         assert_eq!(again, document);
+        // What is known already is not drawn once more.
+        let mut finer = square.clone();
+        finer.take(Handle::Edge(0), (2.0, 1.0));
+        let others = BTreeMap::from([("a".to_owned(), finer)]);
+        assert_eq!(again.with_corners(&others), document);
 
         let mut regions = document.to_wire();
         regions[1].mask = Mask::rect(4, 4, [1.0, 1.0, 3.0, 4.0]).to_wire();
         let changed = Document::from_wire(regions).with_corners(&corners);
         assert_eq!(changed.corners().into_keys().collect::<Vec<_>>(), ["a"]);
+    }
+
+    #[test]
+    fn what_does_not_travel_stays_known_where_the_mask_is_the_same() {
+        let refined = Some((Arc::new(Mask::new(4, 4).to_wire()), 0.5));
+        let triangle = Polygon {
+            points: vec![(0.0, 0.0), (3.0, 0.0), (0.0, 3.0)],
+        };
+        let mut before = Document {
+            regions: vec![region("a", "#1"), region("b", "#2")],
+            ..Document::default()
+        };
+        for known in &mut before.regions {
+            known.refined = refined.clone();
+            known.polygon = Some(Arc::new(triangle.clone()));
+            known.instrument = Some(Instrument::Lasso);
+        }
+        let mut regions = before.to_wire();
+        regions[0].name = "mug".to_owned();
+        regions[1].mask = Mask::new(4, 4).to_wire();
+        regions.push(region("c", "#3").to_wire());
+        let after = Document::from_wire(regions.clone()).knowing(&before);
+        let [a, b, c] = &after.regions[..] else {
+            panic!("three regions have become {}", after.regions.len());
+        };
+        let mut named = before.regions[0].clone();
+        named.name = "mug".to_owned();
+        assert_eq!(*a, named);
+        assert!(Arc::ptr_eq(&a.mask, &named.mask), "the mask is copied");
+        assert_eq!([b.to_wire(), c.to_wire()], regions[1..]);
+        let is_bare =
+            |r: &RegionState| r.refined.is_none() && r.polygon.is_none() && r.instrument.is_none();
+        assert!(is_bare(b) && is_bare(c));
     }
 
     #[test]

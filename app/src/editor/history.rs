@@ -120,6 +120,12 @@ impl History {
         }
         changed
     }
+
+    /// Whether there is a region with an id, or was one, or may be one again.
+    pub fn knows(&self, id: &str) -> bool {
+        let mut documents = self.past.iter().chain(&self.future).chain([&self.present]);
+        documents.any(|document| document.get(id).is_some())
+    }
 }
 
 #[cfg(test)]
@@ -225,5 +231,18 @@ mod tests {
         assert_eq!(history.present().regions[0].name, "mug");
         let other = document(&["a"]).regions.remove(0);
         assert!(!history.amend(&other, |region| region.score = None));
+    }
+
+    #[test]
+    fn a_region_is_known_while_a_step_leads_to_it() {
+        let mut history: History = History::new(document(&["a"]));
+        history.commit(document(&["a", "b"]));
+        history.commit(document(&["c"]));
+        let known = |history: &History| ["a", "b", "c", "d"].map(|id| history.knows(id));
+        assert_eq!(known(&history), [true, true, true, false]);
+        assert!(history.undo() && history.undo());
+        assert_eq!(known(&history), [true, true, true, false]);
+        history.commit(document(&["d"]));
+        assert_eq!(known(&history), [true, false, false, true]);
     }
 }

@@ -29,6 +29,13 @@ impl KeptView {
         }
     }
 
+    /// The same with the corners that another tab has kept of regions that are not known here.
+    pub fn beside(mut self, kept: Self, is_known: impl Fn(&str) -> bool) -> Self {
+        let of_others = kept.corners.into_iter().filter(|(id, _)| !is_known(id));
+        self.corners.extend(of_others);
+        self
+    }
+
     /// The chosen region, if a document has it.
     pub fn selected_in(&self, document: &Document) -> Option<String> {
         let is_there = |id: &&String| document.get(id).is_some();
@@ -71,6 +78,27 @@ mod tests {
         let chosen = |ids: &[&str]| view.selected_in(&document(ids));
         assert_eq!(chosen(&["a", "b"]).as_deref(), Some("a"));
         assert_eq!(chosen(&["b"]), None);
+    }
+
+    #[test]
+    fn corners_of_another_tab_stay_while_its_region_is_not_known_here() {
+        let corner = |x: f64| Polygon {
+            points: vec![(x, 1.0)],
+        };
+        let view = |corners: &[(&str, f64)]| {
+            let corners = corners.iter().map(|&(id, x)| (id.to_owned(), corner(x)));
+            KeptView {
+                corners: corners.collect(),
+                ..KeptView::default()
+            }
+        };
+        // Of those that are known here one has moved and one is gone.
+        let (own, kept) = (
+            view(&[("a", 1.0)]),
+            view(&[("a", 2.0), ("b", 3.0), ("c", 4.0)]),
+        );
+        let both = own.beside(kept, |id| id != "c");
+        assert_eq!(both, view(&[("a", 1.0), ("c", 4.0)]));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 mod clicks;
 mod saving;
 mod shapes;
+mod tabs;
 
 use std::collections::BTreeSet;
 use std::pin::pin;
@@ -177,47 +178,6 @@ impl Editor {
         if unsaved {
             self.save_later();
         }
-    }
-
-    fn kept_view(self) -> Option<KeptView> {
-        client::recall(&self.chat.key(ChatPart::View))
-    }
-
-    /// Keeps which region is chosen, which are hidden or locked, and the corners of polygons, for
-    /// the next visit. An effect that calls it runs again when any of it changes.
-    pub(crate) fn keep_view(self) {
-        let view = KeptView {
-            selected: self.selected.get(),
-            hidden: self.hidden.get(),
-            locked: self.locked.get(),
-            corners: self.document.with(Document::corners),
-        };
-        let key = self.chat.key(ChatPart::View);
-        if self.document.with(|document| document.regions.is_empty()) {
-            client::forget(&key);
-        } else {
-            client::remember(&key, &view);
-        }
-    }
-
-    /// Takes over regions that another tab has saved, unless there is something to be saved here;
-    /// a step back gives what was here.
-    pub(crate) fn catch_up(self, regions: Vec<Region>) {
-        let is_known = self.document.with_untracked(Document::to_wire) == regions;
-        if self.saved.get_untracked() != SaveState::Saved || is_known {
-            return;
-        }
-        // The other tab keeps the corners of what it has drawn.
-        let corners = self.kept_view().unwrap_or_default().corners;
-        self.history.update_value(|history| {
-            let now = history.present();
-            let next = Document::from_wire(regions)
-                .seen_as(now.hidden.clone(), now.locked.clone())
-                .with_corners(&now.corners())
-                .with_corners(&corners);
-            history.commit(next);
-        });
-        self.publish();
     }
 
     /// Width and height of the picture.

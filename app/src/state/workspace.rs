@@ -56,9 +56,11 @@ impl Workspace {
         });
         Effect::new(move |_| workspace.load());
         Effect::new(move |before: Option<Vec<String>>| workspace.renumber_draft(before));
+        // Most of what changes the regions leaves it as it is.
+        let view = Memo::new(move |_| workspace.editor.view());
         Effect::new(move |_| {
             if workspace.loading.get() == Loading::Ready {
-                workspace.editor.keep_view();
+                workspace.editor.keep_view(view.get());
             }
         });
         Effect::new(move |_| {
@@ -90,9 +92,11 @@ impl Workspace {
         if self.loading.get_untracked() != Loading::Ready {
             return;
         }
+        // Until the answer is there, this tab may keep its own corners under the same key.
+        let corners = self.editor.kept_corners();
         self.tasks.spawn(async move {
             match self.fetch().await {
-                Ok(chat) => self.editor.catch_up(chat.regions),
+                Ok(chat) => self.editor.catch_up(chat.regions, &corners),
                 // Whoever cannot be reached now is asked again with the next focus.
                 Err(failure) => {
                     self.chat.leave_if_gone(&failure);

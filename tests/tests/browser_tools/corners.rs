@@ -7,10 +7,11 @@ use super::{ALT, SHIFT};
 
 const CONTROL: i64 = 2;
 
-const SQUARE: [(f32, f32); 4] = [(200.0, 60.0), (260.0, 60.0), (260.0, 120.0), (200.0, 120.0)];
+const SQUARE: [(f32, f32); 4] =
+    [(200.0, 60.0), (260.0, 60.0), (260.0, 120.0), (200.0, 120.0)];
 
 /// Presses a key and gives the place of the corner of that number, of so many, that is told then.
-async fn corner_after(
+pub(super) async fn corner_after(
     easel: &Easel,
     (key, code, modifiers): (&str, i64, i64),
     (number, count): (usize, usize),
@@ -140,7 +141,7 @@ async fn enter_ends_a_polygon_whose_corners_go_with_its_region() {
 }
 
 /// Waits until corners of the chosen region are shown, or until there are none, as the hint says.
-async fn wait_for_corners(easel: &Easel, wanted: bool) {
+pub(super) async fn wait_for_corners(easel: &Easel, wanted: bool) {
     easel
         .tab
         .wait_until(

@@ -11,6 +11,7 @@ mod phone;
 mod pictures;
 mod pointers;
 mod speed;
+mod tabs;
 mod tools;
 mod undo;
 
