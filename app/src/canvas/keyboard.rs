@@ -92,13 +92,13 @@ pub(super) fn page_key(
             } else if view.leave_corner(editor) {
                 // The polygon and the choice of its region stay.
             } else if !view.polygon.with_untracked(OpenPolygon::is_empty) {
-                view.throw_polygon_away();
+                view.throw_polygon_away(editor);
             } else {
                 editor.selected.set(None);
             }
             view.crosshair.set(None);
         }
-        "Delete" | "Backspace" if view.drop_corner() => {}
+        "Delete" | "Backspace" if view.drop_corner(editor) => {}
         "Delete" | "Backspace" => match editor.selected.get_untracked() {
             Some(id) => editor.remove(&id),
             None => return false,

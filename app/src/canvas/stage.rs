@@ -47,7 +47,7 @@ pub(crate) fn Stage() -> impl IntoView {
     Effect::new(move |_| {
         let tool = editor.tool.get();
         if tool != Tool::Polygon {
-            view.drop_polygon();
+            view.throw_polygon_away(editor);
         }
         if tool != Tool::Click {
             view.preview.clear();
@@ -57,7 +57,7 @@ pub(crate) fn Stage() -> impl IntoView {
         }
     });
     Effect::new(move |_| {
-        editor.document.track();
+        editor.steps.track();
         view.forget_steps();
     });
     listen_for_keys(workspace, view, gestures);

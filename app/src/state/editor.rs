@@ -76,6 +76,8 @@ pub(crate) struct Editor {
     pub(crate) image: RwSignal<Option<ImageInfo>>,
     /// The regions as they are now.
     pub(crate) document: RwSignal<Document>,
+    /// Counts the steps that were made, here or in another tab; what arrives late is none.
+    pub(crate) steps: RwSignal<u64>,
     /// Whether there is a step back.
     pub(crate) can_undo: RwSignal<bool>,
     /// Whether there is a step forward.
@@ -126,6 +128,7 @@ impl Editor {
         Self {
             image: RwSignal::new(None),
             document,
+            steps: RwSignal::new(0),
             can_undo: RwSignal::new(false),
             can_redo: RwSignal::new(false),
             selected: RwSignal::new(None),
@@ -203,11 +206,18 @@ impl Editor {
         change: impl FnOnce(&mut Document),
         commit: impl FnOnce(&mut History, Document) -> bool,
     ) {
-        self.travel(|history| {
+        let is_step = self.travel(|history| {
             let mut next = history.present().clone();
             change(&mut next);
             commit(history, next)
         });
+        if is_step {
+            self.count_step();
+        }
+    }
+
+    fn count_step(self) {
+        self.steps.update(|steps| *steps += 1);
     }
 
     /// One step back.

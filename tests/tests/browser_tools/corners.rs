@@ -5,9 +5,7 @@ use fclm_tests::view::View;
 
 use super::{ALT, SHIFT};
 
-const CONTROL: i64 = 2;
-
-const SQUARE: [(f32, f32); 4] =
+pub(super) const SQUARE: [(f32, f32); 4] =
     [(200.0, 60.0), (260.0, 60.0), (260.0, 120.0), (200.0, 120.0)];
 
 /// Presses a key and gives the place of the corner of that number, of so many, that is told then.
@@ -201,35 +199,6 @@ async fn corners_stay_over_a_reload_until_the_mask_is_something_else() {
     View::of(tab).await;
     easel.take("polygon").await;
     wait_for_corners(&easel, false).await;
-    easel.close().await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_polygon_that_escape_threw_away_comes_back() {
-    let easel = Easel::open().await;
-    let tab = &easel.tab;
-    let [a, b, c, _] = easel.window(SQUARE).await;
-    easel.take("polygon").await;
-    for corner in [a, b, c] {
-        tab.drag(&[corner]).await;
-    }
-    tab.press("Escape", 27, 0).await;
-    tab.press(".", 190, 0).await;
-    tab.settle().await;
-    let told: String = tab
-        .evaluate("document.querySelector('[data-testid=announcement]').textContent.trim()")
-        .await;
-    assert_eq!(told, "", "Escape has left corners");
-    tab.press("z", 90, CONTROL).await;
-    let [x, y] = corner_after(&easel, (",", 188, 0), (3, 3)).await;
-    assert_near([x, y], [260, 120]);
-    // It goes on as if nothing had been. The first Escape leaves the corner alone.
-    tab.press("Escape", 27, 0).await;
-    tab.press("Escape", 27, 0).await;
-    easel.menu("tool-undo").await;
-    tab.drag(&[a]).await;
-    easel.count(1).await;
-    assert_near(easel.bounds(0).await, [200, 60, 260, 120]);
     easel.close().await;
 }
 

@@ -12,6 +12,7 @@ mod pictures;
 mod pointers;
 mod speed;
 mod tabs;
+mod thrown;
 mod tools;
 mod undo;
 

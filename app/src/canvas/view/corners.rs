@@ -78,7 +78,7 @@ impl CanvasView {
     /// One step back: of the polygon that is being drawn, or else of all that was done to regions.
     pub(in crate::canvas) fn undo(self, editor: Editor) {
         if self.polygon.with_untracked(OpenPolygon::can_undo) {
-            self.polygon.update(OpenPolygon::undo);
+            self.retrace(editor, "Undone", OpenPolygon::undo);
         } else {
             self.forget_steps();
             editor.undo();
@@ -88,10 +88,22 @@ impl CanvasView {
     /// One step forward again.
     pub(in crate::canvas) fn redo(self, editor: Editor) {
         if self.polygon.with_untracked(OpenPolygon::can_redo) {
-            self.polygon.update(OpenPolygon::redo);
+            self.retrace(editor, "Redone", OpenPolygon::redo);
         } else {
+            self.forget_steps();
             editor.redo();
         }
+    }
+
+    // What is drawn again of a polygon is drawn with its tool.
+    fn retrace(self, editor: Editor, done: &str, step: impl FnOnce(&mut OpenPolygon)) {
+        self.polygon.update(step);
+        let is_drawn = !self.polygon.with_untracked(OpenPolygon::is_empty);
+        if is_drawn && editor.tool.get_untracked() != Tool::Polygon {
+            editor.tool.set(Tool::Polygon);
+        }
+        let what = self.polygon.with_untracked(OpenPolygon::describe);
+        editor.say(format!("{done}: {what}"));
     }
 
     /// Of a polygon of which no corner is left nothing is taken back or brought again.
@@ -125,9 +137,12 @@ impl CanvasView {
     }
 
     /// Throws away what is drawn of a polygon, by a step that can be taken back.
-    pub(in crate::canvas) fn throw_polygon_away(self) {
+    pub(in crate::canvas) fn throw_polygon_away(self, editor: Editor) {
         self.picked.set(None);
-        self.redraw_polygon(Polygon::default());
+        if !self.polygon.with_untracked(OpenPolygon::is_empty) {
+            self.redraw_polygon(Polygon::default());
+            editor.say("Polygon thrown away".to_owned());
+        }
     }
 
     /// Ends the polygon that is being drawn.
@@ -137,11 +152,13 @@ impl CanvasView {
     }
 
     /// Takes the last corner of the polygon that is being drawn; false where there is none.
-    pub(in crate::canvas) fn drop_corner(self) -> bool {
+    pub(in crate::canvas) fn drop_corner(self, editor: Editor) -> bool {
         let mut rest = self.polygon.with_untracked(|open| open.polygon().clone());
         let is_there = rest.points.pop().is_some();
         if is_there {
             self.redraw_polygon(rest);
+            let what = self.polygon.with_untracked(OpenPolygon::describe);
+            editor.say(format!("Last corner removed: {what}"));
         }
         is_there
     }

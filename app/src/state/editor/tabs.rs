@@ -62,5 +62,6 @@ impl Editor {
             history.commit(next);
         });
         self.publish();
+        self.count_step();
     }
 }
