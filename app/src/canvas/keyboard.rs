@@ -57,6 +57,7 @@ pub(super) fn page_key(
         "e" | "E" => take(Tool::Eraser),
         "g" | "G" => take(Tool::Polygon),
         "l" | "L" => take(Tool::Lasso),
+        "d" | "D" if event.repeat() => {}
         "d" | "D" => return of_chosen(editor, |id| editor.duplicate(id)),
         "f" | "F" => {
             return of_chosen(editor, |id| {

@@ -1,3 +1,4 @@
+use fclm_core::mask::Mask;
 use leptos::ev;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
@@ -5,6 +6,7 @@ use web_sys::{Element, Event, HtmlElement, HtmlInputElement, KeyboardEvent, Mous
 
 use self::Afterwards::{Closes, Stays};
 use super::composer::is_by_key;
+use crate::canvas::press_of;
 use crate::editor::{Press, Reshaping};
 use crate::icons::Icon;
 use crate::state::{Export, Workspace};
@@ -34,7 +36,7 @@ pub(super) fn Menus(workspace: Workspace) -> impl IntoView {
 fn RegionMenu(workspace: Workspace) -> impl IntoView {
     let editor = workspace.editor;
     let none = move || editor.selected.with(Option::is_none);
-    let item = move |id, name, afterwards, act: fn(Workspace, &str)| {
+    let item = move |id, name, afterwards, act: fn(Workspace, &str, Press)| {
         region_item(workspace, id, name, afterwards, act)
     };
     view! {
@@ -50,28 +52,36 @@ fn RegionMenu(workspace: Workspace) -> impl IntoView {
                 "Edit"
             </summary>
             <div class="menu-items" role="group" aria-label="The chosen region">
-                {item("region-duplicate", "Duplicate (D)", Closes, |w, id| w.editor.duplicate(id))}
-                {item("region-up", "Move up", Stays, |w, id| w.editor.reorder(id, -1, Press::New))}
-                {item("region-down", "Move down", Stays, |w, id| w.editor.reorder(id, 1, Press::New))}
-                {item("region-grow", "Grow by a pixel ( } )", Stays, |w, id| {
-                    w.editor.reshape(id, |mask| mask.grown(1), Reshaping::Grown, Press::New);
+                {item("region-duplicate", "Duplicate (D)", Closes, |w, id, _| {
+                    w.editor.duplicate(id);
                 })}
-                {item("region-shrink", "Shrink by a pixel ( { )", Stays, |w, id| {
-                    w.editor.reshape(id, |mask| mask.shrunk(1), Reshaping::Shrunk, Press::New);
+                {item("region-up", "Move up", Stays, |w, id, press| {
+                    w.editor.reorder(id, -1, press);
                 })}
-                {item("region-fill", "Fill holes (F)", Closes, |w, id| {
-                    w.editor.reshape(id, |mask| mask.filled(), Reshaping::Filled, Press::New);
+                {item("region-down", "Move down", Stays, |w, id, press| {
+                    w.editor.reorder(id, 1, press);
                 })}
-                {item("region-invert", "Invert", Closes, |w, id| {
-                    let inverted = |mask: &fclm_core::mask::Mask| {
+                {item("region-grow", "Grow by a pixel ( } )", Stays, |w, id, press| {
+                    w.editor.reshape(id, |mask| mask.grown(1), Reshaping::Grown, press);
+                })}
+                {item("region-shrink", "Shrink by a pixel ( { )", Stays, |w, id, press| {
+                    w.editor.reshape(id, |mask| mask.shrunk(1), Reshaping::Shrunk, press);
+                })}
+                {item("region-fill", "Fill holes (F)", Closes, |w, id, press| {
+                    w.editor.reshape(id, Mask::filled, Reshaping::Filled, press);
+                })}
+                {item("region-invert", "Invert", Closes, |w, id, press| {
+                    let inverted = |mask: &Mask| {
                         let mut mask = mask.clone();
                         mask.invert();
                         mask
                     };
-                    w.editor.reshape(id, inverted, Reshaping::Inverted, Press::New);
+                    w.editor.reshape(id, inverted, Reshaping::Inverted, press);
                 })}
-                {item("region-png", "Save the mask (PNG)", Closes, Workspace::export_mask)}
-                {item("region-cutout", "Save the cut-out (PNG)", Closes, Workspace::export_cut_out)}
+                {item("region-png", "Save the mask (PNG)", Closes, |w, id, _| w.export_mask(id))}
+                {item("region-cutout", "Save the cut-out (PNG)", Closes, |w, id, _| {
+                    w.export_cut_out(id);
+                })}
             </div>
         </details>
     }
@@ -82,16 +92,28 @@ fn region_item(
     id: &'static str,
     name: &'static str,
     afterwards: Afterwards,
-    act: fn(Workspace, &str),
+    act: fn(Workspace, &str, Press),
 ) -> impl IntoView {
+    // Enter clicks again and again while it is held, the space bar once it is let go.
+    let by_enter = StoredValue::new(Press::New);
     view! {
         <button
             r#type="button"
             class="menu-item"
             data-testid=id
+            on:keydown=move |event| {
+                by_enter.set_value(match event.key().as_str() {
+                    "Enter" => press_of(&event),
+                    _ => Press::New,
+                });
+            }
             on:click=move |event| {
+                let press = match is_by_key(&event) {
+                    true => by_enter.get_value(),
+                    false => Press::New,
+                };
                 if let Some(chosen) = workspace.editor.selected.get_untracked() {
-                    act(workspace, &chosen);
+                    act(workspace, &chosen, press);
                 }
                 if afterwards == Closes {
                     close_behind(&event);

@@ -261,8 +261,34 @@ async fn what_a_held_key_does_is_one_step() {
         assert!(easel.paste(path).await);
         easel.count(count).await;
     }
+    // Growing by its button, and copies, of which a held key makes one alone.
+    let area = easel.area(2).await;
+    easel.edit().await;
+    let _: bool = tab
+        .evaluate("(document.querySelector('[data-testid=region-grow]').focus(), true)")
+        .await;
+    tab.press_enter_for(3).await;
+    tab.settle().await;
+    let grown = easel.area(2).await;
+    // Nine by nine pixels and four more on each side, but for the corners.
+    assert_eq!([area, grown], [81, 249]);
+    tab.press_enter_for(0).await;
+    tab.settle().await;
+    assert!(easel.area(2).await > grown);
+    for before in [grown, area] {
+        easel.menu("tool-undo").await;
+        tab.settle().await;
+        assert_eq!(easel.area(2).await, before);
+    }
+    tab.press_for("d", 68, 0, 3).await;
+    tab.settle().await;
+    easel.count(4).await;
+    easel.menu("tool-undo").await;
+    easel.count(3).await;
+
+    tab.click("[data-testid=region-item]:nth-child(3) [data-testid=region-select]")
+        .await;
     let last = easel.figure(2, "regionId").await;
-    tab.click(row).await;
     tab.press_for("PageUp", 33, 0, 1).await;
     tab.settle().await;
     assert_eq!(easel.figure(0, "regionId").await, last);
