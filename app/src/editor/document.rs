@@ -523,7 +523,7 @@ mod tests {
         let again = Document::from_wire(document.to_wire()).with_corners(&corners);
         assert_eq!(again, document);
         // What is known already is not drawn once more.
-        let mut finer = square.clone();
+        let mut finer = square;
         finer.take(Handle::Edge(0), (2.0, 1.0));
         let others = BTreeMap::from([("a".to_owned(), finer)]);
         assert_eq!(again.with_corners(&others), document);
