@@ -40,7 +40,8 @@ pub(super) struct Painter {
     extent: Extent,
     layers: HashMap<String, Kept>,
     // Widths of tags by their texts.
-    tags: HashMap<String, f64>,
+    tag_widths: HashMap<String, f64>,
+    tags: Tags,
     shown: Option<Shown>,
     // Where the last frame drew over the backdrop.
     over: Option<Area>,
@@ -102,7 +103,8 @@ impl Painter {
             ground,
             extent: (0, 0, 1.0),
             layers: HashMap::new(),
-            tags: HashMap::new(),
+            tag_widths: HashMap::new(),
+            tags: Tags::default(),
             shown: None,
             over: None,
             is_stale: false,
@@ -333,7 +335,7 @@ impl Painter {
         setting: Setting,
         tools: &[Area],
     ) -> Result<Vec<Placed>, JsValue> {
-        let mut tags = Tags::new(setting.stage, tools);
+        self.tags.start(setting.stage, tools);
         let whole = Area::new(0.0, 0.0, setting.stage.0, setting.stage.1);
         let level = setting.level();
         let mut placed = Vec::with_capacity(masks.len());
@@ -359,7 +361,7 @@ impl Painter {
                 Some(tag) if is_on_stage && is_carried => {
                     Some(tag.kept_on(setting.stage, TAG_MARGIN))
                 }
-                Some(tag) if is_on_stage => Some(tags.lay(tag)),
+                Some(tag) if is_on_stage => Some(self.tags.lay(tag)),
                 tag => tag,
             };
             let kept = self.layers.get(&drawn.key);
@@ -378,13 +380,13 @@ impl Painter {
         let Some(label) = &drawn.label else {
             return Ok(None);
         };
-        let width = match self.tags.get(label) {
+        let width = match self.tag_widths.get(label) {
             Some(width) => *width,
             None => {
                 let context = &self.backdrop.context;
                 context.set_font(LABEL_FONT);
                 let width = context.measure_text(label)?.width() + 12.0;
-                self.tags.insert(label.clone(), width);
+                self.tag_widths.insert(label.clone(), width);
                 width
             }
         };
