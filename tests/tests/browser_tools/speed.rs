@@ -249,6 +249,11 @@ async fn a_hundred_masks_on_twelve_megapixels_are_worked_on_without_delay() {
     }
     let pixels = (drawn(tab).await - before) / f64::from(MOVES);
     times.push(timed(tab, tab.touch_up()).await);
+    // An event of each finger.
+    let times = times
+        .into_iter()
+        .flat_map(|both| [f64::midpoint(rest, both); 2])
+        .collect();
     moves.push(("two fingers that zoom", Cost { times, pixels }));
     come_to_rest(tab).await;
 
