@@ -28,6 +28,8 @@ pub(super) fn page_key(
     let key = event.key();
     if command {
         match key.to_ascii_lowercase().as_str() {
+            // Steps are taken back from what is done, not from below what is being done.
+            "z" | "y" if gestures.is_drawing() => gestures.cancel(),
             "z" if event.shift_key() => view.redo(editor),
             "z" => view.undo(editor),
             "y" => view.redo(editor),

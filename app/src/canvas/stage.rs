@@ -171,6 +171,8 @@ fn followed(view: CanvasView, editor: Editor, words: Memo<String>) -> RwSignal<b
             || view.drag.with(Option::is_some)
             || view.finger.with(Option::is_some)
             || view.lasso.with(|points| !points.is_empty())
+            || view.polygon.with(|open| !open.is_empty())
+            || view.edited.with(Option::is_some)
             || view.moving.get()
     });
     let is_followed = RwSignal::new(false);
@@ -184,9 +186,6 @@ fn followed(view: CanvasView, editor: Editor, words: Memo<String>) -> RwSignal<b
             is_followed.set(false);
         } else if is_drawing || (tool == Tool::Click && is_awaited) {
             is_followed.set(true);
-        } else if tool == Tool::Polygon {
-            // How a polygon ends is worth saying between its corners.
-            is_followed.set(false);
         }
         now
     });

@@ -127,7 +127,7 @@ fn heading(code: ErrorCode) -> &'static str {
         ErrorCode::BadImage => "The picture is broken",
         ErrorCode::TooNarrow => "The picture is too narrow",
         ErrorCode::BadRegion => "The region does not fit",
-        ErrorCode::BadText => "The text does not fit",
+        ErrorCode::BadText => "The text cannot be taken",
         ErrorCode::Busy => "Too much is waiting already",
         ErrorCode::Internal => "Something went wrong on the server",
         ErrorCode::Unavailable => "Not available right now",

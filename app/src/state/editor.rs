@@ -227,6 +227,8 @@ impl Editor {
                 .document
                 .with_untracked(|now| describe_step(now, &before));
             self.say(format!("Undone: {step}"));
+        } else {
+            self.say("Nothing to undo".to_owned());
         }
     }
 
@@ -237,6 +239,8 @@ impl Editor {
                 .document
                 .with_untracked(|now| describe_step(&before, now));
             self.say(format!("Redone: {step}"));
+        } else {
+            self.say("Nothing to redo".to_owned());
         }
     }
 
@@ -441,9 +445,15 @@ impl Editor {
         if self.refuses(id) {
             return;
         }
+        let name = self
+            .document
+            .with_untracked(|document| document.get(id).map(|region| region.name.clone()));
         self.change(|document| {
             document.remove(id);
         });
+        if let Some(name) = name {
+            self.say(format!("{name} deleted"));
+        }
     }
 
     /// Gives a region another name; an empty one is not taken.

@@ -23,6 +23,7 @@ use fclm_tests::easel::{Easel, assert_near, saved_file};
 use fclm_tests::view::View;
 
 const ALT: i64 = 1;
+const CONTROL: i64 = 2;
 const SHIFT: i64 = 8;
 
 #[tokio::test(flavor = "multi_thread")]

@@ -52,6 +52,33 @@ async fn a_picture_has_two_fifths_of_a_phone_and_the_conversation_its_share() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_is_in_sight_on_the_smallest_phones() {
+    let easel = on_a_phone().await;
+    let tab = &easel.tab;
+    for path in ["M40 50h60v40h-60z", "M240 250h60v50h-60z"] {
+        assert!(easel.paste(path).await);
+    }
+    easel.count(2).await;
+    easel.take("brush").await;
+    for (width, height) in [(320, 640), (360, 640), (375, 560), (320, 568)] {
+        tab.resize(width, height).await;
+        tab.settle().await;
+        for part in ["ask-input", "send-button"] {
+            let is_whole: bool = tab
+                .evaluate(&format!(
+                    "(() => {{ const part = document.querySelector('[data-testid={part}]'),
+                         r = part.getBoundingClientRect();
+                     return r.bottom <= innerHeight && [r.top + 1, r.bottom - 1].every(y => part
+                         .contains(document.elementFromPoint(r.left + r.width / 2, y))); }})()"
+                ))
+                .await;
+            assert!(is_whole, "{part} is not whole at {width} x {height}");
+        }
+    }
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_menu_leaves_its_button_free() {
     let easel = on_a_phone().await;
     let tab = &easel.tab;
@@ -130,6 +157,16 @@ async fn a_hint_for_fingers_lies_over_the_picture_until_it_is_followed() {
     wait_for_hint(tab, "Tap to add to @2, hold to take away.", true).await;
     tab.touch(&[&[taps[1]]]).await;
     wait_for_hint(tab, "Tap to add to @2, hold to take away.", false).await;
+
+    // Corners of a polygon are not set or moved below it.
+    easel.choose_none().await;
+    easel.take("polygon").await;
+    let ends = "Tap the corners; the first one again ends.";
+    wait_for_hint(tab, ends, true).await;
+    tab.touch(&[&[taps[0]]]).await;
+    wait_for_hint(tab, ends, false).await;
+    tab.touch(&[&[taps[1]]]).await;
+    wait_for_hint(tab, ends, false).await;
     easel.close().await;
 }
 

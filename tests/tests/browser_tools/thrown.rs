@@ -3,9 +3,8 @@
 use fclm_tests::easel::{Easel, assert_near};
 use fclm_tests::view::View;
 
+use super::CONTROL;
 use super::corners::{SQUARE, corner_after};
-
-const CONTROL: i64 = 2;
 
 /// Holds the answers about masks back, which are the server's, as no worker starts.
 const HOLD_MASKS: &str = "(fetch => {

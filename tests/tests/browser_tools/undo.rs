@@ -4,7 +4,7 @@ use fclm_tests::easel::Easel;
 use fclm_tests::view::View;
 
 use super::filled::{color, differ};
-use super::{ALT, SHIFT};
+use super::{ALT, CONTROL, SHIFT};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn all_that_is_done_to_regions_can_be_undone() {
@@ -144,6 +144,42 @@ async fn what_is_undone_and_redone_is_told_to_screen_readers() {
         .await;
     easel.menu("tool-undo").await;
     easel.wait_for_told("Undone: Region 1 locked").await;
+
+    let tab = &easel.tab;
+    tab.press("Delete", 46, 0).await;
+    easel.wait_for_told("Region 1 deleted").await;
+    easel.menu("tool-undo").await;
+    easel.wait_for_told("Undone: Region 1 deleted").await;
+    easel.menu("tool-undo").await;
+    easel.wait_for_told("Undone: Region 1 added").await;
+    tab.press("z", 90, CONTROL).await;
+    easel.wait_for_told("Nothing to undo").await;
+    easel.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_step_back_takes_back_what_is_being_drawn() {
+    let easel = Easel::open().await;
+    let tab = &easel.tab;
+    easel
+        .draw_polygon([(60.0, 60.0), (120.0, 60.0), (120.0, 100.0)])
+        .await;
+    easel.count(1).await;
+    let [start, end] = easel.window([(200.0, 100.0), (260.0, 160.0)]).await;
+    for tool in ["brush", "lasso", "box"] {
+        easel.choose_none().await;
+        easel.take(tool).await;
+        tab.mouse_down(start).await;
+        tab.mouse_to(end).await;
+        tab.press("z", 90, CONTROL).await;
+        tab.mouse_up(end).await;
+        tab.settle().await;
+        easel.count(1).await;
+    }
+    // Nothing was done behind the polygon.
+    tab.press("z", 90, CONTROL).await;
+    easel.wait_for_told("Undone: Region 1 added").await;
+    easel.count(0).await;
     easel.close().await;
 }
 
