@@ -181,12 +181,19 @@ impl Easel {
 
     /// Makes a polygon by clicks, closed at its first corner.
     pub async fn draw_polygon<const N: usize>(&self, corners: [(f32, f32); N]) {
+        let corners = self.open_polygon(corners).await;
+        self.tab.drag(&[corners[0]]).await;
+    }
+
+    /// Makes the corners of a polygon by clicks and leaves it open; gives where they are in the
+    /// window.
+    pub async fn open_polygon<const N: usize>(&self, corners: [(f32, f32); N]) -> [Point; N] {
         self.take("polygon").await;
         let corners = self.window(corners).await;
         for corner in corners {
             self.tab.drag(&[corner]).await;
         }
-        self.tab.drag(&[corners[0]]).await;
+        corners
     }
 
     /// Waits until a button says that it is pressed, or that it is not.

@@ -7,6 +7,8 @@ use super::{ALT, SHIFT};
 
 pub(super) const SQUARE: [(f32, f32); 4] =
     [(200.0, 60.0), (260.0, 60.0), (260.0, 120.0), (200.0, 120.0)];
+/// The first three corners of that.
+pub(super) const CORNER: [(f32, f32); 3] = [SQUARE[0], SQUARE[1], SQUARE[2]];
 
 /// Presses a key and gives the place of the corner of that number, of so many, that is told then.
 pub(super) async fn corner_after(
@@ -111,13 +113,9 @@ async fn keys_go_to_corners_and_move_add_and_remove_them() {
 async fn enter_ends_a_polygon_whose_corners_go_with_its_region() {
     let easel = Easel::open().await;
     let tab = &easel.tab;
-    easel.take("polygon").await;
-    for corner in easel
-        .window([(60.0, 60.0), (140.0, 60.0), (60.0, 120.0)])
-        .await
-    {
-        tab.drag(&[corner]).await;
-    }
+    easel
+        .open_polygon([(60.0, 60.0), (140.0, 60.0), (60.0, 120.0)])
+        .await;
     tab.press_enter().await;
     easel.count(1).await;
     tab.click(".region.is-selected [data-testid=region-select]")
@@ -206,11 +204,7 @@ async fn corners_stay_over_a_reload_until_the_mask_is_something_else() {
 async fn what_a_held_key_does_is_one_step() {
     let easel = Easel::open().await;
     let tab = &easel.tab;
-    let [a, b, c, _] = easel.window(SQUARE).await;
-    easel.take("polygon").await;
-    for corner in [a, b, c] {
-        tab.drag(&[corner]).await;
-    }
+    let [a, ..] = easel.open_polygon(CORNER).await;
     // A corner of a polygon that is open.
     let [x, y] = corner_after(&easel, (",", 188, 0), (3, 3)).await;
     tab.press_for("ArrowDown", 40, ALT, 6).await;
@@ -302,12 +296,8 @@ async fn what_a_held_key_does_is_one_step() {
 async fn what_is_done_to_an_open_polygon_is_undone_step_by_step() {
     let easel = Easel::open().await;
     let tab = &easel.tab;
-    let [a, b, c, d] = easel.window(SQUARE).await;
+    let [a, b, c, d] = easel.open_polygon(SQUARE).await;
     let [out] = easel.window([(290.0, 40.0)]).await;
-    easel.take("polygon").await;
-    for corner in [a, b, c, d] {
-        tab.drag(&[corner]).await;
-    }
     // The last corner is removed, another one dragged, and then moved by keys.
     tab.press("Delete", 46, 0).await;
     easel.menu("tool-undo").await;

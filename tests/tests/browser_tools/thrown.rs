@@ -4,7 +4,7 @@ use fclm_tests::easel::{Easel, assert_near};
 use fclm_tests::view::View;
 
 use super::CONTROL;
-use super::corners::{SQUARE, corner_after};
+use super::corners::{CORNER, SQUARE, corner_after};
 
 /// Holds the answers about masks back, which are the server's, as no worker starts.
 const HOLD_MASKS: &str = "(fetch => {
@@ -19,11 +19,7 @@ const HOLD_MASKS: &str = "(fetch => {
 async fn a_polygon_that_escape_threw_away_comes_back() {
     let easel = Easel::open().await;
     let tab = &easel.tab;
-    let [a, b, c, _] = easel.window(SQUARE).await;
-    easel.take("polygon").await;
-    for corner in [a, b, c] {
-        tab.drag(&[corner]).await;
-    }
+    let [a, ..] = easel.open_polygon(CORNER).await;
     tab.press("Escape", 27, 0).await;
     easel.wait_for_told("Polygon thrown away").await;
     // There are no corners that it could go to.
@@ -67,11 +63,7 @@ async fn a_mask_that_comes_late_leaves_a_polygon_that_was_thrown_away() {
     easel.count(1).await;
     let spinner = "!!document.querySelector('[data-testid=region-item] .spinner')";
     tab.wait_until("no mask is awaited", spinner).await;
-    let [a, b, c, _] = easel.window(SQUARE).await;
-    easel.take("polygon").await;
-    for corner in [a, b, c] {
-        tab.drag(&[corner]).await;
-    }
+    easel.open_polygon(CORNER).await;
     tab.press("Escape", 27, 0).await;
     easel.wait_for_told("Polygon thrown away").await;
     let _: bool = tab.evaluate("window.letMasksCome()").await;
@@ -94,12 +86,9 @@ async fn behind_a_step_forward_no_polygon_comes_back() {
     easel.count(1).await;
     easel.menu("tool-undo").await;
     easel.count(0).await;
-    let [a, b, c] = easel
-        .window([(60.0, 60.0), (140.0, 60.0), (140.0, 120.0)])
+    easel
+        .open_polygon([(60.0, 60.0), (140.0, 60.0), (140.0, 120.0)])
         .await;
-    for corner in [a, b, c] {
-        tab.drag(&[corner]).await;
-    }
     tab.press("Escape", 27, 0).await;
     easel.wait_for_told("Polygon thrown away").await;
     easel.menu("tool-redo").await;
@@ -113,11 +102,7 @@ async fn behind_a_step_forward_no_polygon_comes_back() {
 async fn a_polygon_that_another_tool_threw_away_comes_back() {
     let easel = Easel::open().await;
     let tab = &easel.tab;
-    let [a, b, c, _] = easel.window(SQUARE).await;
-    easel.take("polygon").await;
-    for corner in [a, b, c] {
-        tab.drag(&[corner]).await;
-    }
+    let [a, b, c] = easel.open_polygon(CORNER).await;
     easel.take("brush").await;
     easel.wait_for_told("Polygon thrown away").await;
     tab.press("z", 90, CONTROL).await;
