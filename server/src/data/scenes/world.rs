@@ -62,7 +62,8 @@ impl Attributes {
     }
 }
 
-const fn is_held_out(colour: Colour, material: Material, shape: Shape) -> bool {
+/// Whether a combination is held out of training.
+pub(super) const fn is_held_out(colour: Colour, material: Material, shape: Shape) -> bool {
     let place = colour as usize + 5 * material as usize + 7 * shape as usize;
     place.is_multiple_of(COMBINATIONS_PER_HELD_OUT)
 }

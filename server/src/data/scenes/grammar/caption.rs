@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     super::{view::View, vocabulary::Attributes},
     expression::Filter,
-    words::{COUNTS, Number, noun_phrase, one_of, with_article},
+    words::{Number, count_word, noun_phrase, one_of, with_article},
 };
 
 /// A caption with the phrases that name objects.
@@ -85,7 +85,7 @@ pub fn caption(view: &View, table: &str, rng: &mut ChaCha8Rng) -> Caption {
         } else {
             format!(
                 "{} {}",
-                COUNTS[targets.len()],
+                count_word(targets.len()),
                 noun_phrase(&filter, Number::Plural, rng)
             )
         };

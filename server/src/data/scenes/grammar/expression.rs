@@ -3,6 +3,7 @@
 use super::super::{
     view::{Part, Relation, Side, Truth, View},
     vocabulary::{Attributes, Colour, Material, Pattern, Shape, Size},
+    world::is_held_out,
 };
 
 /// Attributes that a noun phrase names; what it leaves open is `None`.
@@ -52,6 +53,17 @@ impl Filter {
                 .material
                 .is_none_or(|material| material == attributes.material)
             && self.shape.is_none_or(|shape| shape == attributes.shape)
+    }
+}
+
+impl Filter {
+    /// Whether it names colour, material and shape of a combination that is held out of training.
+    pub fn names_held_out(&self) -> bool {
+        let (Some(colour), Some(material), Some(shape)) = (self.colour, self.material, self.shape)
+        else {
+            return false;
+        };
+        is_held_out(colour, material, shape)
     }
 }
 
@@ -120,6 +132,16 @@ impl Reference {
             &[object] => Some(object),
             _ => None,
         }
+    }
+
+    /// Whether it names a combination of colour, material and shape that is held out of training, of
+    /// what it means or of what that lies beside.
+    pub fn names_held_out(&self) -> bool {
+        let beside = |clause: &Clause| match clause {
+            Clause::Beside(_, anchor) => anchor.names_held_out(),
+            Clause::In(_) | Clause::Outermost(_) | Clause::Ranked(..) => false,
+        };
+        self.filter.names_held_out() || self.clauses.iter().any(beside)
     }
 
     /// Whether the expression would mean other objects without its relations to others.

@@ -9,7 +9,7 @@ use super::{
         view::{Relation, Truth, View},
         vocabulary::{Attributes, Colour, Material, Pattern, Shape, Size},
     },
-    words::{COUNTS, capitalised, category, one_of, with_article},
+    words::{capitalised, category, count_word, one_of, with_article},
 };
 
 /// A question about a marked object, which it calls "it".
@@ -213,10 +213,9 @@ fn count(view: &View, object: usize, rng: &mut ChaCha8Rng) -> (String, String) {
             others(&|seen| seen.material == own.material),
         ),
     };
-    let answer = if number == 0 {
-        "none"
-    } else {
-        COUNTS[number.min(6)]
+    let answer = match number {
+        0 => "none".to_owned(),
+        number => count_word(number),
     };
-    (question, format!("{}.", capitalised(answer)))
+    (question, format!("{}.", capitalised(&answer)))
 }

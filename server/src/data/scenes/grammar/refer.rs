@@ -14,7 +14,7 @@ use super::{
     },
     describe::{Description, as_reference, name_of, names_of, relations_of},
     expression::{Clause, Filter, Reference},
-    words::{COUNTS, Number, body, definite, nameable, one_of},
+    words::{Number, body, count_word, definite, is_ordinal, nameable, one_of},
 };
 
 /// What an expression is like.
@@ -167,7 +167,7 @@ fn plural_text(reference: &Reference, count: Option<usize>, rng: &mut ChaCha8Rng
     let plain = one_of(rng, &["all", "all the", "the"]);
     let determiner = match count {
         Some(2) if rng.random_bool(0.25) => "both".to_owned(),
-        Some(count) if rng.random_bool(0.35) => format!("the {}", COUNTS[count.min(6)]),
+        Some(count) if rng.random_bool(0.35) => format!("the {}", count_word(count)),
         _ if rng.random_bool(0.25) => {
             return format!("every {}", body(reference, Number::Singular, rng));
         }
@@ -300,7 +300,8 @@ fn by_rank(view: &View, object: usize, rng: &mut ChaCha8Rng) -> Option<Reference
             let rank = view
                 .ranked(&among, side)?
                 .iter()
-                .position(|&other| other == object)?;
+                .position(|&other| other == object)
+                .filter(|&rank| is_ordinal(rank))?;
             let reference = Reference {
                 filter,
                 clauses: vec![Clause::Ranked(rank, side)],

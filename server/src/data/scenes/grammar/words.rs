@@ -18,7 +18,17 @@ pub(crate) enum Number {
     Plural,
 }
 
-pub(crate) const COUNTS: [&str; 7] = ["no", "one", "two", "three", "four", "five", "six"];
+const COUNTS: [&str; 11] = [
+    "no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten",
+];
+
+/// A number in words, in digits above ten.
+pub(crate) fn count_word(count: usize) -> String {
+    match COUNTS.get(count) {
+        Some(&word) => word.to_owned(),
+        None => count.to_string(),
+    }
+}
 
 /// One of several ways to say the same.
 pub(crate) fn one_of(rng: &mut ChaCha8Rng, ways: &[&'static str]) -> &'static str {
@@ -124,7 +134,14 @@ pub(crate) fn outermost_word(side: Side, rng: &mut ChaCha8Rng) -> &'static str {
     }
 }
 
-const ORDINALS: [&str; 6] = ["first", "second", "third", "fourth", "fifth", "sixth"];
+const ORDINALS: [&str; 10] = [
+    "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
+];
+
+/// Whether there is a word for a place, counted from 0.
+pub(crate) const fn is_ordinal(rank: usize) -> bool {
+    rank < ORDINALS.len()
+}
 
 fn side_words(side: Side) -> &'static str {
     match side {
