@@ -24,6 +24,12 @@ pub struct Schedule {
 }
 
 impl Schedule {
+    /// How much of the rate's fall is behind a step, 0 to 1.
+    pub fn fallen(&self, step: u64) -> f64 {
+        let fall = (self.steps as f64 * self.decay).max(1.0);
+        ((step as f64 - (self.steps as f64 - fall)) / fall).clamp(0.0, 1.0)
+    }
+
     /// # Errors
     /// Where a number makes no schedule.
     pub(super) fn validate(&self, name: &str) -> Result<(), TrainError> {
@@ -74,6 +80,9 @@ pub struct StageRecipe {
     /// Weight of naming attributes, which stands in for pretrained encoders; stage 2 has none.
     #[serde(default)]
     pub attribute_weight: f64,
+    /// What that weight comes down to while the learning rate falls; without it, it stays.
+    #[serde(default)]
+    pub attribute_end: Option<f64>,
     /// Weight of telling where things are and of looking at them, which stands in for an LLM that
     /// can ground.
     #[serde(default)]
@@ -92,7 +101,12 @@ impl StageRecipe {
     pub fn at(&self, step: u64) -> (&MixRecipe, f64) {
         match &self.opening {
             Some(opening) if step < opening.steps => (&opening.mix, opening.attribute_weight),
-            _ => (&self.mix, self.attribute_weight),
+            _ => {
+                let end = self.attribute_end.unwrap_or(self.attribute_weight);
+                let fallen = self.schedule.fallen(step);
+                let weight = self.attribute_weight + (end - self.attribute_weight) * fallen;
+                (&self.mix, weight)
+            }
         }
     }
 }
@@ -299,7 +313,10 @@ impl Recipe {
                 }
             }
             let opening = stage.opening.iter().map(|opening| opening.attribute_weight);
-            for weight in opening.chain([stage.attribute_weight]) {
+            let weights = opening
+                .chain([stage.attribute_weight])
+                .chain(stage.attribute_end);
+            for weight in weights {
                 let fits = weight == 0.0 || (name != "stage_2" && weight > 0.0);
                 if !fits || !weight.is_finite() {
                     return Err(TrainError::Recipe(format!(
@@ -353,10 +370,25 @@ mod tests {
     }
 
     #[test]
+    fn the_weight_of_attributes_falls_with_the_rate() {
+        let mut stage = Recipe::named("nano").unwrap().stage_1;
+        stage.attribute_weight = 8.0;
+        stage.attribute_end = Some(2.0);
+        let steps = stage.schedule.steps;
+        let fall = (steps as f64 * stage.schedule.decay) as u64;
+        assert_eq!(stage.at(steps - fall).1, 8.0);
+        assert!((stage.at(steps - fall / 2).1 - 5.0).abs() < 1e-2);
+        assert_eq!(stage.at(steps).1, 2.0);
+        stage.attribute_end = None;
+        assert_eq!(stage.at(steps).1, 8.0);
+    }
+
+    #[test]
     fn weights_that_nothing_uses_are_refused() {
         for wrong in [
             NANO.replacen("attribute_weight = 8.0", "attribute_weight = -1.0", 1),
             NANO.replacen("attribute_weight = 8.0", "attribute_weight = inf", 1),
+            NANO.replacen("attribute_end = 2.0", "attribute_end = -2.0", 1),
             NANO.replacen("[stage_2]", "[stage_2]\nattribute_weight = 1.0", 1),
             NANO.replacen("latent_weight = 1.0", "latent_weight = nan", 1),
             NANO.replacen("grounding_weight = 2.0", "grounding_weight = -2.0", 1),

@@ -5,13 +5,10 @@ use super::recipe::Schedule;
 pub(super) fn learning_rate(stage: &Schedule, step: u64) -> f64 {
     let steps = stage.steps as f64;
     let rise = (steps * stage.warm_up).max(1.0);
-    let fall = (steps * stage.decay).max(1.0);
-    let step = step as f64;
-    if step < rise {
-        return stage.learning_rate * (step + 1.0) / rise;
+    if (step as f64) < rise {
+        return stage.learning_rate * (step as f64 + 1.0) / rise;
     }
-    let progress = ((step - (steps - fall)) / fall).clamp(0.0, 1.0);
-    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * progress).cos());
+    let cosine = 0.5 * (1.0 + (std::f64::consts::PI * stage.fallen(step)).cos());
     stage.learning_rate * (stage.final_rate + (1.0 - stage.final_rate) * cosine)
 }
 
