@@ -1,17 +1,15 @@
 //! Where a region is looked at closely, and how its box is told to the model.
 
+use crate::region::CropConfig;
 use crate::wire::BoxPx;
 
-/// Sides of a region's box count as at least this long when its crop is chosen.
-pub const MIN_CROP_SIDE: f32 = 48.0;
-
-/// The part of a `width x height` image that shows a region closely: the sides of its box raised
-/// to [`MIN_CROP_SIDE`] about the centre, one box of margin on each side, grown to whole pixels
-/// and clipped to the image. `x0, y0, x1, y1`, half-open; never empty for a non-empty image.
-pub fn region_crop(bounds: BoxPx, width: u32, height: u32) -> [u32; 4] {
+/// The part of a `width x height` image that shows a region closely: the sides of its box raised to
+/// the least side about the centre, the margin on each side, grown to whole pixels and clipped to the
+/// image. `x0, y0, x1, y1`, half-open; never empty for a non-empty image.
+pub fn region_crop(bounds: BoxPx, width: u32, height: u32, crop: CropConfig) -> [u32; 4] {
     let [x0, y0, x1, y1] = bounds;
-    let (left, right) = crop_side(x0, x1, width);
-    let (top, bottom) = crop_side(y0, y1, height);
+    let (left, right) = crop_side(x0, x1, width, crop);
+    let (top, bottom) = crop_side(y0, y1, height, crop);
     [left, top, right, bottom]
 }
 
@@ -28,9 +26,10 @@ pub fn box_center_size_normalised(bounds: BoxPx, width: u32, height: u32) -> [f3
     ]
 }
 
-fn crop_side(low: f32, high: f32, length: u32) -> (u32, u32) {
+fn crop_side(low: f32, high: f32, length: u32, crop: CropConfig) -> (u32, u32) {
     let center = (low + high) / 2.0;
-    let reach = 1.5 * (high - low).max(MIN_CROP_SIDE);
+    let margin = crop.margin_percent as f32 / 100.0;
+    let reach = (0.5 + margin) * (high - low).max(crop.least_side as f32);
     // A box outside the image still gets the pixel that is nearest to it.
     let first = ((center - reach).floor().max(0.0) as u32).min(length.saturating_sub(1));
     let end =
@@ -44,10 +43,14 @@ mod tests {
 
     use super::*;
 
+    fn published_crop(bounds: BoxPx, width: u32, height: u32) -> [u32; 4] {
+        region_crop(bounds, width, height, CropConfig::default())
+    }
+
     #[test]
     fn a_margin_of_one_box_on_each_side() {
         assert_eq!(
-            region_crop([100.0, 200.0, 160.0, 300.0], 640, 480),
+            published_crop([100.0, 200.0, 160.0, 300.0], 640, 480),
             [40, 100, 220, 400]
         );
     }
@@ -55,14 +58,33 @@ mod tests {
     #[test]
     fn small_boxes_are_raised_and_crops_clipped() {
         assert_eq!(
-            region_crop([300.0, 200.0, 310.0, 210.0], 640, 480),
+            published_crop([300.0, 200.0, 310.0, 210.0], 640, 480),
             [233, 133, 377, 277]
         );
         assert_eq!(
-            region_crop([0.0, 0.0, 10.0, 10.0], 640, 480),
+            published_crop([0.0, 0.0, 10.0, 10.0], 640, 480),
             [0, 0, 77, 77]
         );
-        assert_eq!(region_crop([0.0, 0.0, 32.0, 32.0], 32, 32), [0, 0, 32, 32]);
+        assert_eq!(
+            published_crop([0.0, 0.0, 32.0, 32.0], 32, 32),
+            [0, 0, 32, 32]
+        );
+    }
+
+    #[test]
+    fn a_crop_may_be_closer() {
+        let near = CropConfig {
+            least_side: 24,
+            margin_percent: 50,
+        };
+        assert_eq!(
+            region_crop([100.0, 200.0, 160.0, 300.0], 640, 480, near),
+            [70, 150, 190, 350]
+        );
+        assert_eq!(
+            region_crop([300.0, 200.0, 310.0, 210.0], 640, 480, near),
+            [281, 181, 329, 229]
+        );
     }
 
     #[test]
@@ -79,9 +101,11 @@ mod tests {
             x0 in -500.0f32..2_000.0, y0 in -500.0f32..2_000.0,
             w in 0.0f32..2_000.0, h in 0.0f32..2_000.0,
             width in 1u32..1_000, height in 1u32..1_000,
+            least_side in 1u32..100, margin_percent in 0u32..200,
         ) {
+            let crop = CropConfig { least_side, margin_percent };
             let [left, top, right, bottom] =
-                region_crop([x0, y0, x0 + w, y0 + h], width, height);
+                published_crop([x0, y0, x0 + w, y0 + h], width, height);
             prop_assert!(left < right && right <= width);
             prop_assert!(top < bottom && bottom <= height);
         }

@@ -8,6 +8,8 @@ use crate::field::{FieldError, WIDEST, count, divides};
 const MOST_POINTS: usize = 1 << 10;
 /// Longest side of the square that a mask is stretched to.
 const LARGEST_MASK: usize = 1 << 12;
+/// Most pixels and per cent of a crop's sides.
+const LARGEST_CROP: usize = 1 << 12;
 
 /// Which steps of the semantic branch are on (the paper's table 6a).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,6 +28,26 @@ impl Default for ExtractorSteps {
             local: true,
             pixel: true,
             semantic: true,
+        }
+    }
+}
+
+/// How much of the picture the crop around a region shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CropConfig {
+    /// Sides of a region's box count as at least so many pixels.
+    pub least_side: u32,
+    /// What is shown on each side of the box, in per cent of the box's side.
+    pub margin_percent: u32,
+}
+
+impl Default for CropConfig {
+    /// One box of margin on each side of a box of at least 48 pixels.
+    fn default() -> Self {
+        Self {
+            least_side: 48,
+            margin_percent: 100,
         }
     }
 }
@@ -60,6 +82,9 @@ pub struct RegionConfig {
     /// not learn without; a published one has never seen such crops.
     #[serde(default)]
     pub dims_surroundings: bool,
+    /// The shape of the crop of step 1.
+    #[serde(default)]
+    pub crop: CropConfig,
     /// Steps that are on.
     #[serde(default)]
     pub steps: ExtractorSteps,
@@ -81,6 +106,7 @@ impl RegionConfig {
             position_hidden: [1024, 1024],
             max_cells: 1024,
             dims_surroundings: false,
+            crop: CropConfig::default(),
             steps: ExtractorSteps::default(),
         }
     }
@@ -107,7 +133,13 @@ impl RegionConfig {
         if self.close_side > 0 {
             count("close_side", self.close_side, LARGEST_MASK)?;
         }
-        count("max_cells", self.max_cells, usize::MAX)
+        count("max_cells", self.max_cells, usize::MAX)?;
+        let least = self.crop.least_side as usize;
+        count("crop.least_side", least, LARGEST_CROP)?;
+        match self.crop.margin_percent as usize {
+            0 => Ok(()),
+            margin => count("crop.margin_percent", margin, LARGEST_CROP),
+        }
     }
 
     /// Channels of the features that step 1 pools.
@@ -170,6 +202,16 @@ mod tests {
                 "max_cells",
                 RegionConfig {
                     max_cells: 0,
+                    ..good.clone()
+                },
+            ),
+            (
+                "crop.least_side",
+                RegionConfig {
+                    crop: CropConfig {
+                        least_side: 0,
+                        ..CropConfig::default()
+                    },
                     ..good.clone()
                 },
             ),

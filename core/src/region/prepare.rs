@@ -38,7 +38,7 @@ pub fn prepare_region(
         return None;
     }
     let bounds = mask.bounds()?;
-    let [x0, y0, x1, y1] = geometry::region_crop(bounds, width, height);
+    let [x0, y0, x1, y1] = geometry::region_crop(bounds, width, height, config.crop);
     let view = ::image::imageops::crop_imm(image, x0, y0, x1 - x0, y1 - y0).to_image();
     let mut crop = sam::preprocess(&view, sam_config);
     if config.dims_surroundings {

@@ -21,12 +21,6 @@ pub(super) const VALUES: [usize; ATTRIBUTES] = [
     Size::ALL.len(),
 ];
 
-/// Index of the colour among them.
-pub(super) const COLOUR: usize = 0;
-
-/// Index of the shape.
-pub(super) const SHAPE: usize = 2;
-
 /// A cell shows an object that covers at least one in this many of its pixels. With the cell's
 /// centre instead, small objects that lie between centres would never be labelled.
 const CELL_SHARE: usize = 5;
@@ -68,7 +62,7 @@ pub(super) fn crop_cells(
     config: &FclmConfig,
 ) -> Vec<Labelled> {
     let (width, height) = drawn.image.dimensions();
-    let window = geometry::region_crop(bounds, width, height);
+    let window = geometry::region_crop(bounds, width, height, config.region.crop);
     sam_grid(drawn, &[object], window, config)
 }
 
