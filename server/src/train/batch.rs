@@ -61,6 +61,8 @@ pub(super) struct HostScene {
     pub(super) extra: Vec<MaskTarget>,
     /// What each `[SEG]` of the packed turns must draw, and where that is.
     pub(super) grounds: Vec<(MaskTarget, GroundingTarget)>,
+    /// What is to be known where the packed turns lead up to it.
+    pub(super) leads: Vec<GroundingTarget>,
     pub(super) prompts: Vec<PromptTarget>,
     pub(super) refinements: Vec<Refinement>,
     pub(super) labels: HostLabels,
@@ -192,14 +194,24 @@ impl Batch {
             .flat_map(|scene| &scene.grounds)
             .map(|(mask, target)| (mask, target))
             .unzip();
-        let targets: Vec<(i32, &GroundingTarget)> =
-            sequence.ground_rows.into_iter().zip(targets).collect();
-        let grounds = (!masks.is_empty()).then(|| {
-            (
-                DeviceMasks::new(&masks, device),
-                DeviceGrounding::new(&targets, sequence.image_rows, merged, device),
-            )
-        });
+        let targets: Vec<(i32, usize, &GroundingTarget)> = sequence
+            .ground_rows
+            .into_iter()
+            .zip(masks.iter().zip(targets))
+            .map(|(row, (mask, target))| (row, mask.scene, target))
+            .collect();
+        let leads = scenes
+            .iter()
+            .enumerate()
+            .flat_map(|(scene, host)| host.leads.iter().map(move |lead| (scene, lead)));
+        let leads: Vec<(i32, usize, &GroundingTarget)> = sequence
+            .lead_rows
+            .into_iter()
+            .zip(leads)
+            .map(|(row, (scene, lead))| (row, scene, lead))
+            .collect();
+        let grounding = DeviceGrounding::new(&targets, &leads, sequence.image_rows, merged, device);
+        let grounds = grounding.map(|grounding| (DeviceMasks::new(&masks, device), grounding));
 
         Self {
             grid,
@@ -268,6 +280,8 @@ pub(super) struct Sequence {
     pub(super) category_shares: Option<Tensor<1>>,
     /// Rows of `[SEG]`.
     pub(super) ground_rows: Vec<i32>,
+    /// Rows that lead up to it.
+    pub(super) lead_rows: Vec<i32>,
     /// Rows of the pictures' tokens.
     pub(super) image_rows: Vec<i32>,
 }
@@ -298,6 +312,7 @@ impl Sequence {
         let mut target_weights = Vec::new();
         let mut category_shares = Vec::new();
         let mut ground_rows = Vec::new();
+        let mut lead_rows = Vec::new();
         let mut image_rows = Vec::new();
         let mut first_region = 0;
         for (scene, packed) in scenes.iter().enumerate() {
@@ -335,12 +350,9 @@ impl Sequence {
                 target_weights.push(weight);
                 category_shares.push(f32::from(u8::from(is_category)));
             }
-            ground_rows.extend(
-                packed
-                    .grounds
-                    .iter()
-                    .map(|&(slot, _)| (base + places[slot]) as i32),
-            );
+            let row_of = |&(slot, _): &(usize, Vec<usize>)| (base + places[slot]) as i32;
+            ground_rows.extend(packed.grounds.iter().map(row_of));
+            lead_rows.extend(packed.leads.iter().map(row_of));
             first_region += regions[scene];
         }
         let sum: f32 = target_weights.iter().sum();
@@ -362,6 +374,7 @@ impl Sequence {
             target_weights: Tensor::from_data(TensorData::new(target_weights, [targets]), device),
             category_shares,
             ground_rows,
+            lead_rows,
             image_rows,
         }
     }

@@ -18,9 +18,9 @@ use crate::data::scenes::{DrawnScene, Seeds};
 /// Side of the pictures behind the tokenizer's texts, which nobody looks at.
 const CORPUS_SIDE: u32 = 128;
 /// Share of the searches that mean several objects.
-const SEVERAL_SHARE: f64 = 0.18;
+const SEVERAL_SHARE: f64 = 0.25;
 /// Share of the searches for what is not there.
-const NONE_SHARE: f64 = 0.16;
+const NONE_SHARE: f64 = 0.2;
 /// Chance that a question takes its canonical wording.
 const CANONICAL: f64 = 0.5;
 /// Chance that a question names its region where it says "it" rather than in front.
@@ -85,7 +85,7 @@ fn ask(
     );
     // What a person asks is mostly one of the two, so both come often.
     let first = match rng.random::<f64>() {
-        draw if draw < 0.4 => 0,
+        draw if draw < 0.35 => 0,
         draw if draw < 0.75 => 1,
         _ => rng.random_range(0..texts.len()),
     };
@@ -163,7 +163,7 @@ fn search(drawn: &DrawnScene, mix: &MixRecipe, rng: &mut ChaCha8Rng) -> Option<T
     }
     let draw: f64 = rng.random();
     if draw < NONE_SHARE {
-        if let Some(refer) = refer_none(&drawn.view, rng) {
+        if let Some(refer) = absent(drawn, rng) {
             return Some(Turn {
                 kind: TurnKind::Find {
                     targets: Vec::new(),
@@ -183,6 +183,15 @@ fn search(drawn: &DrawnScene, mix: &MixRecipe, rng: &mut ChaCha8Rng) -> Option<T
         refer_short(&drawn.view, object, rng)?
     };
     Some(single(object, &refer, rng))
+}
+
+/// An expression for what is not there. Combinations that are held out of training are never shown,
+/// so an expression that names one would teach that it does not exist.
+fn absent(drawn: &DrawnScene, rng: &mut ChaCha8Rng) -> Option<Referring> {
+    const TRIES: usize = 8;
+    (0..TRIES)
+        .filter_map(|_| refer_none(&drawn.view, rng))
+        .find(|refer| !refer.reference.names_held_out())
 }
 
 fn single(object: usize, refer: &Referring, rng: &mut ChaCha8Rng) -> Turn {

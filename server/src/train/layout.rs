@@ -59,7 +59,8 @@ pub(super) struct Target {
     /// The token.
     pub(super) id: u32,
     /// What it counts in the mean. An answer counts by the root of its length, so that one
-    /// `[SEG]` or the few words of a category are not drowned by long descriptions.
+    /// `[SEG]` or the few words of a category are not drowned by long descriptions; its first token,
+    /// which decides between a mask, several and none, counts the same in all.
     pub(super) weight: f32,
     /// Whether it is a word of a region's category, asked for as such.
     pub(super) is_category: bool,
@@ -78,6 +79,9 @@ pub(super) struct Packed {
     pub(super) targets: Vec<Target>,
     /// Places that predict `[SEG]`, with the objects whose union they must segment.
     pub(super) grounds: Vec<(usize, Vec<usize>)>,
+    /// Places that must know what they are about before a mask is asked for, with those objects: where
+    /// a phrase begins, and where it shows that several things are meant, or that nothing is.
+    pub(super) leads: Vec<(usize, Vec<usize>)>,
 }
 
 /// Texts that surround the turns, tokenised once.
@@ -143,6 +147,7 @@ impl Packer {
             segments: Vec::new(),
             targets: Vec::new(),
             grounds: Vec::new(),
+            leads: Vec::new(),
         };
         let mut position = 0;
         for &id in &self.before_image {
@@ -203,12 +208,19 @@ impl Packer {
             .iter()
             .for_each(|&id| push(packed, Slot::Token(id)));
 
-        let seg = self.tokenizer.special().seg;
-        let mut masks = match &turn.kind {
-            TurnKind::Find { targets } => targets.iter(),
-            TurnKind::Describe { .. } | TurnKind::Ask { .. } => [].iter(),
+        let special = self.tokenizer.special();
+        let found: &[Vec<usize>] = match &turn.kind {
+            TurnKind::Find { targets } => targets,
+            TurnKind::Describe { .. } | TurnKind::Ask { .. } => &[],
         };
+        let mut masks = found.iter();
         let answer = self.tokenizer.encode(&turn.answer)?;
+        if matches!(turn.kind, TurnKind::Find { .. }) {
+            let is_list = answer.first() == Some(&special.phrase_open);
+            if is_list || found.is_empty() {
+                packed.leads.push((packed.slots.len() - 1, found.concat()));
+            }
+        }
         let of_category = match turn.kind {
             TurnKind::Describe { is_category, .. } if is_category => answer.len(),
             _ => 0,
@@ -220,14 +232,19 @@ impl Packer {
             packed.targets.push(Target {
                 slot: predicting,
                 id,
-                weight,
+                weight: if index == 0 { 1.0 } else { weight },
                 is_category: index < of_category,
             });
-            if id == seg {
+            if id == special.seg {
                 let objects = masks.next().cloned().unwrap_or_default();
                 packed.grounds.push((predicting, objects));
             }
             push(packed, Slot::Token(id));
+            if id == special.phrase_open
+                && let Some(objects) = masks.as_slice().first()
+            {
+                packed.leads.push((packed.slots.len() - 1, objects.clone()));
+            }
         }
         Ok(())
     }
@@ -256,5 +273,66 @@ impl Packed {
                 slots
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fclm_core::fclm::prompt::{CHAT_TEMPLATE, NOT_FOUND, SEG, grounded};
+
+    use super::super::conversations::corpus;
+    use super::super::recipe::Recipe;
+    use super::super::tokenizer::train_tokenizer;
+    use super::*;
+
+    #[test]
+    fn what_leads_up_to_masks_knows_their_objects() {
+        let mix = Recipe::named("nano").unwrap().stage_1.mix;
+        let json = train_tokenizer(corpus(1, 20, mix), 1024).unwrap();
+        let tokenizer = FclmTokenizer::from_json(json.as_bytes()).unwrap();
+        let packer = Packer::new(CHAT_TEMPLATE, &tokenizer).unwrap();
+        let find = |targets: &[&[usize]], answer: String| Turn {
+            kind: TurnKind::Find {
+                targets: targets.iter().map(|objects| objects.to_vec()).collect(),
+            },
+            question: "the cubes".to_owned(),
+            answer,
+        };
+        let phrases = format!("{}, {}", grounded("red cube"), grounded("blue cube"));
+        let turns = [
+            find(&[&[3]], SEG.to_owned()),
+            find(&[], NOT_FOUND.to_owned()),
+            find(&[&[0], &[2]], phrases.clone()),
+            find(&[&[0], &[1, 2]], format!("On the table I see {phrases}.")),
+        ];
+        let packed = packer.pack(&turns, [2, 2]).unwrap();
+        let special = tokenizer.special();
+        let led: Vec<(u16, bool, &[usize])> = packed
+            .leads
+            .iter()
+            .map(|(slot, objects)| {
+                let is_phrase = packed.slots[*slot] == Slot::Token(special.phrase_open);
+                (packed.segments[*slot], is_phrase, objects.as_slice())
+            })
+            .collect();
+        let expected: [(u16, bool, &[usize]); 6] = [
+            (2, false, &[]),
+            (3, false, &[0, 2]),
+            (3, true, &[0]),
+            (3, true, &[2]),
+            (4, true, &[0]),
+            (4, true, &[1, 2]),
+        ];
+        assert_eq!(led, expected);
+        // The place where an answer begins predicts its first token, which counts the same in all.
+        for (slot, _) in packed
+            .leads
+            .iter()
+            .filter(|(slot, _)| packed.slots[*slot] != Slot::Token(special.phrase_open))
+        {
+            let target = packed.targets.iter().find(|target| target.slot == *slot);
+            assert_eq!(target.unwrap().weight, 1.0);
+        }
+        assert_eq!(packed.grounds.len(), 5);
     }
 }

@@ -116,6 +116,7 @@ mod tests {
             segments,
             targets: Vec::new(),
             grounds: Vec::new(),
+            leads: Vec::new(),
         }
     }
 

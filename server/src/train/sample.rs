@@ -263,17 +263,13 @@ impl Sampler {
                 .iter()
                 .map(|(_, objects)| {
                     let mask = drawn.union(objects);
-                    let classes = match objects.as_slice() {
-                        [object] => {
-                            Some(attributes::classes(&drawn.view.objects[*object].attributes))
-                        }
-                        _ => None,
-                    };
-                    (
-                        target(&mask),
-                        GroundingTarget::new(&mask, self.merged(), classes),
-                    )
+                    (target(&mask), self.grounding(drawn, objects, &mask))
                 })
+                .collect(),
+            leads: packed
+                .leads
+                .iter()
+                .map(|(_, objects)| self.grounding(drawn, objects, &drawn.union(objects)))
                 .collect(),
             prompts,
             refinements,
@@ -299,6 +295,15 @@ impl Sampler {
             shape: mask_shape(mask, &self.config.region),
             coverage: self.coverage(mask),
         }
+    }
+
+    /// What the LLM is to know of objects whose union is `mask`.
+    fn grounding(&self, drawn: &DrawnScene, objects: &[usize], mask: &Mask) -> GroundingTarget {
+        let classes = match objects {
+            [object] => Some(attributes::classes(&drawn.view.objects[*object].attributes)),
+            _ => None,
+        };
+        GroundingTarget::new(mask, self.merged(), classes)
     }
 
     fn coverage(&self, mask: &Mask) -> Vec<f32> {

@@ -6,7 +6,7 @@ use fclm_core::sam::Decoded;
 
 use super::batch::{Batch, DeviceMasks};
 use super::encoded::{Encoded, encode};
-use super::grounding::grounding_loss;
+use super::grounding::{GroundingLoss, grounding_loss};
 use super::heads::Learner;
 use super::prompts::prompt_task;
 use super::terms::{StepOutput, Term, Terms, sum};
@@ -79,18 +79,23 @@ pub(super) fn step(
     let mut aligned = None;
     if let Some((masks, targets)) = &batch.grounds {
         if recipe.grounding_weight > 0.0 {
-            let grounding = grounding_loss(learner, &read, &batch, targets, masks.scene.clone());
-            let parts = [
-                Some(grounding.location.clone()),
-                Some(grounding.search.clone()),
-            ];
-            let parts = parts.into_iter().chain([grounding.read.clone()]);
-            grounded = sum(parts).map(|loss| loss.mul_scalar(recipe.grounding_weight));
-            terms.set(Term::Location, grounding.location);
-            terms.set(Term::LocationAccuracy, grounding.accuracy);
-            terms.set(Term::Search, grounding.search);
-            terms.set(Term::Read, grounding.read);
-            terms.set(Term::SegColourAccuracy, grounding.colours);
+            let grounding = grounding_loss(learner, &read, &batch, targets);
+            grounded = Some(grounding.total().mul_scalar(recipe.grounding_weight));
+            let GroundingLoss { segs, leads, .. } = grounding;
+            let (read, colours) = segs.read.map(|[loss, colours]| (loss, colours)).unzip();
+            terms.set(Term::Location, segs.location);
+            terms.set(Term::LocationAccuracy, segs.accuracy);
+            terms.set(Term::Search, segs.search);
+            terms.set(Term::Read, read);
+            terms.set(Term::SegColourAccuracy, colours);
+            if let Some(leads) = leads {
+                terms.set(Term::LeadLocationAccuracy, leads.accuracy);
+                terms.set(Term::LeadSearch, leads.search);
+                terms.set(
+                    Term::LeadColourAccuracy,
+                    leads.read.map(|[_, colours]| colours),
+                );
+            }
         }
         let seg = read.hidden.select(0, targets.rows.clone());
         ground_count = seg.dims()[0];
@@ -163,11 +168,20 @@ pub(super) fn step(
             score = sum([score, prompt_score]);
             terms.set(Term::Attributes, attributes.loss.clone());
             named = attributes.loss;
-            let [sam, vision, mask, pos] = attributes.shapes;
-            terms.set(Term::SamShapeAccuracy, sam);
-            terms.set(Term::VisionShapeAccuracy, vision);
-            terms.set(Term::MaskShapeAccuracy, mask);
-            terms.set(Term::PosShapeAccuracy, pos);
+            let [sam, vision, mask, pos] = attributes.right;
+            terms.set(Term::SamShapeAccuracy, sam.map(|[.., shape, _, _]| shape));
+            terms.set(
+                Term::VisionShapeAccuracy,
+                vision.map(|[.., shape, _, _]| shape),
+            );
+            terms.set(Term::PosShapeAccuracy, pos.map(|[.., shape, _, _]| shape));
+            if let Some([colour, material, shape, pattern, size]) = mask {
+                terms.set(Term::MaskColourAccuracy, colour);
+                terms.set(Term::MaskMaterialAccuracy, material);
+                terms.set(Term::MaskShapeAccuracy, shape);
+                terms.set(Term::MaskPatternAccuracy, pattern);
+                terms.set(Term::MaskSizeAccuracy, size);
+            }
         }
         // The decoder is frozen, and the LLM is not to please its scores.
         TrainStage::Two => score = score.map(Tensor::<1>::detach),
