@@ -1,15 +1,16 @@
 //! Masks and conversations that are read from files and the clipboard, and saved as files.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use fclm_core::mask::{Mask, Rle};
-use fclm_core::wire::{Counts, MaskRle};
+use fclm_core::wire::{Counts, MAX_REGIONS, MaskRle};
 use fclm_tests::easel::{Easel, saved_file};
+use fclm_tests::fixtures;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 const IMPORT: &str = "[data-testid=import-input]";
-const COCO_API: &str = include_str!("../../fixtures/masks/coco_mask_api.json");
 
 /// An easel whose files go into a folder.
 async fn with_folder(easel: Easel) -> (Easel, TempDir) {
@@ -125,16 +126,31 @@ async fn masks_come_back_from_their_files() {
     easel.close().await;
 }
 
+/// The size that most masks of the fixture have, and as many of them as a chat holds, each with the
+/// area that the COCO mask API tells.
+fn masks_of_the_coco_mask_api() -> ([u32; 2], Vec<(MaskRle, i64)>) {
+    let file = fixtures::path("masks/coco_mask_api.json");
+    let text = std::fs::read(file).expect("the fixture can be read");
+    let fixture: Value = serde_json::from_slice(&text).expect("the fixture is JSON");
+    let mut by_size: BTreeMap<[u32; 2], Vec<(MaskRle, i64)>> = BTreeMap::new();
+    for one in fixture["rle"].as_array().expect("it has masks") {
+        let mask: MaskRle = serde_json::from_value(one.clone()).expect("it is RLE");
+        let area = one["area"].as_i64().expect("the fixture has areas");
+        // What has no pixel is no region.
+        if area > 0 {
+            by_size.entry(mask.size).or_default().push((mask, area));
+        }
+    }
+    let most = by_size.into_iter().max_by_key(|(_, masks)| masks.len());
+    let (size, mut masks) = most.expect("the fixture has masks with pixels");
+    masks.truncate(MAX_REGIONS);
+    (size, masks)
+}
+
 #[tokio::test(flavor = "multi_thread")]
-async fn strings_of_the_coco_mask_api_come_back_as_they_were() {
-    let fixture: Value = serde_json::from_str(COCO_API).expect("the fixture is JSON");
-    let all = fixture["rle"].as_array().expect("it has masks");
-    let masks: Vec<MaskRle> = all
-        .iter()
-        .filter(|one| one["size"] == json!([480, 640]))
-        .map(|one| serde_json::from_value(one.clone()).expect("it is RLE"))
-        .collect();
-    assert!(masks.len() > 40, "{} masks are of one size", masks.len());
+async fn fixture_strings_of_the_coco_mask_api_come_back_as_they_were() {
+    let ([height, width], known) = masks_of_the_coco_mask_api();
+    let (masks, areas): (Vec<MaskRle>, Vec<i64>) = known.into_iter().unzip();
     // Every second one as plain runs.
     let sent: Vec<MaskRle> = masks
         .iter()
@@ -143,7 +159,7 @@ async fn strings_of_the_coco_mask_api_come_back_as_they_were() {
             0 => mask.clone(),
             _ => MaskRle {
                 counts: Counts::Runs(
-                    Rle::from_wire(mask, 1_000_000)
+                    Rle::from_wire(mask, u64::MAX)
                         .expect("the fixture is right")
                         .runs()
                         .to_vec(),
@@ -155,19 +171,14 @@ async fn strings_of_the_coco_mask_api_come_back_as_they_were() {
 
     let pictures = tempfile::tempdir().expect("a folder");
     let picture = pictures.path().join("picture.png");
-    image::RgbImage::from_fn(640, 480, |x, y| image::Rgb([x as u8, y as u8, 90]))
+    image::RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 90]))
         .save(&picture)
         .expect("the picture is written");
     let (easel, folder) = with_folder(Easel::with_picture(&picture).await).await;
     easel.files().await;
     import(&easel, folder.path(), "in.json", annotations(&sent)).await;
     easel.count(masks.len()).await;
-    for (index, one) in all
-        .iter()
-        .filter(|one| one["size"] == json!([480, 640]))
-        .enumerate()
-    {
-        let area = one["area"].as_i64().expect("the fixture has areas");
+    for (index, &area) in areas.iter().enumerate() {
         assert_eq!(easel.area(index).await, area, "region {index}");
     }
     easel.files().await;
