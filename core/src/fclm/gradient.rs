@@ -1,7 +1,7 @@
 //! Gradients through extractor, projection and decoder against finite differences.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Distribution, Gradients, Tensor, TensorData};
+use burn::tensor::{Device, Gradients, Tensor, TensorData};
 use image::{Rgb, RgbImage};
 
 use super::{Fclm, FclmConfig};
@@ -10,6 +10,9 @@ use crate::mask::Mask;
 use crate::region::{RegionBatch, prepare_region};
 use crate::sam::Decoded;
 
+/// Of weights, picture and directions. Any will do but a rare one, with which a part has no slope
+/// above the noise or a kink lies within a step.
+const SEED: u64 = 11;
 /// How much the loss should change over a step of the central difference: a thousand times what
 /// f32 rounds off a loss of about 3.
 const CHANGE: f64 = 4e-4;
@@ -58,25 +61,50 @@ impl Way {
     }
 }
 
+/// Pseudo-random numbers (`SplitMix64`), the same in every run: those of a device are drawn by all
+/// tests of the process in turn.
+struct Stream(u64);
+
+impl Stream {
+    fn new(purpose: &str, path: &str) -> Self {
+        let bytes = purpose.bytes().chain(path.bytes());
+        Self(bytes.fold(SEED, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+        }))
+    }
+
+    fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    /// From -1 to 1.
+    fn uniform(&mut self) -> f32 {
+        (self.draw() >> 40) as f32 / (1 << 23) as f32 - 1.0
+    }
+
+    fn sign(&mut self) -> f32 {
+        if self.draw() & 1 == 0 { 1.0 } else { -1.0 }
+    }
+
+    fn byte(&mut self) -> u8 {
+        (self.draw() >> 56) as u8
+    }
+}
+
 /// One pseudo-random sign per number.
 fn drawn_signs<const D: usize>(param: &Param<Tensor<D>>, path: &str, device: &Device) -> Tensor<D> {
     let shape = param.lazy_shape();
-    let count = shape.num_elements();
-    let mut state = path.bytes().fold(0x9e37_79b9_7f4a_7c15_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let signs: Vec<f32> = (0..count)
-        .map(|_| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            if state & 1 == 0 { 1.0 } else { -1.0 }
-        })
-        .collect();
+    let mut stream = Stream::new("signs of ", path);
+    let signs: Vec<f32> = (0..shape.num_elements()).map(|_| stream.sign()).collect();
     Tensor::from_data(TensorData::new(signs, shape), device)
 }
 
-/// Fills the matrices that start at zero, behind which nothing would have a gradient.
+/// Gives every parameter numbers of its own stream: matrices by the number of their inputs, those
+/// that start at zero too, because nothing behind them would have a gradient; small biases; and
+/// factors of norms near those of a new model.
 struct Fill {
     path: Vec<String>,
 }
@@ -91,14 +119,34 @@ impl ModuleMapper for Fill {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
-        let largest: f32 = param.val().abs().max().into_scalar();
-        if D < 2 || largest > 0.0 {
-            return param;
-        }
-        let inputs = param.lazy_shape().as_slice()[0];
-        let signs = drawn_signs(&param, &self.path.join("."), &Device::flex().autodiff());
-        let drawn = signs.mul_scalar(1.0 / (inputs as f64).sqrt());
-        param.map(|_| drawn.detach().require_grad())
+        let path = self.path.join(".");
+        let shape = param.lazy_shape();
+        let reach = match shape.as_slice() {
+            [] | [_] => 0.1,
+            [inputs, _] => (*inputs as f32).sqrt().recip(),
+            [_, inputs @ ..] => (inputs.iter().product::<usize>() as f32).sqrt().recip(),
+        };
+        // Factors of norms, and the directions in which step 3 samples.
+        let is_factor = D == 1
+            && !path.ends_with("beta")
+            && (!path.ends_with("bias") || path.contains("sampling_offsets"));
+        let mut stream = Stream::new("values of ", &path);
+        let fresh: Vec<f32> = param.val().into_data().iter::<f32>().collect();
+        let values: Vec<f32> = fresh
+            .into_iter()
+            .map(|fresh| {
+                let drawn = reach * stream.uniform();
+                if is_factor {
+                    fresh * (1.0 + drawn)
+                } else {
+                    drawn
+                }
+            })
+            .collect();
+        param.map(|fresh| {
+            let values = Tensor::<D>::from_data(TensorData::new(values, shape), &fresh.device());
+            values.set_require_grad(fresh.is_require_grad())
+        })
     }
 }
 
@@ -196,16 +244,10 @@ fn loss(model: &Fclm, config: &FclmConfig, image: &RgbImage, mask: &Mask) -> Ten
 #[test]
 fn gradients_agree_with_finite_differences() {
     let device = Device::flex().autodiff();
-    // Any seed whose vision tower has a slope above the noise; a rare one, 7 among them, has none.
-    device.seed(11);
     let config = FclmConfig::tiny(64, 1);
     let model = config.init(&device).map(&mut Fill { path: Vec::new() });
-    let noise = Tensor::<1>::random([64 * 48 * 3], Distribution::Uniform(0.0, 255.0), &device);
-    let noise: Vec<f32> = noise.into_data().iter::<f32>().collect();
-    let image = RgbImage::from_fn(64, 48, |x, y| {
-        let at = ((y * 64 + x) * 3) as usize;
-        Rgb([noise[at] as u8, noise[at + 1] as u8, noise[at + 2] as u8])
-    });
+    let mut noise = Stream::new("picture", "");
+    let image = RgbImage::from_fn(64, 48, |_, _| Rgb([(); 3].map(|()| noise.byte())));
     let mask = Mask::from_fn(64, 48, |x, y| {
         (20..44).contains(&x) && (10..30).contains(&y)
     });
