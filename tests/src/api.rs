@@ -269,6 +269,19 @@ impl Client {
     /// # Panics
     /// If the stream is not what it should be.
     pub async fn follow(&self, run_id: &str, seen: u64) -> EventStream {
+        self.try_follow(run_id, seen)
+            .await
+            .expect("the server answers")
+    }
+
+    /// As [`Client::follow`].
+    ///
+    /// # Errors
+    /// If the server cannot be reached.
+    ///
+    /// # Panics
+    /// As [`Client::follow`].
+    pub async fn try_follow(&self, run_id: &str, seen: u64) -> reqwest::Result<EventStream> {
         let mut request = self.request(
             reqwest::Method::GET,
             &format!("/api/v1/runs/{run_id}/events"),
@@ -276,15 +289,15 @@ impl Client {
         if seen > 0 {
             request = request.header("last-event-id", seen);
         }
-        let response = request.send().await.expect("the server answers");
+        let response = request.send().await?;
         assert_eq!(response.status(), StatusCode::OK);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         assert_eq!(response.headers()["cache-control"], "no-store");
         assert_eq!(response.headers()["x-accel-buffering"], "no");
-        EventStream {
+        Ok(EventStream {
             body: Box::pin(response.bytes_stream()),
             text: String::new(),
-        }
+        })
     }
 }
 
@@ -327,6 +340,15 @@ impl EventStream {
                 .push_str(std::str::from_utf8(&chunk).expect("events are UTF-8"));
         }
     }
+}
+
+/// The text that events add up to.
+pub fn text_of(events: &[Numbered]) -> String {
+    let delta = |numbered: &Numbered| match &numbered.event {
+        RunEvent::Text { delta } => Some(delta.clone()),
+        _ => None,
+    };
+    events.iter().filter_map(delta).collect()
 }
 
 /// None for comments.

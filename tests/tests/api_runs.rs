@@ -9,7 +9,7 @@ use fclm_core::wire::{
 };
 use fclm_server::engine::EngineOptions;
 use fclm_tests::api::{
-    Api, Client, HEIGHT, Numbered, WIDTH, ask, png, read, refused, region, start_server,
+    Api, Client, HEIGHT, Numbered, WIDTH, ask, png, read, refused, region, start_server, text_of,
 };
 use fclm_tests::double::{LIGHT, Words, words};
 use fclm_tests::words_server::WordsServer;
@@ -17,14 +17,6 @@ use reqwest::{Method, StatusCode};
 
 /// A server that can be killed.
 const SERVER: &str = env!("CARGO_BIN_EXE_words-server");
-
-fn text_of(events: &[Numbered]) -> String {
-    let delta = |numbered: &Numbered| match &numbered.event {
-        RunEvent::Text { delta } => Some(delta.clone()),
-        _ => None,
-    };
-    events.iter().filter_map(delta).collect()
-}
 
 fn finish_of(events: &[Numbered]) -> Option<FinishReason> {
     match events.last()?.event {
