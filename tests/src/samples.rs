@@ -45,6 +45,8 @@ pub struct Object {
     pub box_px: BoxPx,
     /// Its colour, one word.
     pub color: String,
+    /// What it is made of, one word.
+    pub material: String,
     /// Its shape, one word.
     pub shape: String,
     /// How much of it is seen, 0 to 1.

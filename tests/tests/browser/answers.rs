@@ -1,9 +1,13 @@
-//! Answers: what they say and what they cost.
+//! Answers: how they are written, what they say and what they cost.
 
 use std::collections::BTreeSet;
 
+use fclm_core::wire::Chat;
 use fclm_tests::browser::Tab;
 use fclm_tests::samples::{Object, Scene};
+
+/// Tokens of a prompt behind its question at most: the question's end and the answer's beginning.
+const BEHIND_QUESTION: usize = 16;
 
 /// Waits for the n-th answer, counted from 1, to be whole, and returns its text. Where all that
 /// was asked for is a mask, there is no text.
@@ -25,6 +29,38 @@ pub(super) async fn answer(tab: &Tab, number: usize) -> String {
     assert_eq!(errors, [] as [&str; 0], "with answer {number}");
     let text = answer["text"].as_str();
     text.expect("the answer's text is a text").to_owned()
+}
+
+/// Notes from now on how long the newest answer's text is, each time that it changes.
+pub(super) async fn note_lengths(tab: &Tab) {
+    let _: bool = tab
+        .evaluate(
+            "(() => { const lengths = window.answerLengths = [];
+             const note = () => {
+                 const texts = document.querySelectorAll('[data-testid=answer-text]');
+                 const length = texts[texts.length - 1]?.textContent.trim().length;
+                 if (length && lengths[lengths.length - 1] !== length) lengths.push(length); };
+             new MutationObserver(note).observe(document.querySelector('[data-testid=messages]'),
+                 {childList: true, characterData: true, subtree: true});
+             return true; })()",
+        )
+        .await;
+}
+
+/// The text of the one answer since [`note_lengths`] came bit by bit, and nothing of it was taken
+/// back.
+pub(super) async fn assert_streamed(tab: &Tab, text: &str) {
+    let lengths: Vec<usize> = tab.evaluate("window.answerLengths").await;
+    let Some((&last, intermediate)) = lengths.split_last() else {
+        panic!("the answer was not seen while it was written");
+    };
+    // The page counts UTF-16's units.
+    assert_eq!(last, text.encode_utf16().count(), "{lengths:?}");
+    assert!(lengths.is_sorted(), "the text became shorter: {lengths:?}");
+    assert!(
+        intermediate.len() >= 2,
+        "{text:?} did not come bit by bit: {lengths:?}"
+    );
 }
 
 /// What the answers say that they cost.
@@ -56,4 +92,52 @@ pub(super) fn assert_describes(text: &str, object: &Object, scenes: &[Scene]) {
         Some(object.shape.as_str()),
         "shape in {text:?}"
     );
+}
+
+pub(super) fn assert_names_material(text: &str, object: &Object, scenes: &[Scene]) {
+    let all = scenes.iter().flat_map(|scene| &scene.objects);
+    let materials: BTreeSet<&str> = all.map(|object| object.material.as_str()).collect();
+    assert_eq!(
+        first_of(text, &materials),
+        Some(object.material.as_str()),
+        "material in {text:?}"
+    );
+}
+
+/// The second question of a chat is about the region of the first one, and took no more
+/// computation than its own words: of the prompt everything before them, and so the picture, was
+/// still at hand.
+pub(super) fn assert_keeps_the_picture(chat: &Chat, question: &str) {
+    let [first, described, second, answered] = &chat.messages[..] else {
+        panic!("there are {} messages", chat.messages.len());
+    };
+    assert_eq!(second.text, question);
+    assert_eq!(second.region_ids, [chat.regions[0].id.clone()]);
+    assert_eq!(second.region_ids, first.region_ids);
+    let before = described.usage.expect("the description says its cost");
+    let after = answered.usage.expect("the answer says its cost");
+    assert_eq!(before.cached_tokens, 0, "nothing was there before");
+    let computed = after.prompt_tokens - after.cached_tokens;
+    // No token is shorter than a byte.
+    assert!(
+        computed as usize <= question.len() + BEHIND_QUESTION,
+        "{computed} of {} tokens were computed anew",
+        after.prompt_tokens
+    );
+}
+
+/// The one mask of an answer says how well the model thinks it fits.
+pub(super) async fn assert_tells_score(tab: &Tab) {
+    let score: String = tab
+        .evaluate("document.querySelector('[data-testid=found-item]').dataset.score")
+        .await;
+    let value: f64 = score.parse().expect("the score is a number");
+    assert!(value > 0.0 && value <= 1.0, "a score of {score}");
+    tab.see("[data-testid=found-item] .found-score").await;
+    let shown: String = tab
+        .evaluate(
+            "document.querySelector('[data-testid=found-item] .found-score').innerText.trim()",
+        )
+        .await;
+    assert!(!shown.is_empty(), "the score {score} is not shown");
 }

@@ -18,7 +18,10 @@ use fclm_tests::served::Served;
 use fclm_tests::view::View;
 use serde_json::Value;
 
-use self::answers::{answer, assert_describes};
+use self::answers::{
+    answer, assert_describes, assert_keeps_the_picture, assert_names_material, assert_streamed,
+    assert_tells_score, note_lengths,
+};
 use self::chats::{chat, come_back, saved_chat, wait_for_save_state};
 use self::layout::{assert_fits, assert_leaves_room};
 use self::marks::{drag_in_the_margin, draw_box, draw_line, wait_for_hint, wait_for_regions};
@@ -28,6 +31,7 @@ const CARD: &str = "[data-testid=sample-card]";
 const CANVAS: &str = "[data-testid=canvas]";
 const ASK_INPUT: &str = "[data-testid=ask-input]";
 const UPLOAD: &str = "[data-testid=upload-input]";
+const MATERIAL_QUESTION: &str = "What is it made of?";
 
 /// A short expression of the scene that means one object, and not the given one.
 fn expression<'a>(scene: &'a Scene, other: &Object) -> &'a Reference {
@@ -76,11 +80,19 @@ async fn a_person_marks_asks_finds_and_comes_back() {
 
     let object = scene.clearest();
     draw_box(&tab, object).await;
+    note_lengths(&tab).await;
     tab.press_enter().await;
     let description = answer(&tab, 1).await;
     assert!(!description.is_empty(), "the description is empty");
+    assert_streamed(&tab, &description).await;
     assert_describes(&description, object, &scenes);
     assert_marks(&chat(&served, &tab).await, object);
+
+    tab.type_into(ASK_INPUT, MATERIAL_QUESTION).await;
+    tab.press_enter().await;
+    let material = answer(&tab, 2).await;
+    assert_names_material(&material, object, &scenes);
+    assert_keeps_the_picture(&chat(&served, &tab).await, MATERIAL_QUESTION);
 
     let reference = expression(scene, object);
     tab.click("[data-testid=mode-find]").await;
@@ -92,8 +104,9 @@ async fn a_person_marks_asks_finds_and_comes_back() {
     .await;
     tab.type_into(ASK_INPUT, &reference.text).await;
     tab.press_enter().await;
-    let found_text = answer(&tab, 2).await;
+    let found_text = answer(&tab, 3).await;
     tab.see("[data-testid=found-item]").await;
+    assert_tells_score(&tab).await;
     let stored = chat(&served, &tab).await;
     let truth = mask(&scene.object(reference.targets[0]).mask);
     let found = found(&stored);
@@ -105,7 +118,7 @@ async fn a_person_marks_asks_finds_and_comes_back() {
         tab.screenshot(Path::new(&file)).await;
     }
     let costs = answers::costs(&tab).await;
-    assert_eq!(costs.len(), 2, "each answer says what it cost: {costs:?}");
+    assert_eq!(costs.len(), 3, "each answer says what it cost: {costs:?}");
 
     tab.reload().await;
     View::of(&tab).await;
@@ -121,7 +134,7 @@ async fn a_person_marks_asks_finds_and_comes_back() {
             "[...document.querySelectorAll('[data-testid=answer-text]')].map(e => e.innerText.trim())",
         )
         .await;
-    assert_eq!(texts, [description, found_text]);
+    assert_eq!(texts, [description, material, found_text]);
     assert_eq!(answers::costs(&tab).await, costs);
     let kept = chat(&served, &tab).await;
     assert_eq!(kept.regions, stored.regions);
