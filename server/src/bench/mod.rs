@@ -1,15 +1,19 @@
 //! How long the model takes for what a person waits for: encoding, the first token, a whole
 //! answer, a mask; and what memory it holds.
 //!
-//! [`bench()`] measures a loaded model on rendered scenes; [`bench_shapes`] measures the published
-//! sizes with random weights, so that it needs no model.
+//! [`bench()`] measures a loaded model on rendered scenes, part by part and then as a client of the
+//! server sees it; [`bench_shapes`] measures the published sizes with random weights, so that it
+//! needs no model.
 
+mod error;
 mod random_model;
 mod report;
+mod served;
 mod shapes;
 mod shapes_report;
 mod shapes_run;
 
+pub use error::BenchError;
 pub use report::{BenchReport, Timing};
 pub use shapes::{Part, ShapeOptions, Shapes, UnknownName, Workload};
 pub use shapes_report::{ShapeRow, ShapesReport};
@@ -34,8 +38,8 @@ const MAX_STEPS: usize = 512;
 /// Measures a loaded model on rendered scenes.
 ///
 /// # Errors
-/// Where the model or its device fails.
-pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
+/// Where the model, its device or the server that is measured fails.
+pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BenchError> {
     let mut report = BenchReport::new(backend.info());
     let LoadedModel {
         model,
@@ -131,6 +135,7 @@ pub fn bench(backend: &FclmBackend) -> Result<BenchReport, BackendError> {
             report.push(counts, "box to mask", started.elapsed());
         }
     }
+    served::time_server(backend, &mut report)?;
     report.finish();
     Ok(report)
 }
