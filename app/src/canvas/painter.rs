@@ -1,3 +1,5 @@
+mod area;
+mod backdrop;
 mod motion;
 
 use std::cell::RefCell;
@@ -9,13 +11,13 @@ use fclm_core::wire::MaskRle;
 use js_sys::Date;
 use leptos::prelude::window;
 use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{CanvasRenderingContext2d, CanvasWindingRule, HtmlCanvasElement, HtmlImageElement};
+use web_sys::{CanvasRenderingContext2d, HtmlCanvasElement, HtmlImageElement};
 
-use super::damage::{Area, Areas, Placed, changes, damage, scroll};
+use super::damage::{Area, Placed};
 use super::ground::{Extent, Ground, Surface, set_extent};
-use super::layer::{BLOCKS, Layer, LiveLayer};
+use super::layer::{Layer, LiveLayer};
 use super::overlay;
-use super::sprite::{Spot, Sprite};
+use super::sprite::Sprite;
 use super::tags::{TAG_MARGIN, Tags};
 use crate::editor::{PointXy, Viewport};
 
@@ -233,101 +235,6 @@ impl Painter {
         )
     }
 
-    /// Paints picture and masks as they lie in a viewport, where they look other than before, and
-    /// tells where.
-    fn renew_backdrop(
-        &mut self,
-        scene: &Scene,
-        viewport: Viewport,
-        masks: Vec<Drawn>,
-        ratio: f64,
-    ) -> Result<Areas, JsValue> {
-        let has_picture = self.picture.is_some();
-        let before = self
-            .shown
-            .take()
-            .filter(|shown| shown.extent == self.extent && shown.has_picture == has_picture);
-        let by = before
-            .as_ref()
-            .and_then(|shown| scroll(shown.setting.viewport, viewport, ratio, scene.in_motion));
-        let viewport = match (&before, by) {
-            (Some(before), Some((dx, dy))) => before.setting.viewport.panned(dx, dy),
-            _ => viewport,
-        };
-        let setting = Setting {
-            viewport,
-            stage: scene.stage,
-            image: scene.image,
-            ratio,
-            time: scene.time,
-        };
-        let placed = self.place(masks, setting, &scene.tools)?;
-        let stroke = self
-            .live
-            .as_mut()
-            .and_then(LiveLayer::take_touched)
-            .map(|rect| Area::of_pixels(rect, (0.0, 0.0), viewport, 2.0));
-        let whole = Area::new(0.0, 0.0, scene.stage.0, scene.stage.1);
-        let mut areas = Areas::default();
-        let mut is_whole = true;
-        if let (Some(before), Some(by)) = (&before, by) {
-            areas = damage(&before.masks, &placed, by, scene.stage);
-            areas.add(stroke);
-            // Where one is in the light, all the rest of the picture steps back.
-            let mut all = before.masks.iter().chain(&placed);
-            is_whole = all.any(|placed| placed.drawn.spotlight) && !areas.is_empty();
-            if by != (0.0, 0.0) && !is_whole {
-                self.scroll_backdrop(by, ratio)?;
-            }
-            if by != (0.0, 0.0) {
-                // Everything has moved, although little of it is painted anew.
-                self.is_stale = true;
-            }
-        }
-        if is_whole {
-            areas.add(whole);
-        }
-        match &before {
-            Some(before) if !is_whole && by == Some((0.0, 0.0)) => {
-                let changed = changes(&before.masks, &placed).chain(stroke);
-                let changed: Vec<Area> =
-                    changed.map(|area| area.grown(1.0).scaled(ratio)).collect();
-                self.ground
-                    .drop_tiles(|tile| changed.iter().any(|area| area.meets(tile)));
-            }
-            _ => self.ground.drop_tiles(|_| true),
-        }
-        for area in areas.iter() {
-            self.paint_area(&self.backdrop, area, &placed, setting, is_whole)?;
-        }
-        if is_whole || by != Some((0.0, 0.0)) {
-            self.renewed = Date::now();
-        }
-        self.shown = Some(Shown {
-            setting,
-            extent: self.extent,
-            has_picture,
-            masks: placed,
-        });
-        Ok(areas)
-    }
-
-    fn scroll_backdrop(&self, (dx, dy): PointXy, ratio: f64) -> Result<(), JsValue> {
-        let context = &self.backdrop.context;
-        context.save();
-        context.set_transform(1.0, 0.0, 0.0, 1.0, 0.0, 0.0)?;
-        context.set_global_alpha(1.0);
-        // What is moved replaces what was there, where it is transparent, too.
-        context.set_global_composite_operation("copy")?;
-        context.draw_image_with_html_canvas_element(
-            &self.backdrop.canvas,
-            (dx * ratio).round(),
-            (dy * ratio).round(),
-        )?;
-        context.restore();
-        Ok(())
-    }
-
     /// Finds where masks and their tags lie.
     fn place(
         &mut self,
@@ -406,184 +313,12 @@ impl Painter {
         )))
     }
 
-    /// Paints a part of the stage anew, on a bitmap of it or of what lies beside it.
-    fn paint_area(
-        &self,
-        surface: &Surface,
-        area: Area,
-        placed: &[Placed],
-        setting: Setting,
-        is_whole: bool,
-    ) -> Result<(), JsValue> {
-        let ratio = setting.ratio;
-        let (left, top) = surface.origin;
-        let Some(rect) = area.moved((-left, -top)).pixels(ratio, surface.size()) else {
-            return Ok(());
-        };
-        // As the stage lies on the bitmap.
-        let here = Setting {
-            viewport: setting.viewport.panned(-left, -top),
-            ..setting
-        };
-        let [x, y, w, h] = rect;
-        let context = &surface.context;
-        // Pixels that are met in part are painted as a whole.
-        let met = area.grown(1.0);
-        context.save();
-        context.set_transform(1.0, 0.0, 0.0, 1.0, 0.0, 0.0)?;
-        context.begin_path();
-        context.rect(x, y, w, h);
-        context.clip();
-        context.clear_rect(x, y, w, h);
-        if let Some(picture) = &self.picture {
-            self.paint_picture(context, picture, placed, here)?;
-            for placed in placed {
-                if placed.body.is_none_or(|body| !body.meets(met)) {
-                    continue;
-                }
-                match self.live.as_ref().filter(|_| placed.drawn.live) {
-                    Some(live) => {
-                        // A stroke is seen even where masks are outlines alone.
-                        context.set_global_alpha(placed.drawn.fill.max(0.3));
-                        let Viewport { scale, x, y } = here.viewport;
-                        let origin = (x * ratio, y * ratio);
-                        live.draw(context, rect, origin, scale * ratio)?;
-                    }
-                    None => self.draw_mask(context, &placed.drawn, here, is_whole)?,
-                }
-            }
-            context.set_transform(ratio, 0.0, 0.0, ratio, -left * ratio, -top * ratio)?;
-            for placed in placed {
-                if let Some(tag) = placed.tag.filter(|tag| tag.meets(met)) {
-                    draw_tag(context, &placed.drawn, tag)?;
-                }
-            }
-        }
-        context.restore();
-        Ok(())
-    }
-
-    fn paint_picture(
-        &self,
-        context: &CanvasRenderingContext2d,
-        picture: &HtmlImageElement,
-        placed: &[Placed],
-        setting: Setting,
-    ) -> Result<(), JsValue> {
-        to_image_space(context, setting)?;
-        context.set_image_smoothing_enabled(setting.viewport.scale < BLOCKS);
-        context.set_global_alpha(1.0);
-        draw_picture(context, picture, setting.image)?;
-        if placed.iter().any(|placed| placed.drawn.spotlight) {
-            self.dim(context, setting, picture, placed)?;
-        }
-        Ok(())
-    }
-
-    fn dim(
-        &self,
-        context: &CanvasRenderingContext2d,
-        setting: Setting,
-        picture: &HtmlImageElement,
-        placed: &[Placed],
-    ) -> Result<(), JsValue> {
-        context.set_fill_style_str("rgba(8, 10, 16, 0.62)");
-        context.fill_rect(0.0, 0.0, setting.image.0, setting.image.1);
-        let lit = placed.iter().map(|placed| &placed.drawn);
-        for drawn in lit.filter(|drawn| drawn.spotlight) {
-            let Some(layer) = self.layer(drawn) else {
-                continue;
-            };
-            context.save();
-            context.clip_with_path_2d_and_winding(layer.path(), CanvasWindingRule::Evenodd);
-            draw_picture(context, picture, setting.image)?;
-            context.restore();
-        }
-        Ok(())
-    }
-
     fn layer(&self, drawn: &Drawn) -> Option<&Layer> {
         self.layers.get(&drawn.key)?.layer.as_ref()
     }
-
-    /// Draws a mask. Where only a part of the picture is painted, the next part is likely to meet
-    /// it again, so it is kept as it looks.
-    fn draw_mask(
-        &self,
-        context: &CanvasRenderingContext2d,
-        drawn: &Drawn,
-        setting: Setting,
-        is_whole: bool,
-    ) -> Result<(), JsValue> {
-        let Some(kept) = self.layers.get(&drawn.key) else {
-            return Ok(());
-        };
-        let Some(layer) = &kept.layer else {
-            return Ok(());
-        };
-        let Setting {
-            viewport, ratio, ..
-        } = setting;
-        let looks = (drawn.fill, drawn.line);
-        let spot = Spot::new(layer.bounds, margin(drawn), looks, viewport, ratio);
-        let is_fixed = !is_whole && drawn.shift == (0.0, 0.0) && !drawn.pending;
-        if !(is_fixed && spot.is_small()) {
-            to_image_space(context, setting)?;
-            context.translate(drawn.shift.0, drawn.shift.1)?;
-            return layer.paint(context, drawn, viewport.scale, setting.time);
-        }
-        let mut sprite = kept.sprite.borrow_mut();
-        let current = match sprite.take().filter(|sprite| sprite.suits(&spot)) {
-            Some(current) => current,
-            None => Sprite::new(&spot, |context| {
-                layer.paint(context, drawn, viewport.scale, setting.time)
-            })?,
-        };
-        current.draw(context, &spot)?;
-        *sprite = Some(current);
-        Ok(())
-    }
-}
-
-/// From here on the context counts in pixels of the image.
-fn to_image_space(context: &CanvasRenderingContext2d, setting: Setting) -> Result<(), JsValue> {
-    let Setting {
-        viewport: Viewport { scale, x, y },
-        ratio,
-        ..
-    } = setting;
-    context.set_transform(scale * ratio, 0.0, 0.0, scale * ratio, x * ratio, y * ratio)
-}
-
-fn draw_picture(
-    context: &CanvasRenderingContext2d,
-    picture: &HtmlImageElement,
-    (width, height): PointXy,
-) -> Result<(), JsValue> {
-    context.draw_image_with_html_image_element_and_dw_and_dh(picture, 0.0, 0.0, width, height)
 }
 
 /// How far what is painted of a mask reaches beyond its pixels, in CSS pixels.
 fn margin(drawn: &Drawn) -> f64 {
     drawn.line / 2.0 + 3.0
-}
-
-fn draw_tag(context: &CanvasRenderingContext2d, drawn: &Drawn, tag: Area) -> Result<(), JsValue> {
-    let Some(label) = &drawn.label else {
-        return Ok(());
-    };
-    let [x, y, width, height] = tag.rect();
-    context.set_global_alpha(1.0);
-    context.begin_path();
-    context.round_rect_with_f64(x, y, width, height, 6.0)?;
-    context.set_fill_style_str("rgba(15, 17, 24, 0.82)");
-    context.fill();
-    context.set_fill_style_str(&drawn.color);
-    context.begin_path();
-    context.round_rect_with_f64(x, y, 3.5, height, 2.0)?;
-    context.fill();
-    context.set_fill_style_str("#ffffff");
-    context.set_font(LABEL_FONT);
-    context.set_text_baseline("middle");
-    context.fill_text(label, x + 7.0, y + 10.5)
 }
