@@ -1,24 +1,21 @@
 mod corners;
+mod hits;
 mod lines;
+mod pointers;
 mod strokes;
 
 use fclm_core::mask::Rle;
 use leptos::prelude::*;
-use wasm_bindgen::JsCast;
-use web_sys::{Element, MouseEvent, PointerEvent, WheelEvent};
 
-use super::hand::{Hand, Landing, PointerKind};
-use super::view::{CanvasView, found_key};
+use super::hand::Hand;
+use super::view::CanvasView;
 use crate::editor::{Instrument, OpenPolygon, PointXy, Press, dragged_box, is_inside};
-use crate::state::{Highlight, Notices, Tool, Workspace};
+use crate::state::{Notices, Tool, Workspace};
 
 // Shorter drags are clicks, in CSS pixels.
 const CLICK: f64 = 5.0;
-const PEN_ERASER: u16 = 32;
 /// A finger that rests for so many milliseconds takes away instead of adding.
 const LONG_PRESS: f64 = 500.0;
-/// For so many milliseconds after a pen was near, a touch is taken for the hand that holds it.
-const PALM: f64 = 700.0;
 
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 enum Gesture {
@@ -93,217 +90,12 @@ impl Gestures {
         }
     }
 
-    // Where an event is on the stage, which does not move under a gesture: to ask the browser where
-    // it lies makes it lay out the page.
-    fn place(self, event: &MouseEvent) -> Option<PointXy> {
-        let is_busy = self.view.in_motion.get_untracked() || !self.hand.with_value(Hand::is_empty);
-        let known = self.view.corner.get_value().filter(|_| is_busy);
-        let (left, top) = match known {
-            Some(corner) => corner,
-            None => {
-                let bounds = target(event)?.get_bounding_client_rect();
-                let corner = (bounds.left(), bounds.top());
-                self.view.corner.set_value(Some(corner));
-                corner
-            }
-        };
-        let (x, y) = (f64::from(event.client_x()), f64::from(event.client_y()));
-        Some((x - left, y - top))
-    }
-
-    // What a pen tells besides its place, and whether the pointer is a palm beside it.
-    fn heed(self, event: &PointerEvent, kind: PointerKind) -> bool {
-        let now = js_sys::Date::now();
-        match kind {
-            PointerKind::Pen => {
-                self.pen_near.set_value(now);
-                self.spread
-                    .set_value(strokes::spread(f64::from(event.pressure())));
-                false
-            }
-            PointerKind::Touch => now - self.pen_near.get_value() < PALM,
-            PointerKind::Mouse => false,
-        }
-    }
-
-    /// A pointer goes down.
-    pub(super) fn down(self, event: &PointerEvent) {
-        let Some(at) = self.place(event) else {
-            return;
-        };
-        let clicks = self.workspace.editor.tool.get_untracked() == Tool::Click;
-        if self.image().is_none() || (event.button() == 2 && !clicks) {
-            return;
-        }
-        let (id, kind) = (event.pointer_id(), PointerKind::of(&event.pointer_type()));
-        if self.heed(event, kind) {
-            return;
-        }
-        let landing = self.hand.try_update_value(|hand| hand.land(id, kind, at));
-        match landing {
-            Some(Landing::Leads) => {
-                self.lead(event, kind, at);
-                if kind == PointerKind::Touch && is_drawn(self.gesture()) {
-                    self.view.finger.set(Some(at));
-                }
-            }
-            Some(Landing::Pinches) => {
-                capture(event);
-                self.cancel();
-                self.set_gesture(Gesture::Pinch);
-            }
-            Some(Landing::Rests) | None => {}
-        }
-    }
-
-    fn lead(self, event: &PointerEvent, kind: PointerKind, at: PointXy) {
-        capture(event);
-        self.view.preview.clear();
-        // What the keyboard left unfinished, or fingers before a pen.
-        if self.gesture() != Gesture::Idle {
-            self.cancel();
-        }
-        self.view.crosshair.set(None);
-        self.view.leave_corner(self.workspace.editor);
-        self.pointed.set_value(false);
-        let tool = self.workspace.editor.tool.get_untracked();
-        let point = self.view.viewport.get_untracked().to_image(at);
-        if event.button() == 1 || self.view.space.get_untracked() {
-            event.prevent_default();
-            self.set_gesture(Gesture::Pan(at));
-        } else if event.buttons() & PEN_ERASER != 0 {
-            self.start_stroke(point, Tool::Eraser);
-        } else if tool == Tool::Select {
-            let editor = self.workspace.editor;
-            let before = editor.selected.get_untracked();
-            self.choose(point);
-            let chosen = editor.selected.get_untracked();
-            let is_held = chosen.as_ref().is_some_and(|id| {
-                before.as_ref() == Some(id) && !editor.locked.with_untracked(|l| l.contains(id))
-            });
-            self.set_gesture(if is_held {
-                Gesture::Carry(point)
-            } else {
-                Gesture::Pan(at)
-            });
-        } else if tool == Tool::Click && kind == PointerKind::Touch {
-            // It may be the first of two, or rest.
-            self.set_gesture(Gesture::Press(at, js_sys::Date::now()));
-        } else if tool == Tool::Click {
-            let minus = event.button() == 2 || self.workspace.editor.minus.get_untracked();
-            self.click(point, minus);
-        } else if tool == Tool::Lasso && event.alt_key() {
-            self.start_lasso(point, true);
-        } else if tool == Tool::Polygon && event.alt_key() {
-            self.drop_corner(point);
-        } else {
-            self.begin(point, tool);
-        }
-    }
-
     // A click of the click tool; beside the picture there is nothing to ask about.
     fn click(self, at: PointXy, minus: bool) {
         if self.image().is_some_and(|image| is_inside(at, image)) {
             self.workspace.editor.add_point(at, minus);
             self.pointed.set_value(true);
         }
-    }
-
-    /// A pointer moves.
-    pub(super) fn moved(self, event: &PointerEvent) {
-        let (Some(image), Some(at)) = (self.image(), self.place(event)) else {
-            return;
-        };
-        let (id, kind) = (event.pointer_id(), PointerKind::of(&event.pointer_type()));
-        self.heed(event, kind);
-        if kind != PointerKind::Touch {
-            self.view.hover.set(Some(at));
-        }
-        if kind != PointerKind::Touch
-            && event.buttons() == 0
-            && self.hand.with_value(|hand| hand.holds(id))
-        {
-            // It was let go where the page could not see it.
-            self.up(event);
-            return;
-        }
-        let moved = self.hand.try_update_value(|hand| {
-            let before = hand.fingers();
-            hand.shift(id, at);
-            (hand.is_led_by(id), before, hand.fingers())
-        });
-        let Some((leads, before, after)) = moved else {
-            return;
-        };
-        let point = self.view.viewport.get_untracked().to_image(at);
-        match self.gesture() {
-            Gesture::Idle if kind != PointerKind::Touch => {
-                self.point_at(point);
-                self.preview(point);
-            }
-            Gesture::Press(start, _)
-                if leads && (at.0 - start.0).hypot(at.1 - start.1) >= CLICK =>
-            {
-                self.set_gesture(Gesture::Pan(at));
-            }
-            Gesture::Pan(last) if leads => {
-                self.gesture.set_value(Gesture::Pan(at));
-                self.view.drag_on(at.0 - last.0, at.1 - last.1, image);
-            }
-            Gesture::Pinch => {
-                if let (Some(before), Some(after)) = (before, after)
-                    && before != after
-                {
-                    self.view.pinch(before, after, image);
-                }
-            }
-            gesture if leads && (is_drawn(gesture) || matches!(gesture, Gesture::Carry(_))) => {
-                if kind == PointerKind::Touch && is_drawn(gesture) {
-                    self.view.finger.set(Some(at));
-                }
-                self.advance(point);
-            }
-            _ => {}
-        }
-    }
-
-    /// A pointer goes up.
-    pub(super) fn up(self, event: &PointerEvent) {
-        let Some(led) = self.release(event.pointer_id()) else {
-            return;
-        };
-        match self.gesture() {
-            Gesture::Pinch if self.hand.with_value(Hand::is_empty) => {
-                self.set_gesture(Gesture::Idle);
-            }
-            Gesture::Pan(_) if led => self.set_gesture(Gesture::Idle),
-            Gesture::Press(..) if led => self.end(),
-            gesture if led && (is_drawn(gesture) || matches!(gesture, Gesture::Carry(_))) => {
-                self.end();
-            }
-            _ => {}
-        }
-    }
-
-    /// The system takes a pointer away.
-    pub(super) fn lost(self, event: &PointerEvent) {
-        let Some(led) = self.release(event.pointer_id()) else {
-            return;
-        };
-        let pinched = self.gesture() == Gesture::Pinch && self.hand.with_value(Hand::is_empty);
-        if led || pinched {
-            self.cancel();
-        }
-    }
-
-    // Whether the pointer was leading; none where it was not down.
-    fn release(self, id: i32) -> Option<bool> {
-        self.spread.set_value(1.0);
-        let released = self.hand.try_update_value(|hand| {
-            let led = hand.is_led_by(id);
-            hand.lift(id).then_some(led)
-        });
-        released.flatten()
     }
 
     /// Whether a pointer has just marked or chosen a region, so that Enter is about that region.
@@ -321,34 +113,6 @@ impl Gestures {
         if self.is_drawing() && self.hand.with_value(Hand::is_empty) {
             self.cancel();
         }
-    }
-
-    /// The pointer leaves the canvas.
-    pub(super) fn left(self) {
-        self.view.hover.set(None);
-        self.view.preview.clear();
-        self.workspace.conversation.highlight.update(|highlight| {
-            if highlight
-                .as_ref()
-                .is_some_and(|highlight| highlight.from_canvas)
-            {
-                *highlight = None;
-            }
-        });
-    }
-
-    /// The wheel zooms about the pointer.
-    pub(super) fn wheel(self, event: &WheelEvent) {
-        let (Some(image), Some(at)) = (self.image(), self.place(event)) else {
-            return;
-        };
-        event.prevent_default();
-        let lines = event.delta_mode() == WheelEvent::DOM_DELTA_LINE;
-        let delta = event.delta_y() * if lines { 16.0 } else { 1.0 };
-        // A pinch on a trackpad comes as a wheel with the control key and in smaller steps.
-        let speed = if event.ctrl_key() { 0.01 } else { 0.0015 };
-        self.view
-            .zoom((-delta * speed).clamp(-0.7, 0.7).exp(), at, image);
     }
 
     /// Starts to draw at an image point.
@@ -482,66 +246,6 @@ impl Gestures {
             self.pointed.set_value(true);
         }
     }
-
-    fn choose(self, at: PointXy) {
-        let editor = self.workspace.editor;
-        let hidden = editor.hidden.get_untracked();
-        let ids: Vec<String> = editor.document.with_untracked(|document| {
-            let shown = document
-                .regions
-                .iter()
-                .filter(|region| !hidden.contains(&region.id));
-            shown.map(|region| region.id.clone()).collect()
-        });
-        let hit = self.view.painter.with_value(|painter| {
-            painter
-                .as_ref()?
-                .hit(ids.iter().map(String::as_str), at)
-                .map(str::to_owned)
-        });
-        self.pointed.set_value(hit.is_some());
-        editor.selected.set(hit);
-    }
-
-    // What a click would give here is shown where this device can tell.
-    fn preview(self, at: PointXy) {
-        let editor = self.workspace.editor;
-        let is_on = editor.tool.get_untracked() == Tool::Click
-            && self.image().is_some_and(|image| is_inside(at, image));
-        if is_on {
-            self.view.preview.point_at(at, editor);
-        } else {
-            self.view.preview.clear();
-        }
-    }
-
-    // The mask under the pointer lights up its phrase.
-    fn point_at(self, at: PointXy) {
-        let conversation = self.workspace.conversation;
-        let Some(message) = conversation.shown.get_untracked() else {
-            return;
-        };
-        let count = conversation.messages.with_untracked(|messages| {
-            let shown = messages.iter().find(|candidate| candidate.id == message);
-            shown.map_or(0, |shown| shown.found.with_untracked(Vec::len))
-        });
-        let keys: Vec<String> = (0..count).map(found_key).collect();
-        let index = self.view.painter.with_value(|painter| {
-            let hit = painter.as_ref()?.hit(keys.iter().map(String::as_str), at)?;
-            keys.iter().position(|key| key == hit)
-        });
-        let next = index.map(|index| Highlight {
-            message,
-            index,
-            from_canvas: true,
-        });
-        if conversation
-            .highlight
-            .with_untracked(|highlight| *highlight != next)
-        {
-            conversation.highlight.set(next);
-        }
-    }
 }
 
 /// Whether something is being drawn that the next pointer's end keeps.
@@ -550,15 +254,4 @@ fn is_drawn(gesture: Gesture) -> bool {
         gesture,
         Gesture::Box(_) | Gesture::Stroke | Gesture::Lasso(_) | Gesture::Corner(_)
     )
-}
-
-fn target(event: &MouseEvent) -> Option<Element> {
-    event.current_target()?.dyn_into().ok()
-}
-
-fn capture(event: &PointerEvent) {
-    if let Some(target) = target(event) {
-        // Without capture a drag ends at the canvas's edge, which is bearable.
-        let _ = target.set_pointer_capture(event.pointer_id());
-    }
 }
