@@ -13,7 +13,13 @@ use crate::predict::Predictor;
 use crate::train::StopRequest;
 
 /// The tasks that the tables have figures of.
-const TASKS: [Task; 4] = [Task::Roc, Task::Res, Task::DlRes, Task::Consistency];
+const TASKS: [Task; 5] = [
+    Task::Roc,
+    Task::Dlc,
+    Task::Res,
+    Task::DlRes,
+    Task::Consistency,
+];
 /// Chooses what is asked of each scene, the same for every run.
 const SEED: u64 = 0;
 

@@ -45,6 +45,8 @@ pub struct ReportRow {
     pub variant: &'static str,
     /// The seeds that have been measured.
     pub seeds: Vec<u64>,
+    /// The seeds with which training came to numbers that are none.
+    pub diverged: Vec<u64>,
     /// Means over the seeds, as `task.metric`.
     pub figures: BTreeMap<String, Mean>,
     /// Seconds of training of a run.
@@ -186,6 +188,10 @@ impl ReportRow {
             .filter(|record| record.variant == row.variant)
             .collect();
         records.sort_by_key(|record| record.seed);
+        let seeds_of = |records: &[&ResultRecord]| records.iter().map(|r| r.seed).collect();
+        let (diverged, records): (Vec<_>, Vec<_>) = records
+            .into_iter()
+            .partition(|record| record.diverged.is_some());
         let figures = FIGURES.iter().filter_map(|figure| {
             let values: Vec<f64> = records.iter().filter_map(|r| value(r, figure)).collect();
             Some((key(figure), t_interval(&values)?))
@@ -208,7 +214,8 @@ impl ReportRow {
         Self {
             label: row.label,
             variant: row.variant,
-            seeds: records.iter().map(|record| record.seed).collect(),
+            seeds: seeds_of(&records),
+            diverged: seeds_of(&diverged),
             figures: figures.collect(),
             seconds: t_interval(&seconds),
             paper: row.paper,
@@ -218,7 +225,11 @@ impl ReportRow {
 
     fn cells(&self, paper_columns: usize) -> Vec<String> {
         let none = || "-".to_owned();
-        let mut cells = vec![self.label.to_owned(), self.seeds.len().to_string()];
+        let seeds = match self.diverged.len() {
+            0 => self.seeds.len().to_string(),
+            diverged => format!("{} and {diverged} diverged", self.seeds.len()),
+        };
+        let mut cells = vec![self.label.to_owned(), seeds];
         cells.extend(
             FIGURES
                 .iter()
@@ -272,7 +283,7 @@ mod tests {
     use super::super::results::tests::record;
     use super::*;
 
-    const ROC: (&str, &str) = ("roc", "category_accuracy");
+    const ROC: (&str, &str) = ("roc", "siou");
     const DL_RES: (&str, &str) = ("dl-res", "ciou");
 
     fn results(folder: &Path, values: &[(&str, u64, (&str, &str), f64)]) -> Results {
@@ -307,12 +318,12 @@ mod tests {
         );
         let report = Report::of(&results);
         let own = row(&report, "extractor", "paper");
-        assert!((own.figures["roc.category_accuracy"].mean - 0.6).abs() < 1e-9);
+        assert!((own.figures["roc.siou"].mean - 0.6).abs() < 1e-9);
         assert_eq!(own.difference, None);
         assert_eq!(own.paper, [89.3, 78.9]);
         let without = row(&report, "extractor", "steps-0");
         assert_eq!(without.seeds, [1, 2, 3, 4]);
-        assert!((without.figures["roc.category_accuracy"].mean - 0.4).abs() < 1e-9);
+        assert!((without.figures["roc.siou"].mean - 0.4).abs() < 1e-9);
         // Differences -0.10, -0.11 and -0.09: deviation 0.01, reach 4.303 * 0.01 / sqrt(3).
         let difference = without.difference.unwrap();
         assert_eq!(difference.mean.n, 3);
@@ -322,6 +333,24 @@ mod tests {
         assert_eq!(without.seconds.unwrap().mean, 600.0);
         // The table of another variant shows the paper's choice alone.
         assert!(row(&report, "latent", "latent-kl").seeds.is_empty());
+    }
+
+    #[test]
+    fn runs_that_diverged_are_counted_apart() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut results = results(folder.path(), &[("latent-kl", 1, DL_RES, 0.20)]);
+        let mut lost = record("latent-kl", 2, DL_RES, 0.0);
+        lost.tasks.clear();
+        lost.diverged = Some("the loss is not finite".to_owned());
+        results.add(lost).unwrap();
+        let report = Report::of(&results);
+        let kl = row(&report, "latent", "latent-kl");
+        assert_eq!(
+            (kl.seeds.as_slice(), kl.diverged.as_slice()),
+            (&[1][..], &[2][..])
+        );
+        assert_eq!(kl.seconds.unwrap().n, 1);
+        assert_eq!(kl.cells(2)[1], "1 and 1 diverged");
     }
 
     #[test]
@@ -362,12 +391,12 @@ mod tests {
         };
         assert_eq!(
             line("KL"),
-            "| KL | 1 | - | - | - | 0.200 | - | - | 10.0 | 67.4 | 79.3 | -0.050 | too few seeds |"
+            "| KL | 1 | - | - | - | - | - | 0.200 | - | - | 10.0 | 67.4 | 79.3 | -0.050 | too few seeds |"
         );
         // 0.3 -+ 12.706 * 0.05.
         assert_eq!(
             line("cosine"),
-            "| cosine | 2 | - | - | - | 0.300 (-0.335 to 0.935) | - | - | 10.0 | 67.8 | 80.3 | - | - |"
+            "| cosine | 2 | - | - | - | - | - | 0.300 (-0.335 to 0.935) | - | - | 10.0 | 67.8 | 80.3 | - | - |"
         );
         let table = text.split("## ").find(|part| part.contains("| KL |"));
         let lines: Vec<&str> = table

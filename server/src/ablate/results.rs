@@ -25,6 +25,9 @@ pub struct ResultRecord {
     pub seconds: Seconds,
     /// SHA-256 over the model's weight files, hexadecimal.
     pub model_sha256: String,
+    /// Why there is no model, where training came to numbers that are none; nothing was measured then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diverged: Option<String>,
 }
 
 /// The figures of a task.
@@ -37,7 +40,7 @@ pub struct Measured {
 }
 
 /// How long a run took, in seconds.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 pub struct Seconds {
     /// Up to the end of stage 1, whose checkpoint several runs may share.
     pub stage_1: f64,
@@ -129,6 +132,7 @@ pub(super) mod tests {
                 measuring: 40.0,
             },
             model_sha256: "00ff".to_owned(),
+            diverged: None,
         }
     }
 

@@ -1,12 +1,12 @@
 //! Trains and measures what has not been measured yet.
 
+use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use burn::tensor::Device;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
 
 use super::error::AblateError;
 use super::measure::{ModelFigures, measure};
@@ -15,7 +15,9 @@ use super::results::{ResultRecord, Results, Seconds};
 use super::variant::VARIANTS;
 use crate::data::scenes::{DEFAULT_SIDE, write_dataset};
 use crate::disk;
-use crate::train::{Checkpoint, Display, Recipe, StopRequest, TrainOptions, Trained, train};
+use crate::train::{
+    Checkpoint, Display, Recipe, StopRequest, TrainError, TrainOptions, Trained, train,
+};
 
 /// The seed of the scenes that every run is measured on.
 const DATA_SEED: u64 = 20_261_126;
@@ -94,17 +96,18 @@ impl<'a> Study<'a> {
         let folder = &options.run;
         fs::create_dir_all(folder).map_err(AblateError::io(folder))?;
         let path = folder.join(STUDY);
-        let own = identity(options);
+        let own = Identity::of(options);
         match path.exists() {
             true => {
-                let there = fs::read_to_string(&path).map_err(AblateError::io(&path))?;
-                if there != own {
+                let there = fs::read(&path).map_err(AblateError::io(&path))?;
+                // What cannot be read was written for a recipe that is none here.
+                if serde_json::from_slice::<Identity>(&there).ok() != Some(own) {
                     return Err(AblateError::Other(folder.clone()));
                 }
             }
             false => {
                 refuse_foreign(folder)?;
-                disk::write_whole(&path, |file| file.write_all(own.as_bytes()))
+                disk::write_whole(&path, |file| Ok(serde_json::to_writer(file, &own)?))
                     .map_err(AblateError::io(&path))?;
             }
         }
@@ -121,8 +124,27 @@ impl<'a> Study<'a> {
         self.results.of(run.variant.name, run.seed).is_some()
     }
 
-    /// Trains and measures a run. False where the time is over before it is measured.
+    /// Trains and measures a run, or writes down that it diverged, so that the others go on. False where
+    /// the time is over before it is measured.
     fn run(&mut self, run: &PlannedRun) -> Result<bool, AblateError> {
+        match self.train_and_measure(run) {
+            Err(AblateError::Train(error @ TrainError::NotFinite { .. })) => {
+                self.results.add(ResultRecord {
+                    variant: run.variant.name.to_owned(),
+                    seed: run.seed,
+                    tasks: BTreeMap::new(),
+                    seconds: Seconds::default(),
+                    model_sha256: String::new(),
+                    diverged: Some(error.to_string()),
+                })?;
+                self.tidy()?;
+                Ok(true)
+            }
+            other => other,
+        }
+    }
+
+    fn train_and_measure(&mut self, run: &PlannedRun) -> Result<bool, AblateError> {
         let before = self.folder("stage-1", &run.stage_1);
         let Some(stage_1) = self.stage_1(&before, &run.stage_1_recipe)? else {
             return Ok(false);
@@ -157,6 +179,7 @@ impl<'a> Study<'a> {
                 measuring: started.elapsed().as_secs_f64(),
             },
             model_sha256,
+            diverged: None,
         })?;
         self.tidy()?;
         Ok(true)
@@ -235,9 +258,21 @@ impl<'a> Study<'a> {
     }
 }
 
-/// What a folder's results belong to.
-fn identity(options: &AblateOptions) -> String {
-    json!({ "recipe": &options.recipe, "scenes": options.scenes }).to_string()
+/// What a folder's results belong to. Compared by value: a field that a later version adds to recipes
+/// with a default changes nothing.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Identity {
+    recipe: Recipe,
+    scenes: u64,
+}
+
+impl Identity {
+    fn of(options: &AblateOptions) -> Self {
+        Self {
+            recipe: options.recipe.clone(),
+            scenes: options.scenes,
+        }
+    }
 }
 
 /// Refuses a folder without ablations that holds anything but what a killed process has left.
@@ -298,7 +333,8 @@ mod tests {
             fs::create_dir_all(&folder).unwrap();
             fs::write(folder.join("tokenizer.json"), &tokenizer).unwrap();
         }
-        fs::write(folder.join(STUDY), identity(&options)).unwrap();
+        let identity = serde_json::to_string(&Identity::of(&options)).unwrap();
+        fs::write(folder.join(STUDY), identity).unwrap();
         options
     }
 
@@ -351,6 +387,43 @@ mod tests {
         options.scenes = 3;
         let refused = ablate(&options, &|_| {}).unwrap_err().to_string();
         assert!(refused.contains("--run"), "{refused}");
+    }
+
+    #[test]
+    fn a_run_that_diverges_is_written_down_and_the_others_go_on() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let mut options = options(folder, &["steps-0", "latent-none"]);
+        options.recipe.stage_1.schedule.learning_rate = 1e30;
+        options.recipe.stage_1.schedule.steps = 4;
+        let identity = serde_json::to_string(&Identity::of(&options)).unwrap();
+        fs::write(folder.join(STUDY), identity).unwrap();
+        let (said, progress) = go_on(&options);
+        assert_eq!((said.len(), progress.measured, progress.planned), (2, 2, 2));
+        let results = Results::read(folder).unwrap();
+        for record in results.records() {
+            let why = record.diverged.as_deref().unwrap();
+            assert!(why.contains("not finite"), "{why}");
+            assert!(record.tasks.is_empty());
+        }
+        assert!(go_on(&options).0.is_empty());
+    }
+
+    #[test]
+    fn a_field_that_a_recipe_gains_with_a_default_is_no_other_recipe() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(folder.path(), &["steps-0"]);
+        let path = folder.path().join(STUDY);
+        let mut study: serde_json::Value =
+            serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        let removed = study["recipe"]["batch"].as_object_mut().unwrap();
+        assert!(removed.remove("hard_share").is_some());
+        fs::write(&path, study.to_string()).unwrap();
+        Study::open(&options).unwrap();
+        study["scenes"] = 7.into();
+        fs::write(&path, study.to_string()).unwrap();
+        let refused = Study::open(&options).err().unwrap();
+        assert!(matches!(refused, AblateError::Other(_)), "{refused}");
     }
 
     #[test]

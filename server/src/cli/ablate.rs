@@ -42,7 +42,7 @@ pub(crate) struct Ablate {
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 200,
+        default_value_t = 300,
         value_parser = at_least_one::<u64>,
         allow_negative_numbers = true
     )]
