@@ -26,10 +26,14 @@ pub(super) fn draw_heatmaps(
         seg_inside,
         area,
         common,
+        common_other,
     } = drawn;
+    let other = common_other.map_or_else(String::new, |other| {
+        format!(" ({:.0} % with other regions)", 100.0 * other)
+    });
     print(format!(
         "{}: {regions} regions; inside the region {:.0} % of <pos> and {:.0} % of [SEG] (its area: \
-         {:.0} %), {:.0} % in common",
+         {:.0} %), {:.0} % in common{other}",
         out.join("index.html").display(),
         100.0 * pos_inside,
         100.0 * seg_inside,

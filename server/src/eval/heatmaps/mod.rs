@@ -2,7 +2,8 @@
 //!
 //! For regions of a data set, the mask decoder's attention for the region's `<pos>` is drawn beside
 //! that for `[SEG]` after the region's own description, and both are told in figures: how much of
-//! each lies inside the region, and how much of it both share.
+//! each lies inside the region, and how much of it both share, beside what `[SEG]` shares with `<pos>`
+//! of other regions.
 
 mod error;
 mod heat;
@@ -54,6 +55,9 @@ pub struct Heatmaps {
     pub area: f64,
     /// Mean share of their attention that both have in common.
     pub common: f64,
+    /// Mean share that `[SEG]` has in common with `<pos>` of the other regions of its picture; none
+    /// where no picture has another region.
+    pub common_other: Option<f64>,
 }
 
 /// Draws up to `most` regions of a folder of pictures, one of each picture, into a new folder.
@@ -105,20 +109,24 @@ pub fn heatmaps(
 struct Chosen {
     text: String,
     mask: Mask,
+    /// The other regions of its picture.
+    others: Vec<Mask>,
 }
 
 /// One region of a picture, another one by turns; none where no region has a text.
 fn choose(record: &PictureRecord, turn: usize) -> Option<Chosen> {
-    let mut regions: Vec<Chosen> = (0..record.regions.len())
+    let mut regions: Vec<(String, Mask)> = (0..record.regions.len())
         .filter_map(|place| {
             let text = text_of(record, place)?.to_owned();
             // Reading a record has checked its masks.
             let mask = record.mask(place).ok().filter(|mask| !mask.is_empty())?;
-            Some(Chosen { text, mask })
+            Some((text, mask))
         })
         .collect();
     let place = turn.checked_rem(regions.len())?;
-    Some(regions.swap_remove(place))
+    let (text, mask) = regions.swap_remove(place);
+    let others = regions.into_iter().map(|(_, mask)| mask).collect();
+    Some(Chosen { text, mask, others })
 }
 
 /// What is said of a region, at most length; else an expression that means it alone.
@@ -146,7 +154,7 @@ fn draw(
     predictor: &Predictor,
     record: &PictureRecord,
     path: &Path,
-    Chosen { text, mask }: Chosen,
+    Chosen { text, mask, others }: Chosen,
     number: usize,
     folder: &Path,
 ) -> Result<Entry, HeatmapError> {
@@ -166,10 +174,15 @@ fn draw(
     let small = resize(&image, size.0, size.1, FilterType::Triangle);
     let small_mask = shrunk(&mask, size.0, size.1);
     let mut picture = predictor.see(image).map_err(failed)?;
-    let Looks { seg, pos } = predictor
-        .looks(&mut picture, &text, &mask, size)
+    let others: Vec<&Mask> = others.iter().collect();
+    let Looks { seg, pos, others } = predictor
+        .looks(&mut picture, &text, &mask, &others, size)
         .map_err(failed)?;
     let [seg, pos] = [seg, pos].map(|values| Heat::new(size, values));
+    let common_others: Vec<f64> = others
+        .into_iter()
+        .map(|values| seg.common(&Heat::new(size, values)))
+        .collect();
     let files = [("pos", &pos), ("seg", &seg)].map(|(name, heat)| {
         let file = format!("{number:04}-{name}.png");
         let drawn = heat.over(&small, &small_mask);
@@ -185,18 +198,25 @@ fn draw(
         seg_inside: seg.inside(&small_mask),
         area: small_mask.area() as f64 / (f64::from(size.0) * f64::from(size.1)),
         common: pos.common(&seg),
+        common_others,
     })
 }
 
 fn summary(entries: &[Entry]) -> Option<Heatmaps> {
     let mean =
         |figure: fn(&Entry) -> f64| entries.iter().map(figure).sum::<f64>() / entries.len() as f64;
+    let others: Vec<f64> = entries
+        .iter()
+        .flat_map(|entry| entry.common_others.iter().copied())
+        .collect();
     (!entries.is_empty()).then(|| Heatmaps {
         regions: entries.len(),
         pos_inside: mean(|entry| entry.pos_inside),
         seg_inside: mean(|entry| entry.seg_inside),
         area: mean(|entry| entry.area),
         common: mean(|entry| entry.common),
+        common_other: (!others.is_empty())
+            .then(|| others.iter().sum::<f64>() / others.len() as f64),
     })
 }
 
@@ -237,7 +257,14 @@ mod tests {
         let done = Cell::new(0);
         let drawn = heatmaps(&predictor, &pictures, 2, &out, &|count| done.set(count)).unwrap();
         assert_eq!((drawn.regions, done.get()), (2, 2));
-        for share in [drawn.pos_inside, drawn.seg_inside, drawn.area, drawn.common] {
+        let other = drawn.common_other.unwrap();
+        for share in [
+            drawn.pos_inside,
+            drawn.seg_inside,
+            drawn.area,
+            drawn.common,
+            other,
+        ] {
             assert!((0.0..=1.0).contains(&share), "{drawn:?}");
         }
         let html = fs::read_to_string(out.join("index.html")).unwrap();

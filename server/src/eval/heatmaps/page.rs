@@ -24,6 +24,8 @@ pub(super) struct Entry {
     pub(super) area: f64,
     /// Share of their attention that both have in common.
     pub(super) common: f64,
+    /// What `[SEG]` has in common with `<pos>` of each other region of the picture.
+    pub(super) common_others: Vec<f64>,
 }
 
 /// The whole page.
@@ -34,11 +36,18 @@ pub(super) fn page(title: &str, summary: &Heatmaps, entries: &[Entry]) -> String
         seg_inside,
         area,
         common,
+        common_other,
     } = *summary;
+    let other = common_other.map_or_else(String::new, |other| {
+        format!(
+            ", and [SEG] shares {} with &lt;pos&gt; of the other regions of its picture",
+            percent(other)
+        )
+    });
     let figures = format!(
         "{regions} regions. On average {} of the attention for &lt;pos&gt; and {} of that for [SEG] \
          lie inside the region, which takes {} of the picture; {} of their attention is at the same \
-         places.",
+         places{other}.",
         percent(pos_inside),
         percent(seg_inside),
         percent(area),
@@ -94,6 +103,7 @@ mod tests {
             seg_inside: 0.5,
             area: 0.13,
             common: 0.61,
+            common_others: vec![0.2, 0.3],
         };
         let summary = Heatmaps {
             regions: 1,
@@ -101,12 +111,14 @@ mod tests {
             seg_inside: 0.5,
             area: 0.13,
             common: 0.61,
+            common_other: Some(0.25),
         };
         let html = page("data & more", &summary, &[entry]);
         for part in [
             "<title>Where &lt;pos&gt; and [SEG] look</title>",
             "data &amp; more",
             "1 regions. On average 80 %",
+            "[SEG] shares 25 % with &lt;pos&gt; of the other regions",
             "{{figures}} &lt;script&gt;",
             "src=\"0001-pos.png\" width=\"64\" height=\"48\"",
             "[SEG]: 50 % inside",
