@@ -104,15 +104,7 @@ impl PictureFolder {
     /// [`FolderError::Line`] where the line is no picture; others where there is no such place or
     /// the file cannot be read.
     pub fn record(&self, place: usize) -> Result<PictureRecord, FolderError> {
-        let start = self
-            .starts
-            .get(place)
-            .copied()
-            .ok_or_else(|| FolderError::NoPicture {
-                path: self.path.clone(),
-                place,
-                count: self.len(),
-            })?;
+        let start = self.start(place)?;
         let end = self.starts.get(place + 1).copied().unwrap_or(self.end);
         let length = end.saturating_sub(start);
         if length > MAX_LINE {
@@ -123,6 +115,18 @@ impl PictureFolder {
             .map_err(FolderError::io("read", &self.path))?;
         self.parse(&line)
             .map_err(|source| self.broken(start, source))
+    }
+
+    /// Where what is written of a picture is, by the picture's place, from 0.
+    ///
+    /// # Errors
+    /// Where there is no such place or the file cannot be read.
+    pub fn position(&self, place: usize) -> Result<Position, FolderError> {
+        let start = self.start(place)?;
+        let line = self
+            .line_at(start)
+            .map_err(FolderError::io("read", &self.path))?;
+        Ok(Position::new(&self.path, Place::Line(line)))
     }
 
     /// The pictures in the order of the file. Lines that are broken are told to `problems` and left
@@ -137,6 +141,15 @@ impl PictureFolder {
                 Some(Err(ended.into()))
             }
             read => Some(read),
+        })
+    }
+
+    fn start(&self, place: usize) -> Result<u64, FolderError> {
+        let start = self.starts.get(place).copied();
+        start.ok_or_else(|| FolderError::NoPicture {
+            path: self.path.clone(),
+            place,
+            count: self.len(),
         })
     }
 
@@ -258,6 +271,9 @@ mod tests {
             let path = dir.path().join(format!("images/{id}.jpg"));
             assert_eq!(folder.image_path(&record), path);
         }
+        let position = folder.position(1).unwrap().to_string();
+        assert!(position.ends_with("pictures.jsonl:4"), "{position}");
+        assert!(folder.position(3).is_err());
         let beyond = folder.record(3).unwrap_err().to_string();
         assert!(beyond.contains("no picture 3"), "{beyond}");
         let mut absolute = folder.record(0).unwrap();

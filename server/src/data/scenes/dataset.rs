@@ -201,20 +201,15 @@ fn write_picture(picture: &RgbImage, path: &Path) -> Result<(), DatasetError> {
 /// Where the file cannot be read or holds no scene, or at the first line that is none.
 pub fn read_dataset(dir: &Path) -> Result<Dataset, DatasetError> {
     let path = dir.join(SCENES_FILE);
-    let file = File::open(&path).map_err(failed("open", &path))?;
     let mut scenes = Vec::new();
     let mut left_out = LeftOut::default();
-    for (index, line) in BufReader::new(file).lines().enumerate() {
-        let line = line.map_err(failed("read", &path))?;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let (scene, unknown) =
-            SceneRecord::from_line(&line).map_err(|source| DatasetError::Line {
-                path: path.clone(),
-                line: index + 1,
-                source,
-            })?;
+    for read in scene_lines(dir)? {
+        let SceneLine { line, scene } = read?;
+        let (scene, unknown) = scene.map_err(|source| DatasetError::Line {
+            path: path.clone(),
+            line,
+            source,
+        })?;
         scenes.push(scene);
         left_out += unknown;
     }
@@ -226,6 +221,43 @@ pub fn read_dataset(dir: &Path) -> Result<Dataset, DatasetError> {
         scenes,
         left_out,
     })
+}
+
+/// A line of a folder of scenes.
+#[derive(Debug)]
+pub struct SceneLine {
+    /// Counted from 1.
+    pub line: usize,
+    /// Its scene with what is not understood of it, or why it is none.
+    pub scene: Result<(SceneRecord, LeftOut), LineError>,
+}
+
+/// Reads and checks the lines of a folder of scenes that are not blank, each by itself, so that a
+/// broken one spoils no other.
+///
+/// # Errors
+/// Where the file cannot be opened; each line, where it cannot be read any further.
+pub fn scene_lines(
+    dir: &Path,
+) -> Result<impl Iterator<Item = Result<SceneLine, DatasetError>> + use<>, DatasetError> {
+    let path = dir.join(SCENES_FILE);
+    let file = File::open(&path).map_err(failed("open", &path))?;
+    let lines = (1..).zip(BufReader::new(file).split(b'\n'));
+    Ok(lines.filter_map(move |(line, bytes)| {
+        let bytes = match bytes {
+            Ok(bytes) => bytes,
+            Err(error) => return Some(Err(failed("read", &path)(error))),
+        };
+        if bytes.trim_ascii().is_empty() {
+            return None;
+        }
+        let scene = scene_of(&bytes);
+        Some(Ok(SceneLine { line, scene }))
+    }))
+}
+
+fn scene_of(line: &[u8]) -> Result<(SceneRecord, LeftOut), LineError> {
+    SceneRecord::from_line(std::str::from_utf8(line)?)
 }
 
 fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> DatasetError {
@@ -362,6 +394,18 @@ mod tests {
         record.objects[0].mask.size = [64, 65];
         let message = broken(&serde_json::to_string(&record).unwrap());
         assert!(message.contains("object 0: the mask is 65x64"), "{message}");
+        fs::write(&path, format!("{first}\n\n{{\n{first}\n")).unwrap();
+        let read: Vec<(usize, bool)> = scene_lines(&dir)
+            .unwrap()
+            .map(|line| line.map(|line| (line.line, line.scene.is_ok())).unwrap())
+            .collect();
+        assert_eq!(read, [(1, true), (3, false), (4, true)]);
+        fs::write(&path, b"\xFF\n").unwrap();
+        let message = read_dataset(&dir).unwrap_err().to_string();
+        assert!(
+            message.contains("scenes.jsonl:1: it is not UTF-8"),
+            "{message}"
+        );
         let outside = first.replacen("images/", "../images/", 1);
         assert!(broken(&outside).contains("leads out"));
         fs::write(&path, "\n").unwrap();

@@ -26,6 +26,9 @@ pub enum LineError {
     /// Not JSON of the right layout.
     #[error("not a scene: {0}")]
     Json(#[from] serde_json::Error),
+    /// No text.
+    #[error("it is not UTF-8: {0}")]
+    Text(#[from] std::str::Utf8Error),
     /// An object whose mask or box is wrong.
     #[error("scene {scene}, object {object}: {source}")]
     Object {

@@ -42,8 +42,8 @@ mod world;
 
 pub use coverage::{Coverage, MIN_VISIBLE_PIXELS, MIN_VISIBLE_SHARE, NO_OBJECT};
 pub use dataset::{
-    Dataset, DatasetError, DatasetOptions, SCENES_FILE, read_dataset, write_dataset,
-    write_dataset_with_progress,
+    Dataset, DatasetError, DatasetOptions, SCENES_FILE, SceneLine, read_dataset, scene_lines,
+    write_dataset, write_dataset_with_progress,
 };
 pub use drawn::DrawnScene;
 pub use grammar::{
