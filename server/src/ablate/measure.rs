@@ -45,11 +45,11 @@ pub(super) fn measure(
         if stop.is_made() {
             return Ok(None);
         }
+        // Every run is measured on the same scenes, so that none of them may be broken.
         let options = EvalOptions {
-            task,
-            data: data.to_owned(),
-            limit: None,
             seed: SEED,
+            limit_broken: 0,
+            ..EvalOptions::new(task, data)
         };
         let report = evaluate(&predictor, &options, &|_, _| {})?;
         let estimates = report.metrics.into_iter();

@@ -12,7 +12,10 @@ use super::{
     samples::{PictureSamples, Sample, Samples},
     source::{Entry, Source},
 };
-use crate::predict::{Found, Picture, PredictError, Predictor, read_picture};
+use crate::{
+    data::published::Problems,
+    predict::{Found, Picture, PredictError, Predictor, read_picture},
+};
 
 /// A model that is asked about the pictures of a data set.
 pub(super) struct Asking<'a> {
@@ -23,6 +26,8 @@ pub(super) struct Asking<'a> {
     pub(super) seed: u64,
     /// How many pictures are asked about, from the first.
     pub(super) pictures: usize,
+    /// How many broken ones are skipped before that is too much.
+    pub(super) limit_broken: u64,
     /// Hears how many pictures of how many are finished.
     pub(super) progress: &'a (dyn Fn(usize, usize) + Sync),
 }
@@ -30,7 +35,7 @@ pub(super) struct Asking<'a> {
 impl Asking<'_> {
     /// Asks about every picture whose samples are not there yet, and adds them. `cases` says what a
     /// picture is asked, and `ask` asks it. A picture is encoded once, and only where it is asked
-    /// anything.
+    /// anything. What is broken is noted and skipped, until it is too much.
     pub(super) fn fill<C, D: Serialize>(
         &self,
         samples: &mut Samples,
@@ -41,6 +46,7 @@ impl Asking<'_> {
             predictor,
             source,
             pictures,
+            limit_broken,
             progress,
             ..
         } = *self;
@@ -50,14 +56,16 @@ impl Asking<'_> {
                 places.push(place);
                 continue;
             };
-            let here = source.entry(place)?.id;
-            if there != here {
-                return Err(samples.of_other_data(there, &here));
+            match source.entry(place) {
+                Ok(entry) if entry.id != there => {
+                    return Err(samples.of_other_data(there, &entry.id));
+                }
+                // What was asked of it before it broke still counts.
+                Ok(_) | Err(EvalError::Broken(_)) => {}
+                Err(error) => return Err(error),
             }
         }
-        let finished = AtomicUsize::new(pictures - places.len());
-        let samples = Mutex::new(samples);
-        on_all_cores(predictor, &places, |predictor, place| {
+        let look = |predictor: &Predictor, place: usize| -> Result<(String, String), EvalError> {
             let entry = source.entry(place)?;
             let cases = cases(&entry);
             let mut asked = Vec::with_capacity(cases.len());
@@ -66,7 +74,7 @@ impl Asking<'_> {
                     picture: entry.id.clone(),
                     source,
                 };
-                let mut picture = see(predictor, &entry)?;
+                let mut picture = see(predictor, source, place, &entry)?;
                 for case in cases {
                     asked.push(ask(predictor, &mut picture, case).map_err(failed)?);
                 }
@@ -79,31 +87,55 @@ impl Asking<'_> {
             };
             let line = serde_json::to_string(&picture)
                 .expect("samples have texts for keys and no number that is none");
-            samples
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(place, picture.id, line)?;
+            Ok((picture.id, line))
+        };
+        let finished = AtomicUsize::new(pictures - places.len());
+        let kept = Mutex::new((samples, Problems::new(limit_broken)));
+        on_all_cores(predictor, &places, |predictor, place| {
+            let looked = look(predictor, place);
+            let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let (samples, problems) = &mut *kept;
+            match looked {
+                Ok((id, line)) => samples.push(place, id, line)?,
+                Err(EvalError::Broken(problem)) => {
+                    samples.skip(place, problem.to_string())?;
+                    problems.report(&problem.position, &problem.message)?;
+                }
+                Err(error) => return Err(error),
+            }
+            drop(kept);
             progress(finished.fetch_add(1, Ordering::Relaxed) + 1, pictures);
             Ok(())
         })
     }
 }
 
-/// Opens and encodes a picture.
-fn see(predictor: &Predictor, entry: &Entry<'_>) -> Result<Picture, EvalError> {
-    let failed = |source| EvalError::Predict {
-        picture: entry.id.clone(),
-        source,
-    };
-    let image = read_picture(&entry.image).map_err(failed)?;
-    if image.dimensions() != entry.size {
-        return Err(EvalError::PictureSize {
-            path: entry.image.clone(),
-            found: image.dimensions(),
-            said: entry.size,
-        });
+/// Opens and encodes a picture; [`EvalError::Broken`] where its file is missing or broken, of
+/// another size than its masks, or of a shape that the model does not take.
+fn see(
+    predictor: &Predictor,
+    source: &Source,
+    place: usize,
+    entry: &Entry<'_>,
+) -> Result<Picture, EvalError> {
+    let image = read_picture(&entry.image).map_err(|error| source.broken(place, error))?;
+    let ((width, height), (said_width, said_height)) = (image.dimensions(), entry.size);
+    if (width, height) != (said_width, said_height) {
+        let reason = format!(
+            "{} has {width} x {height} pixels but its record says {said_width} x {said_height}",
+            entry.image.display()
+        );
+        return Err(source.broken(place, reason));
     }
-    predictor.see(image).map_err(failed)
+    predictor
+        .see(image)
+        .map_err(|error| match error.is_refusal() {
+            true => source.broken(place, error),
+            false => EvalError::Predict {
+                picture: entry.id.clone(),
+                source: error,
+            },
+        })
 }
 
 /// What is found for a text. A model that refuses a text, because it is too long for it or because

@@ -8,7 +8,11 @@ use super::{
 };
 use crate::{
     chat_client::ChatError,
-    data::{folder::FolderError, scenes::DatasetError},
+    data::{
+        folder::FolderError,
+        published::{Problem, ReadError},
+        scenes::DatasetError,
+    },
     predict::PredictError,
 };
 
@@ -34,7 +38,7 @@ pub enum EvalError {
     },
     /// The task needs more than a folder of pictures says.
     #[error(
-        "{task} asks about {wanted}, and {} holds neither; name another folder by --data",
+        "{task} asks about {wanted}, and {} holds neither; name another folder",
         path.display()
     )]
     Unsuited {
@@ -45,16 +49,28 @@ pub enum EvalError {
         /// Two kinds of data that the task can be measured on.
         wanted: &'static str,
     },
-    /// A picture is of another size than its masks.
-    #[error("{} has {} x {} pixels but its record says {} x {}", path.display(), found.0, found.1, said.0, said.1)]
-    PictureSize {
-        /// The picture.
+    /// What the task could have asked about is broken.
+    #[error(
+        "{} holds nothing that {task} could ask about, and {count} of its pictures are broken, the \
+         first of them {first}",
+        path.display()
+    )]
+    AllBroken {
+        /// The folder.
         path: PathBuf,
-        /// Its width and height.
-        found: (u32, u32),
-        /// What its record says.
-        said: (u32, u32),
+        /// The task's name.
+        task: &'static str,
+        /// How many.
+        count: usize,
+        /// The first one, with file and position.
+        first: String,
     },
+    /// A picture is broken, or what is written of it.
+    #[error("{0}")]
+    Broken(Box<Problem>),
+    /// More pictures are broken than was allowed.
+    #[error(transparent)]
+    TooManyBroken(#[from] ReadError),
     /// The model refused or failed, or a picture could not be opened.
     #[error("picture {picture}: {source}")]
     Predict {
@@ -141,6 +157,11 @@ pub enum EvalError {
 }
 
 impl EvalError {
+    /// Whether nothing went wrong but that the data set holds nothing that the task asks about.
+    pub fn is_nothing_to_ask(&self) -> bool {
+        matches!(self, Self::Empty { .. } | Self::Unsuited { .. })
+    }
+
     /// For `map_err`: what was tried with which file or folder.
     pub(super) fn io(
         action: &'static str,

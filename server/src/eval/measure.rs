@@ -10,7 +10,11 @@ use super::{
     summary, tasks,
     text::sentence::SentenceEncoder,
 };
-use crate::{chat_client::ChatClient, data::folder::FolderError, predict::Predictor};
+use crate::{
+    chat_client::ChatClient,
+    data::{folder::FolderError, published::DEFAULT_LIMIT},
+    predict::Predictor,
+};
 
 /// What is to be measured, and on what.
 #[derive(Debug, Clone)]
@@ -19,10 +23,28 @@ pub struct EvalOptions {
     pub task: Task,
     /// A folder of scenes or of pictures; for [`Task::Dlc`] that of DLC-Bench too.
     pub data: PathBuf,
+    /// What the data set is called in reports; as its folder where nothing is said.
+    pub name: Option<String>,
     /// Measure on the first pictures only.
     pub limit: Option<usize>,
     /// Chooses what is asked of each scene, and draws the intervals.
     pub seed: u64,
+    /// How many broken pictures are skipped before that is too much.
+    pub limit_broken: u64,
+}
+
+impl EvalOptions {
+    /// A task on all pictures of a folder, with seed 0.
+    pub fn new(task: Task, data: &Path) -> Self {
+        Self {
+            task,
+            data: data.to_owned(),
+            name: None,
+            limit: None,
+            seed: 0,
+            limit_broken: DEFAULT_LIMIT,
+        }
+    }
 }
 
 /// What some figures need beside the model; those that need what is not there are not computed, or
@@ -49,10 +71,12 @@ pub struct EvalOut {
     pub resume: bool,
 }
 
-/// Measures a model at a task. `progress` hears how many of how many pictures are finished.
+/// Measures a model at a task. `progress` hears how many of how many pictures are finished. Pictures
+/// that are broken are skipped, and the report names them.
 ///
 /// # Errors
-/// Where the data set is broken or holds nothing that the task asks about, or the model fails.
+/// Where too much of the data set is broken or it holds nothing that the task asks about, or the
+/// model fails.
 pub fn evaluate(
     predictor: &Predictor,
     options: &EvalOptions,
@@ -62,8 +86,8 @@ pub fn evaluate(
 }
 
 /// As [`evaluate`], with what further figures need, and with the samples kept in a folder, where
-/// `report.json` and `report.html` tell what came of all tasks so far: of every picture whose samples
-/// are kept, also where fewer are asked about now.
+/// `report.json` and `report.html` tell what came of all tasks and data sets so far: of every picture
+/// whose samples are kept, also where fewer are asked about now.
 ///
 /// # Errors
 /// As [`evaluate`]; and where samples cannot be kept or gone on with, or a tool fails.
@@ -77,20 +101,25 @@ pub fn evaluate_with(
     let EvalOptions {
         task,
         data,
+        name,
         limit,
         seed,
+        limit_broken,
     } = options;
     let source = Source::open(data, *task)?;
     let pictures = limit.unwrap_or(usize::MAX).min(source.count());
     let info = predictor.info();
     let folder = absolute(data.clone()).to_string_lossy().into_owned();
-    let header = Header::new(
+    let mut header = Header::new(
         *task,
         *seed,
         info.name,
         info.sha256,
         (folder, source.kind(), pictures),
     );
+    if let Some(name) = name {
+        header.data_set.clone_from(name);
+    }
     let mut samples = match out {
         None => Samples::in_memory(header),
         Some(out) => Samples::begin(out, header)?,
@@ -101,15 +130,22 @@ pub fn evaluate_with(
         task: *task,
         seed: *seed,
         pictures,
+        limit_broken: *limit_broken,
         progress,
     };
     tasks::ask(&asking, &mut samples)?;
     let measured = tasks::measured(&samples, tools)?;
     let mut report = measured.report.clone();
     if report.n == 0 {
-        return Err(EvalError::Empty {
-            path: data.clone(),
-            task: task.name(),
+        let (path, task) = (data.clone(), task.name());
+        return Err(match report.broken.first() {
+            None => EvalError::Empty { path, task },
+            Some(first) => EvalError::AllBroken {
+                path,
+                task,
+                count: report.broken.len(),
+                first: first.clone(),
+            },
         });
     }
     if let Some(out) = out {
@@ -133,10 +169,7 @@ pub fn evaluate_with(
 pub fn rebuild_report(dir: &Path, tools: &EvalTools) -> Result<Vec<Report>, EvalError> {
     FolderError::unless_folder(dir)?;
     let mut all = Vec::new();
-    for task in Task::ALL {
-        let Some(samples) = Samples::read(dir, task)? else {
-            continue;
-        };
+    for samples in Samples::read_all(dir)? {
         let measured = tasks::measured(&samples, tools)?;
         if measured.report.n > 0 {
             all.push(measured);

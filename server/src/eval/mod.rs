@@ -8,11 +8,13 @@
 //! * [`iou`], [`gres`] and [`matching`] hold the figures of published benchmarks about masks,
 //!   [`text`] those about captions and names, and [`dlc`] the one that a language model judges.
 //! * [`evaluate`] does all of it for one task; [`evaluate_with`] keeps what was asked and answered
-//!   in a folder, goes on with it after a stop, and writes a report of all tasks.
+//!   in a folder, goes on with it after a stop, and writes a report of all that was measured there.
+//!   [`plan`] lists what one command measures.
 //! * [`heatmaps`] draws where `<pos>` and `[SEG]` look.
 
 mod asking;
 pub mod blind;
+mod data_set;
 pub mod dlc;
 mod error;
 pub mod gres;
@@ -22,6 +24,7 @@ pub mod matching;
 mod measure;
 pub mod metrics;
 mod over;
+pub mod plan;
 pub mod protocol;
 pub mod report;
 mod samples;

@@ -13,6 +13,8 @@ use crate::data::scenes::{
     Caption, ObjectRecord, RefRecord, ReferKind, RegionRecord, Relation, SceneRecord,
 };
 
+/// The name that stands for every task.
+const ALL_TASKS: &str = "all";
 /// Stream that an expression with a relation is chosen from, behind those of the kinds.
 const RELATED_STREAM: u64 = 5;
 /// Stream that a caption is chosen from.
@@ -123,6 +125,36 @@ impl FromStr for Task {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no task; there are {known}", known = Task::ALL.map(Task::name).join(", "))]
 pub struct UnknownTask(String);
+
+/// What somebody wants to be measured: one task, or whatever a data set has something to ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TaskChoice {
+    /// Every task.
+    All,
+    /// One of them.
+    One(Task),
+}
+
+impl TaskChoice {
+    /// The tasks, in the order of the reports.
+    pub fn tasks(self) -> Vec<Task> {
+        match self {
+            Self::All => Task::ALL.to_vec(),
+            Self::One(task) => vec![task],
+        }
+    }
+}
+
+impl FromStr for TaskChoice {
+    type Err = UnknownTask;
+
+    fn from_str(name: &str) -> Result<Self, UnknownTask> {
+        match name {
+            ALL_TASKS => Ok(Self::All),
+            one => one.parse().map(Self::One),
+        }
+    }
+}
 
 /// A region that the model is asked about.
 #[derive(Debug, Clone, Copy)]
@@ -237,6 +269,11 @@ mod tests {
         }
         let unknown = "rec".parse::<Task>().unwrap_err().to_string();
         assert!(unknown.contains("res, gres, reasonseg, muse"), "{unknown}");
+        assert!(Task::ALL.is_sorted(), "lists of tasks are sorted by them");
+        let chosen = |name: &str| name.parse::<TaskChoice>().map(TaskChoice::tasks);
+        assert_eq!(chosen("all"), Ok(Task::ALL.to_vec()));
+        assert_eq!(chosen("roc"), Ok(vec![Task::Roc]));
+        assert!(chosen("rec").is_err());
     }
 
     #[test]

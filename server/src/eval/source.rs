@@ -1,6 +1,9 @@
 //! What a measurement reads: rendered scenes, pictures of our format, or DLC-Bench.
 
-use std::path::{self, Path, PathBuf};
+use std::{
+    fmt::Display,
+    path::{self, Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,8 +14,9 @@ use super::{
 };
 use crate::data::{
     folder::{FolderError, PictureFolder},
+    published::{Place, Position, Problem},
     record::{PICTURES_FILE, PictureRecord},
-    scenes::{Dataset, LeftOut, SCENES_FILE, SceneRecord, read_dataset},
+    scenes::{DatasetError, LeftOut, SCENES_FILE, SceneLine, SceneRecord, scene_lines},
 };
 
 /// Where DLC-Bench keeps its pictures.
@@ -40,7 +44,12 @@ impl DataKind {
 /// A folder whose pictures a model is asked about.
 #[derive(Debug)]
 pub(super) enum Source {
-    Scenes(Dataset),
+    Scenes {
+        dir: PathBuf,
+        /// Each with its line, and the broken ones with what is wrong.
+        scenes: Vec<(u64, Result<SceneRecord, String>)>,
+        left_out: LeftOut,
+    },
     Pictures(PictureFolder),
     DlcBench {
         dir: PathBuf,
@@ -72,19 +81,23 @@ impl Source {
     /// Opens a folder for a task.
     pub(super) fn open(dir: &Path, task: Task) -> Result<Self, EvalError> {
         let holds = |file: &str| dir.join(file).exists();
+        let unsuited = |wanted: &'static str| EvalError::Unsuited {
+            path: dir.to_owned(),
+            task: task.name(),
+            wanted,
+        };
         if holds(SCENES_FILE) && !holds(PICTURES_FILE) {
-            return Ok(Self::Scenes(read_dataset(dir)?));
+            return Self::open_scenes(dir);
         }
         if task != Task::Dlc {
+            if is_dlc_bench(dir) && !holds(PICTURES_FILE) {
+                return Err(unsuited("rendered scenes or pictures of our format"));
+            }
             return Ok(Self::Pictures(PictureFolder::open(dir)?));
         }
         FolderError::unless_folder(dir)?;
         if !is_dlc_bench(dir) {
-            return Err(EvalError::Unsuited {
-                path: dir.to_owned(),
-                task: task.name(),
-                wanted: "rendered scenes or the regions of DLC-Bench",
-            });
+            return Err(unsuited("rendered scenes or the regions of DLC-Bench"));
         }
         let mut pictures: Vec<Vec<DlcRegion>> = Vec::new();
         for region in read_dlc_bench(dir)? {
@@ -104,9 +117,33 @@ impl Source {
         })
     }
 
+    fn open_scenes(dir: &Path) -> Result<Self, EvalError> {
+        let mut scenes = Vec::new();
+        let mut left_out = LeftOut::default();
+        for read in scene_lines(dir)? {
+            let SceneLine { line, scene } = read?;
+            let scene = match scene {
+                Ok((scene, unknown)) => {
+                    left_out += unknown;
+                    Ok(scene)
+                }
+                Err(broken) => Err(broken.to_string()),
+            };
+            scenes.push((line as u64, scene));
+        }
+        if scenes.is_empty() {
+            return Err(DatasetError::Empty(dir.join(SCENES_FILE)).into());
+        }
+        Ok(Self::Scenes {
+            dir: dir.to_owned(),
+            scenes,
+            left_out,
+        })
+    }
+
     pub(super) fn kind(&self) -> DataKind {
         match self {
-            Self::Scenes(_) => DataKind::Scenes,
+            Self::Scenes { .. } => DataKind::Scenes,
             Self::Pictures(_) => DataKind::Pictures,
             Self::DlcBench { .. } => DataKind::DlcBench,
         }
@@ -115,7 +152,7 @@ impl Source {
     /// How many pictures there are.
     pub(super) fn count(&self) -> usize {
         match self {
-            Self::Scenes(dataset) => dataset.scenes.len(),
+            Self::Scenes { scenes, .. } => scenes.len(),
             Self::Pictures(folder) => folder.len(),
             Self::DlcBench { pictures, .. } => pictures.len(),
         }
@@ -124,28 +161,37 @@ impl Source {
     /// What of the folder is not understood.
     pub(super) fn left_out(&self) -> LeftOut {
         match self {
-            Self::Scenes(dataset) => dataset.left_out,
+            Self::Scenes { left_out, .. } => *left_out,
             Self::Pictures(_) | Self::DlcBench { .. } => LeftOut::default(),
         }
     }
 
-    /// The picture at a place, from 0.
+    /// The picture at a place, from 0; [`EvalError::Broken`] where what is written of it is broken.
     ///
     /// # Panics
     /// If there is none.
     pub(super) fn entry(&self, place: usize) -> Result<Entry<'_>, EvalError> {
         match self {
-            Self::Scenes(dataset) => {
-                let scene = &dataset.scenes[place];
+            Self::Scenes { dir, scenes, .. } => {
+                let scene = match &scenes[place].1 {
+                    Ok(scene) => scene,
+                    Err(reason) => return Err(self.broken(place, reason)),
+                };
                 Ok(Entry {
                     id: scene.id.to_string(),
-                    image: absolute(dataset.image_path(scene)),
+                    image: absolute(dir.join(&scene.image)),
                     size: (scene.width, scene.height),
                     content: Content::Scene(scene),
                 })
             }
             Self::Pictures(folder) => {
-                let record = folder.record(place)?;
+                let record = match folder.record(place) {
+                    Ok(record) => record,
+                    Err(FolderError::Line { position, source }) => {
+                        return Err(broken_at(position, &source));
+                    }
+                    Err(error) => return Err(error.into()),
+                };
                 Ok(Entry {
                     id: record.id.clone(),
                     image: absolute(folder.image_path(&record)),
@@ -170,6 +216,31 @@ impl Source {
             }
         }
     }
+
+    /// The error that the picture at a place, from 0, cannot be used.
+    ///
+    /// # Panics
+    /// If there is none.
+    pub(super) fn broken(&self, place: usize, reason: impl Display) -> EvalError {
+        let position = match self {
+            Self::Scenes { dir, scenes, .. } => {
+                Position::new(&dir.join(SCENES_FILE), Place::Line(scenes[place].0))
+            }
+            Self::Pictures(folder) => match folder.position(place) {
+                Ok(position) => position,
+                Err(error) => return error.into(),
+            },
+            Self::DlcBench { dir, .. } => Position::new(dir, Place::Whole),
+        };
+        broken_at(position, &reason)
+    }
+}
+
+fn broken_at(position: Position, reason: &dyn Display) -> EvalError {
+    EvalError::Broken(Box::new(Problem {
+        position,
+        message: reason.to_string(),
+    }))
 }
 
 /// The path from the root, so that a report that is made elsewhere finds it.
@@ -200,6 +271,11 @@ mod tests {
         let pictures = Source::open(parent.path(), Task::Res).unwrap();
         assert_eq!((pictures.kind(), pictures.count()), (DataKind::Pictures, 1));
         assert_eq!(pictures.entry(0).unwrap().id, "cup");
+        let outside = pictures.broken(0, "it is green").to_string();
+        assert!(
+            outside.ends_with("pictures.jsonl:1: it is green"),
+            "{outside}"
+        );
         let unsuited = Source::open(parent.path(), Task::Dlc).unwrap_err();
         assert!(unsuited.to_string().contains("DLC-Bench"), "{unsuited}");
         for task in [Task::Res, Task::Dlc] {
@@ -212,6 +288,31 @@ mod tests {
     }
 
     #[test]
+    fn a_broken_line_spoils_no_other() {
+        let parent = tempfile::tempdir().unwrap();
+        let dir = parent.path().join("scenes");
+        write_dataset(3, 2, &dir, (64, 64)).unwrap();
+        let path = dir.join(SCENES_FILE);
+        let text = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("\n{{\n{text}")).unwrap();
+        let scenes = Source::open(&dir, Task::Res).unwrap();
+        assert_eq!(scenes.count(), 3);
+        let broken = scenes.entry(0).unwrap_err();
+        assert!(matches!(&broken, EvalError::Broken(problem)
+            if problem.position == Position::new(&path, Place::Line(2))));
+        assert!(broken.to_string().contains("not a scene"), "{broken}");
+        assert_eq!(scenes.entry(2).unwrap().id, "1");
+
+        let record = r#"{"id": "cup", "image": "cup.jpg", "width": 4, "height": 3}"#;
+        fs::write(dir.join(PICTURES_FILE), format!("{record}\n[]\n")).unwrap();
+        let pictures = Source::open(&dir, Task::Res).unwrap();
+        assert_eq!(pictures.entry(0).unwrap().id, "cup");
+        let broken = pictures.entry(1).unwrap_err();
+        assert!(matches!(&broken, EvalError::Broken(_)), "{broken}");
+        assert!(broken.to_string().contains("pictures.jsonl:2"), "{broken}");
+    }
+
+    #[test]
     fn the_benchmark_s_regions_are_brought_together_by_picture() {
         let folder = tempfile::tempdir().unwrap();
         write_bench(folder.path());
@@ -221,5 +322,7 @@ mod tests {
         assert_eq!((entry.id.as_str(), entry.size), ("1", (4, 4)));
         assert!(entry.image.ends_with("images/a.jpg"));
         assert!(matches!(entry.content, Content::Bench([region]) if region.id == "7"));
+        let unsuited = Source::open(folder.path(), Task::Res).unwrap_err();
+        assert!(unsuited.is_nothing_to_ask(), "{unsuited}");
     }
 }

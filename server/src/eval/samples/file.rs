@@ -1,51 +1,35 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read, Write},
+    io::{Read, Write},
     path::{Path, PathBuf},
 };
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use sha2::{Digest, Sha256};
 
-use super::PictureSamples;
-use crate::eval::{EvalOut, error::EvalError, protocol::Task, source::DataKind};
+use super::{
+    PictureSamples,
+    header::{FORMAT, HEADER_OPENING, Header},
+    path::{all_in, path_of},
+};
+use crate::eval::{EvalOut, error::EvalError, protocol::Task};
 
-/// The layout of the lines, so that those of another one are not misread.
-const FORMAT: u32 = 1;
-/// How a header's line begins.
-const HEADER_OPENING: &str = "{\"format\":";
-/// Digits of a hash that tell it from others in a message.
-const SHOWN_DIGITS: usize = 12;
-
-/// What samples are of.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(in crate::eval) struct Header {
-    format: u32,
-    /// The task.
-    pub(in crate::eval) task: Task,
-    /// The seed that chose what was asked.
-    pub(in crate::eval) seed: u64,
-    /// The model's name.
-    pub(in crate::eval) model: String,
-    /// SHA-256 over its weight files, hexadecimal.
-    pub(in crate::eval) model_sha256: String,
-    /// The data set's folder.
-    pub(in crate::eval) data: String,
-    /// What that folder holds.
-    pub(in crate::eval) on: DataKind,
-    /// How many of its pictures are asked about.
-    pub(in crate::eval) pictures: usize,
-}
-
-/// The samples of a task, in memory and, where somebody wants them kept, in a file.
+/// The samples of a task on a data set, in memory and, where somebody wants them kept, in a file.
 #[derive(Debug)]
 pub(in crate::eval) struct Samples {
     header: Header,
     path: PathBuf,
     file: Option<File>,
-    /// By the pictures' places.
+    pictures: Pictures,
+}
+
+/// What is known of pictures, by their places.
+#[derive(Debug, Default)]
+struct Pictures {
     kept: BTreeMap<usize, Kept>,
+    /// What is wrong with those that are broken and that no samples are there of.
+    broken: BTreeMap<usize, String>,
 }
 
 /// The line of a picture.
@@ -59,58 +43,15 @@ struct Kept {
 #[derive(Deserialize)]
 struct LineHead {
     picture: usize,
-    id: String,
+    id: Option<String>,
+    broken: Option<String>,
 }
 
-impl Header {
-    pub(in crate::eval) fn new(
-        task: Task,
-        seed: u64,
-        model: String,
-        model_sha256: String,
-        (data, on, pictures): (String, DataKind, usize),
-    ) -> Self {
-        Self {
-            format: FORMAT,
-            task,
-            seed,
-            model,
-            model_sha256,
-            data,
-            on,
-            pictures,
-        }
-    }
-
-    /// Refuses to go on with samples of something else. More or fewer pictures of the same data
-    /// set are no hindrance. Rendered sets all have the same ids, so the folder tells them apart.
-    fn refuse_other(&self, there: &Self, path: &Path) -> Result<(), EvalError> {
-        let hash =
-            |header: &Self| -> String { header.model_sha256.chars().take(SHOWN_DIGITS).collect() };
-        let differs = [
-            ("format", there.format.to_string(), self.format.to_string()),
-            ("task", there.task.to_string(), self.task.to_string()),
-            ("seed", there.seed.to_string(), self.seed.to_string()),
-            ("model", hash(there), hash(self)),
-            (
-                "kind of data",
-                there.on.name().to_owned(),
-                self.on.name().to_owned(),
-            ),
-            ("data set", there.data.clone(), self.data.clone()),
-        ]
-        .into_iter()
-        .find(|(_, there, here)| there != here);
-        match differs {
-            None => Ok(()),
-            Some((what, there, here)) => Err(EvalError::OtherRun {
-                path: path.to_owned(),
-                what,
-                there,
-                here,
-            }),
-        }
-    }
+/// The line of a broken picture.
+#[derive(Serialize)]
+struct BrokenLine<'a> {
+    picture: usize,
+    broken: &'a str,
 }
 
 impl Samples {
@@ -120,7 +61,7 @@ impl Samples {
             header,
             path: PathBuf::new(),
             file: None,
-            kept: BTreeMap::new(),
+            pictures: Pictures::default(),
         }
     }
 
@@ -132,7 +73,7 @@ impl Samples {
         header: Header,
     ) -> Result<Self, EvalError> {
         fs::create_dir_all(dir).map_err(EvalError::io("create", dir))?;
-        let path = path_of(dir, header.task);
+        let path = path_of(dir, &header);
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -154,7 +95,7 @@ impl Samples {
             file.set_len(whole.len() as u64)
                 .map_err(EvalError::io("write", &path))?;
         }
-        let (there, kept) = read_lines(&path, whole)?;
+        let (there, pictures) = read_lines(&path, whole)?;
         if let Some(there) = &there {
             header.refuse_other(there, &path)?;
         }
@@ -162,7 +103,7 @@ impl Samples {
             header,
             path,
             file: Some(file),
-            kept,
+            pictures,
         };
         if there.as_ref() != Some(&samples.header) {
             let line = serde_json::to_string(&samples.header)
@@ -172,16 +113,20 @@ impl Samples {
         Ok(samples)
     }
 
-    /// All samples of a task that a folder holds, however many pictures were asked about the last
-    /// time; none where it holds none.
-    pub(in crate::eval) fn read(dir: &Path, task: Task) -> Result<Option<Self>, EvalError> {
-        let path = path_of(dir, task);
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(EvalError::io("read", &path)(error)),
-        };
-        let (header, kept) = read_lines(&path, whole_lines(&bytes))?;
+    /// All samples that a folder holds, of each task and data set, however many pictures were asked
+    /// about the last time.
+    pub(in crate::eval) fn read_all(dir: &Path) -> Result<Vec<Self>, EvalError> {
+        let mut all = Vec::new();
+        for (task, path) in all_in(dir)? {
+            all.extend(Self::read(path, task)?);
+        }
+        Ok(all)
+    }
+
+    /// None where a file was killed before its first line.
+    fn read(path: PathBuf, task: Task) -> Result<Option<Self>, EvalError> {
+        let bytes = fs::read(&path).map_err(EvalError::io("read", &path))?;
+        let (header, pictures) = read_lines(&path, whole_lines(&bytes))?;
         let Some(header) = header else {
             return Ok(None);
         };
@@ -195,7 +140,7 @@ impl Samples {
             header,
             path,
             file: None,
-            kept,
+            pictures,
         };
         samples.take_all();
         Ok(Some(samples))
@@ -204,7 +149,7 @@ impl Samples {
     /// From now on all pictures count that samples are kept of, also those behind the last one that
     /// was to be asked about. Whether there are such.
     pub(in crate::eval) fn take_all(&mut self) -> bool {
-        let end = self.kept.last_key_value().map_or(0, |(place, _)| place + 1);
+        let end = self.pictures.end();
         let are_more = end > self.header.pictures;
         self.header.pictures = self.header.pictures.max(end);
         are_more
@@ -217,7 +162,7 @@ impl Samples {
 
     /// The id of the picture at a place, where its samples are there.
     pub(in crate::eval) fn id_of(&self, place: usize) -> Option<&str> {
-        self.kept.get(&place).map(|kept| kept.id.as_str())
+        self.pictures.kept.get(&place).map(|kept| kept.id.as_str())
     }
 
     /// The error that the picture at some place is another one than when its samples were made.
@@ -238,8 +183,30 @@ impl Samples {
         line: String,
     ) -> Result<(), EvalError> {
         self.write(&line)?;
-        self.kept.insert(place, Kept { id, line });
+        self.pictures.keep(place, Kept { id, line });
         Ok(())
+    }
+
+    /// Notes that a picture is broken and no samples are there of it; the next time it is asked about
+    /// again.
+    pub(in crate::eval) fn skip(&mut self, place: usize, reason: String) -> Result<(), EvalError> {
+        if self.pictures.broken.get(&place) == Some(&reason) {
+            return Ok(());
+        }
+        let line = BrokenLine {
+            picture: place,
+            broken: &reason,
+        };
+        let line = serde_json::to_string(&line).expect("it has only a text and a number");
+        self.write(&line)?;
+        self.pictures.skip(place, reason);
+        Ok(())
+    }
+
+    /// What is wrong with the pictures that are broken, of those that are asked about.
+    pub(in crate::eval) fn broken(&self) -> Vec<String> {
+        let those = self.pictures.broken.range(..self.header.pictures);
+        those.map(|(_, reason)| reason.clone()).collect()
     }
 
     /// The pictures with their samples, in the order of the data set.
@@ -265,7 +232,8 @@ impl Samples {
 
     /// How many pictures are still to be asked about.
     pub(in crate::eval) fn missing(&self) -> usize {
-        self.header.pictures.saturating_sub(self.wanted().count())
+        let known = self.wanted().count() + self.broken().len();
+        self.header.pictures.saturating_sub(known)
     }
 
     /// SHA-256 of the samples, hexadecimal: equal ones give equal figures.
@@ -281,9 +249,8 @@ impl Samples {
     /// The lines of the pictures that are asked about; a file may hold more of them, from when
     /// more were.
     fn wanted(&self) -> impl Iterator<Item = &Kept> {
-        self.kept
-            .range(..self.header.pictures)
-            .map(|(_, kept)| kept)
+        let those = self.pictures.kept.range(..self.header.pictures);
+        those.map(|(_, kept)| kept)
     }
 
     fn write(&mut self, line: &str) -> Result<(), EvalError> {
@@ -297,9 +264,24 @@ impl Samples {
     }
 }
 
-/// Where the samples of a task are in a folder.
-fn path_of(dir: &Path, task: Task) -> PathBuf {
-    dir.join(format!("{task}.samples.jsonl"))
+impl Pictures {
+    fn keep(&mut self, place: usize, kept: Kept) {
+        self.broken.remove(&place);
+        self.kept.insert(place, kept);
+    }
+
+    fn skip(&mut self, place: usize, reason: String) {
+        if !self.kept.contains_key(&place) {
+            self.broken.insert(place, reason);
+        }
+    }
+
+    /// Behind the last picture of which anything is known.
+    fn end(&self) -> usize {
+        let kept = self.kept.last_key_value().map_or(0, |(place, _)| place + 1);
+        let broken = self.broken.last_key_value();
+        kept.max(broken.map_or(0, |(place, _)| place + 1))
+    }
 }
 
 /// Everything up to the end of the last line that has one.
@@ -308,13 +290,10 @@ fn whole_lines(bytes: &[u8]) -> &[u8] {
     &bytes[..end.map_or(0, |end| end + 1)]
 }
 
-/// The last header and the pictures' lines; of two lines about one picture the later one.
-fn read_lines(
-    path: &Path,
-    bytes: &[u8],
-) -> Result<(Option<Header>, BTreeMap<usize, Kept>), EvalError> {
+/// The last header and the pictures' lines; of two lines with samples of one picture the later one.
+fn read_lines(path: &Path, bytes: &[u8]) -> Result<(Option<Header>, Pictures), EvalError> {
     let mut header = None;
-    let mut kept = BTreeMap::new();
+    let mut pictures = Pictures::default();
     for (number, line) in (1..).zip(bytes.split(|&byte| byte == b'\n')) {
         let damaged = |reason: String| EvalError::Line {
             path: path.to_owned(),
@@ -326,8 +305,8 @@ fn read_lines(
             continue;
         }
         if line.starts_with(HEADER_OPENING) {
-            let read: Result<Header, _> = serde_json::from_str(line);
-            header = Some(read.map_err(|error| damaged(error.to_string()))?);
+            let read = Header::from_line(line).map_err(|error| damaged(error.to_string()))?;
+            header = Some(read);
             continue;
         }
         if header.is_none() {
@@ -335,17 +314,26 @@ fn read_lines(
         }
         let head: LineHead =
             serde_json::from_str(line).map_err(|error| damaged(error.to_string()))?;
-        let (place, id) = (head.picture, head.id);
-        let line = line.to_owned();
-        kept.insert(place, Kept { id, line });
+        let place = head.picture;
+        match (head.id, head.broken) {
+            (_, Some(reason)) => pictures.skip(place, reason),
+            (Some(id), None) => {
+                let line = line.to_owned();
+                pictures.keep(place, Kept { id, line });
+            }
+            (None, None) => return Err(damaged("it names no picture".to_owned())),
+        }
     }
-    Ok((header, kept))
+    Ok((header, pictures))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eval::samples::{Exchange, Sample};
+    use crate::eval::{
+        samples::{Exchange, Sample},
+        source::DataKind,
+    };
 
     fn header(seed: u64, pictures: usize) -> Header {
         let data = ("/scenes".to_owned(), DataKind::Scenes, pictures);
@@ -355,6 +343,17 @@ mod tests {
     fn begin(dir: &Path, header: Header, resume: bool) -> Result<Samples, EvalError> {
         let dir = dir.to_owned();
         Samples::begin(&EvalOut { dir, resume }, header)
+    }
+
+    fn file_in(dir: &Path) -> PathBuf {
+        dir.join("res.samples.jsonl")
+    }
+
+    /// The samples of the one file of a folder.
+    fn read(dir: &Path) -> Result<Samples, EvalError> {
+        let mut all = Samples::read_all(dir)?;
+        assert_eq!(all.len(), 1);
+        Ok(all.remove(0))
     }
 
     fn line(picture: usize, detail: u8) -> String {
@@ -399,12 +398,71 @@ mod tests {
         push(&mut other, 2, 12);
         assert_eq!(other.sha256(), samples.sha256());
 
-        let read = Samples::read(&dir, Task::Res).unwrap().unwrap();
+        let read = read(&dir).unwrap();
         assert_eq!(
             (details(&read), read.header()),
             (vec![10, 12], &header(1, 3))
         );
-        assert!(Samples::read(&dir, Task::Roc).unwrap().is_none());
+        // A file that a kill left without its first line holds nothing.
+        fs::write(dir.join("roc.samples.jsonl"), "{\"format\":1").unwrap();
+        assert_eq!(Samples::read_all(&dir).unwrap().len(), 1);
+    }
+
+    #[test]
+    fn data_sets_of_one_task_are_kept_beside_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        for (name, detail) in [("/sets/val", 1), ("/sets/testA", 2), ("/sets/val", 3)] {
+            let data = (name.to_owned(), DataKind::Pictures, 2);
+            let header = Header::new(Task::Res, 1, "tiny".to_owned(), "00ff".to_owned(), data);
+            let mut samples = begin(dir, header, true).unwrap();
+            let place = usize::from(detail == 3);
+            push(&mut samples, place, detail);
+        }
+        let all = Samples::read_all(dir).unwrap();
+        let mut found: Vec<(&str, Vec<u8>)> = all
+            .iter()
+            .map(|samples| (samples.header().data_set.as_str(), details(samples)))
+            .collect();
+        found.sort();
+        assert_eq!(found, [("testA", vec![2]), ("val", vec![1, 3])]);
+    }
+
+    #[test]
+    fn broken_pictures_are_noted_until_samples_are_there() {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path();
+        let mut samples = begin(dir, header(1, 3), false).unwrap();
+        push(&mut samples, 0, 10);
+        let hash = samples.sha256();
+        for _ in 0..2 {
+            samples.skip(1, "a.jsonl:2: no picture".to_owned()).unwrap();
+        }
+        samples.skip(2, "a.jsonl:3: no mask".to_owned()).unwrap();
+        assert_eq!(samples.sha256(), hash, "nothing was asked");
+        drop(samples);
+        let text = fs::read_to_string(file_in(dir)).unwrap();
+        assert_eq!(
+            text.lines().count(),
+            4,
+            "a header, samples, two that are broken"
+        );
+
+        let whole = read(dir).unwrap();
+        assert_eq!((details(&whole), whole.missing()), (vec![10], 0));
+        assert_eq!(
+            whole.broken(),
+            ["a.jsonl:2: no picture", "a.jsonl:3: no mask"]
+        );
+        let mut mended = begin(dir, header(1, 2), true).unwrap();
+        assert_eq!(mended.broken().len(), 1, "the last one is not asked about");
+        assert_eq!(mended.id_of(1), None);
+        push(&mut mended, 1, 11);
+        assert!(mended.broken().is_empty());
+        drop(mended);
+        let mended = read(dir).unwrap();
+        assert_eq!(details(&mended), [10, 11]);
+        assert_eq!(mended.broken(), ["a.jsonl:3: no mask"]);
     }
 
     #[test]
@@ -415,7 +473,7 @@ mod tests {
         push(&mut samples, 0, 10);
         push(&mut samples, 1, 11);
         drop(samples);
-        let path = path_of(dir, Task::Res);
+        let path = file_in(dir);
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() - 9]).unwrap();
 
@@ -434,7 +492,7 @@ mod tests {
         assert_eq!((details(&fewer), fewer.missing()), (vec![10, 21], 0));
         assert!(!fewer.take_all());
         drop(fewer);
-        let read = Samples::read(dir, Task::Res).unwrap().unwrap();
+        let read = read(dir).unwrap();
         assert_eq!(details(&read), [10, 21]);
         let mut more = begin(dir, header(1, 3), true).unwrap();
         assert_eq!(details(&more), [10, 21]);
@@ -456,12 +514,12 @@ mod tests {
         let mut kind = header(1, 3);
         kind.on = DataKind::Pictures;
         let mut data = header(1, 3);
-        data.data = "/hard".to_owned();
+        data.data = "/hard/scenes".to_owned();
         for (other, what) in [
             (header(2, 3), "another seed (1, not 2)"),
             (model, "another model (00ff, not 11aa)"),
             (kind, "another kind of data (rendered scenes, not pictures)"),
-            (data, "another data set (/scenes, not /hard)"),
+            (data, "another data set (/scenes, not /hard/scenes)"),
         ] {
             let refused = begin(dir, other, true).unwrap_err().to_string();
             assert!(refused.contains(what), "{refused}");
@@ -471,13 +529,12 @@ mod tests {
     #[test]
     fn damaged_lines_are_named() {
         let folder = tempfile::tempdir().unwrap();
-        let path = path_of(folder.path(), Task::Res);
+        let path = file_in(folder.path());
         let head = serde_json::to_string(&header(1, 3)).unwrap();
         assert!(head.starts_with(HEADER_OPENING));
         let read = |text: &str| {
             fs::write(&path, text).unwrap();
-            let samples = Samples::read(folder.path(), Task::Res)?;
-            samples.unwrap().parsed::<u8>().map(|_| ())
+            read(folder.path())?.parsed::<u8>().map(|_| ())
         };
         let first = line(0, 1);
         assert!(read(&format!("{head}\n{first}\n")).is_ok());

@@ -1,6 +1,7 @@
-//! What a folder of samples comes to: `report.json` with the figures of every task and the best and
-//! worst answers, and `report.html`, a page that shows them and needs nothing else.
+//! What a folder of samples comes to: `report.json` with the figures of every task on every data set
+//! and the best and worst answers, and `report.html`, a page that shows them and needs nothing else.
 
+mod answer;
 mod cases;
 mod page;
 mod paper;
@@ -14,19 +15,26 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 pub(super) use self::cases::Cases;
-use super::{error::EvalError, protocol::Task, report::Report, source::DataKind};
+use super::{
+    data_set::{name_of_folder, slug},
+    error::EvalError,
+    report::Report,
+    source::DataKind,
+};
 use crate::disk;
 
 const REPORT: &str = "report.json";
 const PAGE: &str = "report.html";
 
-/// All tasks of a folder.
+/// All that was measured into a folder.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Summary {
+    /// In the order of all tasks; the data sets of one task in the order in which they were measured
+    /// first.
     pub(super) tasks: Vec<Measured>,
 }
 
-/// What came of a task.
+/// What came of a task on a data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Measured {
     #[serde(flatten)]
@@ -39,13 +47,17 @@ pub(super) struct Measured {
     pub(super) on: DataKind,
     /// SHA-256 of the samples: equal ones give equal figures.
     pub(super) samples_sha256: String,
-    /// What has to be known of the figures.
-    pub(super) notes: Vec<String>,
     /// Some of the best and of the worst answers.
     pub(super) cases: Cases,
 }
 
 impl Measured {
+    /// Whether both are of one task on one data set.
+    fn is_of_same(&self, other: &Self) -> bool {
+        let key = |measured: &Self| (measured.report.task, slug(&measured.report.data_set));
+        key(self) == key(other)
+    }
+
     /// Takes over the figures of the same samples that were computed before and are not now, for
     /// want of an encoder, a jar or a judge, and with them what was said of them.
     fn complete_from(&mut self, earlier: &Self) {
@@ -54,35 +66,37 @@ impl Measured {
             return;
         }
         let own = &mut self.report.metrics;
-        let mut has_taken = false;
+        let mut has_filled = false;
         for (name, metric) in &earlier.report.metrics {
-            let is_missing = own.get(name).is_none_or(|metric| metric.estimate.is_none());
+            let there = own.get(name);
+            let is_missing = there.is_none_or(|metric| metric.estimate.is_none());
             if is_missing && metric.estimate.is_some() {
+                // What stands in for a figure that is there now leaves no note in its place.
+                has_filled |= there.is_some();
                 own.insert(name.clone(), *metric);
-                has_taken = true;
             }
         }
-        if has_taken {
-            self.notes.clone_from(&earlier.notes);
+        if has_filled {
+            self.report.judge.clone_from(&earlier.report.judge);
+            self.report.notes.clone_from(&earlier.report.notes);
         }
     }
 }
 
 impl Summary {
-    /// Adds a task, in place of what was there of it. Tasks stay in the order of all tasks.
+    /// Adds what came of a task on a data set, in place of what was there of it.
     fn put(&mut self, mut measured: Measured) {
-        let task = measured.report.task;
-        if let Some(place) = self
-            .tasks
-            .iter()
-            .position(|earlier| earlier.report.task == task)
-        {
-            measured.complete_from(&self.tasks.swap_remove(place));
+        let mut there = self.tasks.iter_mut();
+        match there.find(|earlier| earlier.is_of_same(&measured)) {
+            Some(earlier) => {
+                measured.complete_from(earlier);
+                *earlier = measured;
+            }
+            None => {
+                self.tasks.push(measured);
+                self.tasks.sort_by_key(|measured| measured.report.task);
+            }
         }
-        self.tasks.push(measured);
-        let order = |task: Task| Task::ALL.iter().position(|&other| other == task);
-        self.tasks
-            .sort_by_key(|measured| order(measured.report.task));
     }
 
     fn read(dir: &Path) -> Result<Self, EvalError> {
@@ -92,7 +106,15 @@ impl Summary {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(EvalError::io("read", &path)(error)),
         };
-        serde_json::from_slice(&bytes).map_err(|source| EvalError::Report { path, source })
+        let mut summary: Self =
+            serde_json::from_slice(&bytes).map_err(|source| EvalError::Report { path, source })?;
+        // Reports of before data sets had names lack them.
+        for measured in &mut summary.tasks {
+            if measured.report.data_set.is_empty() {
+                measured.report.data_set = name_of_folder(Path::new(&measured.data));
+            }
+        }
+        Ok(summary)
     }
 
     fn write(&self, dir: &Path) -> Result<(), EvalError> {
@@ -107,8 +129,8 @@ impl Summary {
     }
 }
 
-/// Writes `report.json` and `report.html` of a folder anew, with these tasks in place of what was
-/// there of them. Others who do the same wait.
+/// Writes `report.json` and `report.html` of a folder anew, with these measurements in place of what
+/// was there of them. Others who do the same wait.
 pub(super) fn keep(
     dir: &Path,
     measured: impl IntoIterator<Item = Measured>,
@@ -127,7 +149,7 @@ pub(super) fn keep(
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::eval::metrics::Estimate;
+    use crate::eval::{metrics::Estimate, protocol::Task};
 
     pub(in crate::eval::summary) fn figure(value: f64) -> Option<Estimate> {
         Some(Estimate {
@@ -138,13 +160,20 @@ pub(super) mod tests {
     }
 
     pub(in crate::eval::summary) fn measured(task: Task) -> Measured {
+        measured_on(task, "scenes", DataKind::Scenes)
+    }
+
+    pub(in crate::eval::summary) fn measured_on(task: Task, name: &str, on: DataKind) -> Measured {
+        let report = Report::new(task, 20, 7, "00ff");
         Measured {
-            report: Report::new(task, 20, 7, "00ff").with("giou", figure(0.62), figure(0.11)),
+            report: Report {
+                data_set: name.to_owned(),
+                ..report.with("giou", figure(0.62), figure(0.11))
+            },
             model: "tiny".to_owned(),
             data: "/sets/scenes".to_owned(),
-            on: DataKind::Scenes,
+            on,
             samples_sha256: "aa".to_owned(),
-            notes: Vec::new(),
             cases: Cases::default(),
         }
     }
@@ -172,10 +201,47 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn data_sets_of_a_task_stay_in_the_order_of_their_first_measurement() {
+        let folder = tempfile::tempdir().unwrap();
+        let of = |name: &str| measured_on(Task::Res, name, DataKind::Pictures);
+        keep(folder.path(), [of("val"), measured(Task::Roc), of("testA")]).unwrap();
+        let mut again = of("Val");
+        again.report.n = 30;
+        keep(folder.path(), [again]).unwrap();
+        let summary = Summary::read(folder.path()).unwrap();
+        let found: Vec<(String, usize)> = summary
+            .tasks
+            .iter()
+            .map(|measured| (measured.report.title(), measured.report.n))
+            .collect();
+        let expected = [
+            ("res on Val", 30),
+            ("res on testA", 20),
+            ("roc on scenes", 20),
+        ];
+        assert_eq!(found, expected.map(|(title, n)| (title.to_owned(), n)));
+    }
+
+    #[test]
+    fn reports_of_before_data_sets_had_names_are_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut old = measured(Task::Roc);
+        old.report.notes.push("Nothing is judged.".to_owned());
+        let json = serde_json::to_string(&Summary {
+            tasks: vec![old.clone()],
+        });
+        let json = json.unwrap().replace("\"data_set\":\"scenes\",", "");
+        assert!(!json.contains("data_set"), "{json}");
+        fs::write(folder.path().join(REPORT), json).unwrap();
+        assert_eq!(Summary::read(folder.path()).unwrap().tasks, [old]);
+    }
+
+    #[test]
     fn figures_of_the_same_samples_stay() {
         let mut earlier = measured(Task::Roc);
         earlier.report = earlier.report.with("ss", figure(0.9), None);
-        earlier.notes.push("The judge was x.".to_owned());
+        earlier.report.judge = Some("x".to_owned());
+        earlier.report.notes.push("The judge was x.".to_owned());
         let mut now = measured(Task::Roc);
         now.report = now.report.with("ss", None, None);
         let mut other = now.clone();
@@ -187,7 +253,19 @@ pub(super) mod tests {
             summary.put(measured);
             let ss = summary.tasks[0].report.metrics["ss"];
             assert_eq!(ss.estimate.is_some(), kept);
-            assert_eq!(!summary.tasks[0].notes.is_empty(), kept);
+            assert_eq!(!summary.tasks[0].report.notes.is_empty(), kept);
+            assert_eq!(summary.tasks[0].report.judge.is_some(), kept);
         }
+        // What stood in for a figure that is computed now stays beside it.
+        let mut words = measured(Task::Gcg);
+        words.report = words.report.with("recall_words", figure(0.4), None);
+        words.report.notes.push("Phrases by words.".to_owned());
+        let mut meant = measured(Task::Gcg);
+        meant.report = meant.report.with("recall", figure(0.5), None);
+        let mut summary = Summary { tasks: vec![words] };
+        summary.put(meant);
+        let report = &summary.tasks[0].report;
+        assert!(report.metrics["recall_words"].estimate.is_some());
+        assert!(report.notes.is_empty(), "{:?}", report.notes);
     }
 }

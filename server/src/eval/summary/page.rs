@@ -2,46 +2,41 @@
 //!
 //! It is one file: pictures stand in it as data URIs, and it needs no script.
 
-use std::{collections::BTreeSet, path::Path};
+use std::collections::BTreeSet;
 
-use image::RgbImage;
 use rayon::prelude::*;
 
 use super::{
     Measured, Summary,
-    cases::Case,
-    paper::{PAPER, PaperFigure},
+    answer::answer,
+    paper::{PAPER, PaperFigure, PaperValues},
 };
 use crate::{
-    data::look::{
-        figure::{Figure, number},
-        template::Html,
-    },
+    data::look::template::Html,
     eval::{
         metrics::Estimate,
-        report::Metric,
-        samples::{Exchange, MarkedMask, StoredMask},
+        report::{Metric, NOT_COMPUTED},
         source::DataKind,
     },
-    predict::read_picture,
 };
 
 const TEMPLATE: &str = include_str!("report.html");
-/// Longest side of a picture in the page, in pixels.
-const LONGEST: u32 = 384;
 /// How papers tell figures.
-const HUNDRED: f64 = 100.0;
+pub(super) const HUNDRED: f64 = 100.0;
 
 /// The whole page.
 pub(super) fn page(summary: &Summary) -> String {
-    let tasks: Vec<Html> = summary.tasks.par_iter().map(task).collect();
-    let models: BTreeSet<&str> = summary
+    let by_task: Vec<&[Measured]> = summary
         .tasks
-        .iter()
-        .map(|measured| measured.model.as_str())
+        .chunk_by(|one, next| one.report.task == next.report.task)
         .collect();
-    let models: Vec<&str> = models.into_iter().collect();
-    let count = summary.tasks.len();
+    let tasks: Vec<Html> = by_task.par_iter().map(|those| task(those)).collect();
+    let distinct = |text: fn(&Measured) -> &str| -> Vec<&str> {
+        let all: BTreeSet<&str> = summary.tasks.iter().map(text).collect();
+        all.into_iter().collect()
+    };
+    let models = distinct(|measured| measured.model.as_str());
+    let data_sets = distinct(|measured| measured.report.data_set.as_str());
     piece(
         "page",
         &[
@@ -53,17 +48,21 @@ pub(super) fn page(summary: &Summary) -> String {
             (
                 "summary",
                 Html::text(format_args!(
-                    "{count} {}. All figures are a hundred times what they are in report.json. \
+                    "{}, {}. All figures are a hundred times what they are in report.json. \
                      Beside each stands its 95 % bootstrap interval, for which whole pictures are \
                      drawn, and the same figure of answers that are given without seeing the \
                      picture. Point at a picture to see it without its masks.",
-                    if count == 1 { "task" } else { "tasks" }
+                    counted(tasks.len(), "task"),
+                    counted(data_sets.len(), "data set")
                 )),
             ),
             ("difference", Html::text(difference(summary))),
             (
                 "paper",
-                PAPER.iter().map(|row| paper_row(summary, row)).collect(),
+                PAPER
+                    .iter()
+                    .map(|figure| paper_rows(summary, figure))
+                    .collect(),
             ),
             ("tasks", tasks.into_iter().collect()),
         ],
@@ -73,8 +72,10 @@ pub(super) fn page(summary: &Summary) -> String {
 
 /// What keeps our figures and the paper's from being compared.
 fn difference(summary: &Summary) -> String {
-    let mut text = "The paper measured models of 3 and 7 billion parameters on photographs: \
-                    RefCOCO, its own DL-RES, LVIS, DLC-Bench and GranD-f."
+    let mut text = "The paper measured models of 3 and 7 billion parameters on photographs: the \
+                    RefCOCO series, of which one figure is known to us, MUSE, its own DL-RES, \
+                    LVIS, DLC-Bench and GranD-f. A dash stands for figures of it that are not \
+                    known to us."
         .to_owned();
     let on_scenes = summary
         .tasks
@@ -89,63 +90,116 @@ fn difference(summary: &Summary) -> String {
     text
 }
 
-fn paper_row(summary: &Summary, row: &PaperFigure) -> Html {
-    let measured = summary
+/// A figure of the paper beside what was measured on its data set, or on one that is none of the
+/// paper's.
+fn paper_rows(summary: &Summary, figure: &PaperFigure) -> Html {
+    let is_of_paper = |measured: &Measured| PAPER.iter().any(|other| other.is_on(measured));
+    let those: Vec<&Measured> = summary
         .tasks
         .iter()
-        .find(|measured| measured.report.task == row.task);
-    let metric = measured.and_then(|measured| measured.report.metrics.get(row.metric));
-    let here = match (measured, metric) {
-        (None, _) => "not measured".to_owned(),
-        (Some(measured), Some(metric)) if metric.estimate.is_some() => {
-            let samples = counted(measured.report.n);
-            format!("{} on {}, {samples}", row.metric, measured.on.name())
-        }
-        (Some(measured), _) => format!("not computed on {}", measured.on.name()),
-    };
+        .filter(|measured| measured.report.task == figure.task)
+        .filter(|measured| {
+            figure.is_on(measured) || (figure.values.is_some() && !is_of_paper(measured))
+        })
+        .collect();
+    if those.is_empty() {
+        return paper_row(figure, "not measured", None);
+    }
+    those
+        .into_iter()
+        .map(|measured| {
+            let metric = measured.report.metrics.get(figure.metric);
+            let (name, kind) = (&measured.report.data_set, measured.on.name());
+            let samples = counted(measured.report.n, "sample");
+            let here = match metric.and_then(|metric| metric.estimate) {
+                Some(_) => format!("{} on {name} ({kind}), {samples}", figure.metric),
+                None => format!("{NOT_COMPUTED} on {name} ({kind})"),
+            };
+            paper_row(figure, &here, metric)
+        })
+        .collect()
+}
+
+fn paper_row(figure: &PaperFigure, here: &str, metric: Option<&Metric>) -> Html {
     let (value, interval, blind) = shown(metric);
-    let (before, its_figure) = row.before;
+    let (fclm_3b, fclm_7b, before) = of_paper(figure.values);
     piece(
         "paper-row",
         &[
-            ("on", Html::text(row.on)),
-            ("called", Html::text(row.called)),
+            ("on", Html::text(figure.on)),
+            ("called", Html::text(figure.called)),
             ("here", Html::text(here)),
             ("value", value),
             ("interval", interval),
             ("blind", blind),
-            ("fclm_3b", Html::text(format_args!("{:.1}", row.fclm_3b))),
-            ("fclm_7b", one_decimal(row.fclm_7b)),
-            (
-                "before",
-                Html::text(format_args!("{before} {its_figure:.1}")),
-            ),
+            ("fclm_3b", fclm_3b),
+            ("fclm_7b", fclm_7b),
+            ("before", before),
         ],
     )
 }
 
-fn task(measured: &Measured) -> Html {
+/// A task on all data sets that it was measured on.
+fn task(those: &[Measured]) -> Html {
+    let Some(first) = those.first() else {
+        return Html::default();
+    };
+    let names: BTreeSet<&String> = those
+        .iter()
+        .flat_map(|measured| measured.report.metrics.keys())
+        .collect();
+    let mut rows = Html::default();
+    for name in names {
+        for measured in those {
+            if let Some(metric) = measured.report.metrics.get(name) {
+                rows.push(&row(measured, name, metric));
+            }
+        }
+    }
+    let data_sets: Vec<Html> = those.par_iter().map(data_set).collect();
+    piece(
+        "task",
+        &[
+            ("task", Html::text(first.report.task)),
+            ("rows", rows),
+            ("data_sets", data_sets.into_iter().collect()),
+        ],
+    )
+}
+
+/// A figure of a data set, beside the paper's of that data set where it is known.
+fn row(measured: &Measured, name: &str, metric: &Metric) -> Html {
+    let (value, interval, blind) = shown(Some(metric));
+    let value = match metric.estimate {
+        Some(_) => value,
+        None => Html::text(NOT_COMPUTED),
+    };
+    let beside = PAPER
+        .iter()
+        .find(|figure| figure.metric == name && figure.is_on(measured));
+    let (fclm_3b, fclm_7b, before) = of_paper(beside.and_then(|figure| figure.values));
+    piece(
+        "row",
+        &[
+            ("name", Html::text(name)),
+            ("data_set", Html::text(&measured.report.data_set)),
+            ("value", value),
+            ("interval", interval),
+            ("blind", blind),
+            ("fclm_3b", fclm_3b),
+            ("fclm_7b", fclm_7b),
+            ("before", before),
+        ],
+    )
+}
+
+/// What has to be known of a data set's figures, and some of its answers.
+fn data_set(measured: &Measured) -> Html {
     let report = &measured.report;
-    let notes = measured
+    let notes = report
         .notes
         .iter()
         .map(|note| piece("note", &[("text", Html::text(note))]));
-    let rows = report.metrics.iter().map(|(name, metric)| {
-        let (value, interval, blind) = shown(Some(metric));
-        let value = match metric.estimate {
-            Some(_) => value,
-            None => Html::text("not computed"),
-        };
-        piece(
-            "row",
-            &[
-                ("name", Html::text(name)),
-                ("value", value),
-                ("interval", interval),
-                ("blind", blind),
-            ],
-        )
-    });
     let sides = [
         ("Best", &measured.cases.best),
         ("Worst", &measured.cases.worst),
@@ -158,19 +212,19 @@ fn task(measured: &Measured) -> Html {
                 "cases",
                 &[
                     ("title", Html::text(title)),
-                    ("cases", cases.iter().map(case).collect()),
+                    ("cases", cases.iter().map(answer).collect()),
                 ],
             )
         });
     piece(
-        "task",
+        "data-set",
         &[
-            ("task", Html::text(report.task)),
+            ("name", Html::text(&report.data_set)),
             (
                 "setting",
                 Html::text(format_args!(
                     "{}, {} in {}, seed {}, model {} ({})",
-                    counted(report.n),
+                    counted(report.n, "sample"),
                     measured.on.name(),
                     measured.data,
                     report.seed,
@@ -179,125 +233,25 @@ fn task(measured: &Measured) -> Html {
                 )),
             ),
             ("notes", notes.collect()),
-            ("rows", rows.collect()),
             ("cases", cases.collect()),
         ],
     )
 }
 
-/// An answer: what is true and what was drawn beside each other, and what was said.
-fn case(case: &Case) -> Html {
-    let exchange = &case.exchange;
-    let photo = read_picture(Path::new(&case.image));
-    let mut facts = Html::default();
-    let mut fact = |name: &str, text: Html| {
-        facts.push(&piece(
-            "fact",
-            &[("name", Html::text(name)), ("text", text)],
-        ));
+/// The paper's values: of both models, and of the best before.
+fn of_paper(values: Option<PaperValues>) -> (Html, Html, Html) {
+    let before = match values {
+        Some(PaperValues {
+            before: (name, value),
+            ..
+        }) => Html::text(format_args!("{name} {value:.1}")),
+        None => Html::text("-"),
     };
-    fact("Asked", Html::text(&exchange.asked));
-    fact("Answered", Html::text(&exchange.answer));
-    if let Some(refusal) = &exchange.refusal {
-        fact("Refused", Html::text(refusal));
-    }
-    for expected in &exchange.expected {
-        fact("True", Html::text(expected));
-    }
-    for (name, masks) in [("True masks", &exchange.truths), ("Drawn", &exchange.drawn)] {
-        let phrases = phrases(masks);
-        if !phrases.is_empty() {
-            fact(name, phrases);
-        }
-    }
-    fact(
-        "Quality",
-        Html::text(format_args!("{:.1}", HUNDRED * case.quality)),
-    );
-    fact("Picture", Html::text(&case.id));
-    let photo = match photo {
-        Ok(photo) => Some(photo),
-        Err(error) => {
-            fact("Not shown", Html::text(error));
-            None
-        }
-    };
-    piece(
-        "case",
-        &[
-            ("figures", figures(exchange, photo.as_ref(), &case.id)),
-            ("facts", facts),
-        ],
+    (
+        one_decimal(values.map(|values| values.fclm_3b)),
+        one_decimal(values.and_then(|values| values.fclm_7b)),
+        before,
     )
-}
-
-/// The phrases of masks, each behind the number of its mask; nothing where no mask has one.
-fn phrases(masks: &[MarkedMask]) -> Html {
-    let named: Vec<(usize, &str)> = masks
-        .iter()
-        .enumerate()
-        .filter_map(|(place, marked)| Some((place, marked.phrase.as_deref()?)))
-        .filter(|(_, phrase)| !phrase.is_empty())
-        .collect();
-    let last = named.len().saturating_sub(1);
-    named
-        .into_iter()
-        .enumerate()
-        .map(|(index, (place, phrase))| {
-            piece(
-                "phrase",
-                &[
-                    ("number", number(place)),
-                    ("text", Html::text(phrase)),
-                    ("end", Html::text(if index == last { "" } else { "; " })),
-                ],
-            )
-        })
-        .collect()
-}
-
-fn figures(exchange: &Exchange, photo: Option<&RgbImage>, id: &str) -> Html {
-    let masks = exchange.truths.iter().chain(&exchange.drawn);
-    let size = masks
-        .map(|marked| &marked.mask)
-        .chain(&exchange.region)
-        .map(StoredMask::size)
-        .next()
-        .or_else(|| photo.map(RgbImage::dimensions));
-    let Some(size) = size else {
-        return Html::default();
-    };
-    let over = |masks: &[&StoredMask], caption: &str| {
-        let mut figure = Figure::new(size, LONGEST);
-        if let Some(ignored) = &exchange.ignored {
-            figure.ignore(&ignored.mask());
-        }
-        for (place, mask) in masks.iter().enumerate() {
-            figure.mark(place, &mask.mask());
-        }
-        let alt = format!("Picture {id}: {caption}");
-        piece(
-            "figure",
-            &[
-                ("figure", figure.html(photo, alt)),
-                ("caption", Html::text(caption)),
-            ],
-        )
-    };
-    let has_masks = !exchange.truths.is_empty() || !exchange.drawn.is_empty();
-    match &exchange.region {
-        // Nothing was to be drawn: the region that was asked about is all there is to see.
-        Some(region) if !has_masks => over(&[region], "the region"),
-        _ => {
-            let mut both = over(&masks_of(&exchange.truths), "what is true");
-            both.push(&over(&masks_of(&exchange.drawn), "what was drawn"));
-            both
-        }
-    }
-}
-
-fn masks_of(marked: &[MarkedMask]) -> Vec<&StoredMask> {
-    marked.iter().map(|marked| &marked.mask).collect()
 }
 
 /// Value, interval and blind value of a figure, a hundred times.
@@ -316,11 +270,11 @@ fn shown(metric: Option<&Metric>) -> (Html, Html, Html) {
     (value(estimate), interval, value(blind))
 }
 
-/// A number of samples in words.
-fn counted(samples: usize) -> String {
-    match samples {
-        1 => "one sample".to_owned(),
-        more => format!("{more} samples"),
+/// A number of things in words.
+fn counted(count: usize, thing: &str) -> String {
+    match count {
+        1 => format!("one {thing}"),
+        more => format!("{more} {thing}s"),
     }
 }
 
@@ -331,25 +285,36 @@ fn one_decimal(value: Option<f64>) -> Html {
     }
 }
 
-fn piece(name: &str, values: &[(&str, Html)]) -> Html {
+/// A piece of this page's template.
+pub(super) fn piece(name: &str, values: &[(&str, Html)]) -> Html {
     Html::fill(TEMPLATE, name, values)
 }
 
 #[cfg(test)]
 mod tests {
     use fclm_core::mask::Mask;
+    use image::RgbImage;
 
     use super::{
         super::{
-            cases::Cases,
-            tests::{figure, measured},
+            cases::{Case, Cases},
+            tests::{figure, measured, measured_on},
         },
         *,
     };
-    use crate::eval::protocol::Task;
+    use crate::eval::{
+        protocol::Task,
+        samples::{Exchange, MarkedMask},
+    };
+
+    fn check(html: &str, parts: &[&str]) {
+        for part in parts {
+            assert!(html.contains(part), "{part} is not in the page");
+        }
+    }
 
     #[test]
-    fn figures_stand_beside_the_paper_s_and_texts_are_escaped() {
+    fn answers_are_shown_and_texts_are_escaped() {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("a.png");
         RgbImage::from_pixel(40, 30, image::Rgb([10, 200, 90]))
@@ -370,7 +335,7 @@ mod tests {
         };
         let mut res = measured(Task::Res);
         res.report = res.report.with("ciou", None, None);
-        res.notes.push("Scenes <stand> in.".to_owned());
+        res.report.notes.push("Scenes <stand> in.".to_owned());
         res.cases = Cases {
             best: vec![case(image.to_str().unwrap())],
             worst: vec![case("/no/such.png")],
@@ -380,16 +345,17 @@ mod tests {
         let html = page(&Summary {
             tasks: vec![res, roc],
         });
-        for part in [
+        let parts = [
+            "2 tasks, one data set.",
             "<td>62.0</td><td>59.0 to 64.0</td><td>11.0</td>",
-            "<td>RES, RefCOCO</td><td class=\"name\">gIoU</td><td class=\"name\">giou on rendered \
-             scenes, 20 samples</td><td>62.0</td>",
+            "<td>RES, RefCOCO series</td><td class=\"name\">gIoU</td><td class=\"name\">giou on \
+             scenes (rendered scenes), 20 samples</td><td>62.0</td>",
             "<td>81.5</td><td>82.6</td><td class=\"name\">UniPixel-7B 80.8</td>",
             "20 samples, rendered scenes in /sets/scenes",
-            "not computed on rendered scenes",
+            "not computed on scenes (rendered scenes)",
             "<td>DL-RES</td><td class=\"name\">gIoU</td><td class=\"name\">not measured</td>",
             "<td>50.0</td>",
-            "<td>ciou</td><td>not computed</td><td>-</td><td>-</td>",
+            "<td>ciou</td><td class=\"name\">scenes</td><td>not computed</td><td>-</td><td>-</td>",
             "do not compare",
             "the &lt;script&gt;alert(1)",
             "a &amp; b",
@@ -400,23 +366,57 @@ mod tests {
             "what was drawn",
             "no/such.png",
             "color-scheme: light dark",
-        ] {
-            assert!(html.contains(part), "{part} is not in the page");
-        }
+        ];
+        check(&html, &parts);
         assert!(!html.contains("<script"));
         assert!(!html.contains("://"), "the page needs nothing else");
         assert_eq!(html.matches("<section").count(), 3);
     }
 
     #[test]
-    fn a_region_without_masks_is_shown_once() {
-        let exchange = Exchange {
-            region: Some(StoredMask::of(&Mask::rect(8, 8, [0.0, 0.0, 4.0, 4.0]))),
-            ..Exchange::default()
+    fn each_data_set_stands_beside_the_paper_s_figure_of_it() {
+        let on = |task: Task, name: &str, siou: f64| {
+            let mut measured = measured_on(task, name, DataKind::Pictures);
+            measured.report = measured.report.with("siou", figure(siou), None);
+            measured
         };
-        let html = figures(&exchange, None, "7").into_string();
-        assert_eq!(html.matches("<figure>").count(), 1);
-        assert!(html.contains("the region"));
-        assert!(figures(&Exchange::default(), None, "7").is_empty());
+        let html = page(&Summary {
+            tasks: vec![
+                on(Task::Roc, "LVIS", 0.5),
+                on(Task::Roc, "PACO", 0.4),
+                on(Task::Roc, "Other", 0.3),
+            ],
+        });
+        let known = "<td>78.9</td><td>80.1</td><td class=\"name\">DAM-3B 77.7</td>";
+        let unknown = "<td>-</td><td>-</td><td class=\"name\">-</td>";
+        let row = |name: &str, [value, low, high]: [&str; 3], beside: &str| {
+            format!(
+                "<td>siou</td><td class=\"name\">{name}</td><td>{value}</td><td>{low} to \
+                 {high}</td><td>-</td>{beside}"
+            )
+        };
+        let here = |on: &str, name: &str| {
+            format!(
+                "<td>ROC, {on}</td><td class=\"name\">sIoU</td><td class=\"name\">siou on {name} \
+                 (pictures), 20 samples</td>"
+            )
+        };
+        let parts = [
+            row("LVIS", ["50.0", "47.0", "52.0"], known),
+            row("PACO", ["40.0", "37.0", "42.0"], unknown),
+            row("Other", ["30.0", "27.0", "32.0"], unknown),
+            here("LVIS", "LVIS"),
+            here("PACO", "PACO"),
+            // What is none of the paper's data sets stands beside the figures that are known.
+            here("LVIS", "Other"),
+            "<h3>PACO</h3>".to_owned(),
+            "one task, 3 data sets.".to_owned(),
+        ];
+        let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
+        check(&html, &parts);
+        assert!(!html.contains(&here("LVIS", "PACO")));
+        assert!(!html.contains(&here("PACO", "Other")));
+        assert!(!html.contains("do not compare"), "nothing is of scenes");
+        assert_eq!(html.matches("<section").count(), 2);
     }
 }

@@ -283,6 +283,7 @@ fn of_bench(setting: &Setting<'_>, all: &[Placed<'_, Told>]) -> Result<Figures, 
         .with("positive", figures.positive, None)
         .with("negative", figures.negative, None)
         .with("average", figures.average, None);
+    report.judge = Some(judge.model().to_owned());
     report.notes.push(format!(
         "The judge was {}; figures of different judges do not compare, and the published ones are \
          Llama 3.1 8B Instruct's.",

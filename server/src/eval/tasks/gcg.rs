@@ -187,6 +187,7 @@ pub(super) fn figures(
     let (own, others) = (own?, others?);
     let mut report = own.beside(&others, setting.report(all.len()), name, &draws);
     if encoder.is_none() {
+        report = report.with("recall", None, None);
         report.notes.push(
             "Phrases are compared by their words (recall_words); name the folder of \
              bert-base-uncased by --bert for recall as published."

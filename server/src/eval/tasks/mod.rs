@@ -170,6 +170,7 @@ fn summed_up<D: DeserializeOwned>(
         mut report,
         qualities,
     } = figures(&setting, &pictures)?;
+    report.data_set.clone_from(&header.data_set);
     let refusals = pictures
         .iter()
         .flat_map(|picture| &picture.samples)
@@ -180,6 +181,17 @@ fn summed_up<D: DeserializeOwned>(
              {first}",
             refusals.count()
         ));
+    }
+    report.broken = samples.broken();
+    match report.broken.as_slice() {
+        [] => {}
+        [only] => report
+            .notes
+            .push(format!("One picture is broken and was skipped: {only}")),
+        [first, ..] => report.notes.push(format!(
+            "{} pictures are broken and were skipped, the first of them: {first}",
+            report.broken.len()
+        )),
     }
     if samples.missing() > 0 {
         report.notes.push(format!(
@@ -193,7 +205,6 @@ fn summed_up<D: DeserializeOwned>(
         data: header.data.clone(),
         on: header.on,
         samples_sha256: samples.sha256(),
-        notes: report.notes.clone(),
         cases: Cases::of(&pictures, &qualities),
         report,
     })

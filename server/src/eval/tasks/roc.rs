@@ -92,8 +92,6 @@ pub(super) fn figures(
     report = names.with_siou(report, &all);
     match &setting.tools.sentence_encoder {
         Some(encoder) => report = names.with_ss(report, &all, encoder)?,
-        // What scenes have is told exactly by whether the category is right.
-        None if setting.is_on_scenes() => {}
         None => {
             report = report.with("ss", None, None);
             let missing = "ss is not computed; name the folder of all-MiniLM-L6-v2 by \

@@ -50,10 +50,8 @@ fn pictures(folder: &Path) -> PathBuf {
 
 fn options(task: Task, data: &Path) -> EvalOptions {
     EvalOptions {
-        task,
-        data: data.to_owned(),
-        limit: None,
         seed: 5,
+        ..EvalOptions::new(task, data)
     }
 }
 
@@ -124,11 +122,15 @@ fn fixture_model_is_measured_at_every_task_on_scenes() {
         check(&report, more);
         reports.push(report);
     }
-    assert!(
-        !reports
-            .iter()
-            .any(|report| report.metrics.contains_key("ss"))
-    );
+    for (task, name) in [
+        (Task::Roc, "ss"),
+        (Task::Gcg, "recall"),
+        (Task::Gcg, "meteor"),
+        (Task::RegionCaption, "meteor_brief"),
+    ] {
+        let report = reports.iter().find(|report| report.task == task);
+        assert_eq!(report.unwrap().metrics[name].estimate, None, "{name}");
+    }
     // Whatever keeps samples, the figures are those of who keeps none.
     let alone = evaluate(&predictor, &options(Task::BoxMask, &data), &|_, _| {}).unwrap();
     assert!(reports.contains(&alone));
@@ -233,7 +235,7 @@ fn fixture_model_goes_on_where_it_was_stopped() {
             Err(EvalError::OtherRun { what: "seed", .. })
         ));
     }
-    // Another data set of the same kind is noticed by its pictures.
+    // Another data set in the place of the first one is noticed by its pictures.
     let other = pictures(folder.path());
     let dir = folder.path().join("of-pictures");
     measure(
@@ -255,6 +257,85 @@ fn fixture_model_goes_on_where_it_was_stopped() {
         refused.contains("its picture 7, not picture 8"),
         "{refused}"
     );
+}
+
+#[test]
+fn fixture_model_skips_what_is_broken_up_to_a_limit() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pictures(folder.path());
+    let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+    let good = LINE.replace('\n', " ");
+    let missing = good.replace("\"id\": \"7\"", "\"id\": \"8\"");
+    let missing = missing.replace("7.png", "8.png");
+    let narrow = json!({"id": "9", "image": "7.png", "width": 32, "height": 64,
+        "regions": [{"id": "0", "mask": {"size": [64, 32], "counts": [0, 1024, 1024]}}]});
+    let lines = format!("{missing}\n{good}\n{{\n{narrow}\n");
+    fs::write(data.join(PICTURES_FILE), lines).unwrap();
+    let dir = folder.path().join("out");
+    let whole = options(Task::BoxMask, &data);
+    let report = measure(&predictor, &whole, &kept(&dir, false));
+    assert_eq!(report.n, 2, "the regions of the one good picture");
+    let told = report.broken.join("\n");
+    for part in [
+        "pictures.jsonl:1: cannot read",
+        "pictures.jsonl:3: not a picture",
+        "pictures.jsonl:4: ",
+        "7.png has 64 x 64 pixels but its record says 32 x 64",
+    ] {
+        assert!(told.contains(part), "{part} is not in {told}");
+    }
+    let note = report.notes.last().unwrap();
+    assert!(note.starts_with("3 pictures are broken"), "{note}");
+    let rebuilt = rebuild_report(&dir, &EvalTools::default()).unwrap();
+    assert_eq!(rebuilt, [report]);
+
+    let strict = EvalOptions {
+        limit_broken: 2,
+        ..whole.clone()
+    };
+    let ended = evaluate(&predictor, &strict, &|_, _| {}).unwrap_err();
+    assert!(matches!(ended, EvalError::TooManyBroken(_)), "{ended}");
+    assert!(ended.to_string().contains("more than 2 records"), "{ended}");
+
+    // What was mended is asked about where the measurement goes on.
+    fs::copy(data.join("7.png"), data.join("8.png")).unwrap();
+    let mended = measure(&predictor, &whole, &kept(&dir, true));
+    assert_eq!((mended.n, mended.broken.len()), (4, 2));
+
+    fs::write(data.join(PICTURES_FILE), "{\n").unwrap();
+    let nothing = evaluate(&predictor, &whole, &|_, _| {}).unwrap_err();
+    assert!(matches!(nothing, EvalError::AllBroken { .. }), "{nothing}");
+    assert!(!nothing.is_nothing_to_ask());
+}
+
+#[test]
+fn fixture_model_is_measured_at_one_task_on_two_data_sets() {
+    let folder = tempfile::tempdir().unwrap();
+    let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+    let dir = folder.path().join("out");
+    let of_scenes = measure(
+        &predictor,
+        &options(Task::BoxMask, &scenes(folder.path(), 3)),
+        &kept(&dir, false),
+    );
+    let named = EvalOptions {
+        name: Some("Cups, one".to_owned()),
+        ..options(Task::BoxMask, &pictures(folder.path()))
+    };
+    let of_pictures = measure(&predictor, &named, &kept(&dir, false));
+    assert_eq!(of_scenes.title(), "box-mask on scenes");
+    assert_eq!(of_pictures.title(), "box-mask on Cups, one");
+    assert!(dir.join("box-mask.samples.jsonl").is_file());
+    assert!(dir.join("box-mask.cups-one.samples.jsonl").is_file());
+    let json = fs::read(dir.join("report.json")).unwrap();
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    let sets = [&json["tasks"][0]["data_set"], &json["tasks"][1]["data_set"]];
+    assert_eq!(sets, ["scenes", "Cups, one"]);
+    let again = measure(&predictor, &named, &kept(&dir, true));
+    assert_eq!(again, of_pictures);
+    let mut rebuilt = rebuild_report(&dir, &EvalTools::default()).unwrap();
+    rebuilt.sort_by(|a, b| b.data_set.cmp(&a.data_set));
+    assert_eq!(rebuilt, [of_scenes, of_pictures]);
 }
 
 #[test]
@@ -416,7 +497,7 @@ fn hand_made_captions_are_judged_by_masks_and_phrases() {
     // "the mug" shares one word of two with "mug"; "mug" none with "red bow".
     close(&gcg, "recall_words", 0.75);
     assert!(value(&gcg, "meteor_lite") > 0.4);
-    assert!(!gcg.report.metrics.contains_key("recall"));
+    assert_eq!(gcg.report.metrics["recall"].estimate, None);
 
     let folder = tiny_encoder();
     let tools = EvalTools {
@@ -491,7 +572,9 @@ fn a_judge_is_asked_once_and_named() {
     let tools = EvalTools::default();
     let alone = of_samples(Task::Dlc, DataKind::DlcBench, &pictures, &tools);
     assert_eq!(alone.report.metrics["average"].estimate, None);
-    assert!(alone.notes[0].contains("--judge-url"), "{:?}", alone.notes);
+    let notes = &alone.report.notes;
+    assert!(notes[0].contains("--judge-url"), "{notes:?}");
+    assert_eq!(alone.report.judge, None);
 
     let endpoint = Endpoint::start(|_, _, request| {
         let is_about_kind = user_text(request).contains("Is it likely");
@@ -511,7 +594,9 @@ fn a_judge_is_asked_once_and_named() {
         close(&judged, "positive", 1.0);
         close(&judged, "negative", -1.0);
         close(&judged, "average", 0.0);
-        assert!(judged.notes[0].contains("llama-x"), "{:?}", judged.notes);
+        let notes = &judged.report.notes;
+        assert!(notes[0].contains("llama-x"), "{notes:?}");
+        assert_eq!(judged.report.judge.as_deref(), Some("llama-x"));
     }
     assert_eq!(endpoint.asked(), 3);
 }

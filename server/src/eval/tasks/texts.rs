@@ -48,16 +48,19 @@ impl Texts {
     }
 
     /// Adds METEOR by the jar where there is one, else by equal words and stems, which is called
-    /// so. `suffix` goes behind its name.
+    /// so and stands beside METEOR without a figure. `suffix` goes behind its name.
     pub(super) fn with_meteor(
         &self,
         report: Report,
         suffix: &str,
         jar: Option<&Path>,
     ) -> Result<Report, EvalError> {
-        let name = match jar {
-            Some(_) => "meteor",
-            None => "meteor_lite",
+        let (name, report) = match jar {
+            Some(_) => ("meteor", report),
+            None => (
+                "meteor_lite",
+                report.with(&format!("meteor{suffix}"), None, None),
+            ),
         };
         let of = |captions: &[Captioned]| -> Result<Option<Estimate>, EvalError> {
             let counts: Vec<MeteorCounts> = match jar {
@@ -137,7 +140,7 @@ mod tests {
         assert_eq!(figure("rouge_l_brief"), (0.5, 0.5));
         assert!(figure("bleu_4_brief").0 < 1e-3);
         assert!(figure("meteor_lite_brief").0 > 0.3);
-        assert!(!report.metrics.contains_key("meteor_brief"));
+        assert_eq!(report.metrics["meteor_brief"].estimate, None);
     }
 
     #[test]
