@@ -1,13 +1,25 @@
-use std::{path::PathBuf, process::ExitCode};
+use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use clap::Args;
-use fclm_server::eval::{EvalOptions, evaluate_with, protocol::Task};
+use fclm_server::{
+    data::published::DEFAULT_LIMIT,
+    eval::{
+        EvalError, EvalOptions, EvalTools, evaluate_with,
+        plan::{Measure, Plan},
+        protocol::TaskChoice,
+        report::Report,
+    },
+    predict::Predictor,
+};
 
 use super::{
     at_least_one, at_least_zero, eval_options::EvalArgs, heatmaps::draw_heatmaps, model::ModelArg,
-    print, show_progress,
+    print, refuse, show_progress,
 };
+
+/// Where no folder is named.
+const NO_DATA: &str = "a data set is missing: name --data";
 
 /// Options of `fclm eval`.
 #[derive(Debug, Args)]
@@ -15,12 +27,29 @@ pub(crate) struct Eval {
     #[command(flatten)]
     model: ModelArg,
     /// What to measure: res, gres, reasonseg, muse, dl-res, roc, dlc, region-caption, gcg,
-    /// caption-find, box-mask or consistency.
-    #[arg(long, required_unless_present_any = ["heatmaps", "report"])]
-    task: Option<Task>,
+    /// caption-find, box-mask or consistency; several with commas between them; or all, which is
+    /// whatever the data set has something to ask for.
+    #[arg(
+        long,
+        value_delimiter = ',',
+        required_unless_present_any = ["heatmaps", "report", "plan"]
+    )]
+    task: Vec<TaskChoice>,
     /// A folder of scenes or of pictures, as `fclm data` writes them; for dlc that of DLC-Bench too.
-    #[arg(long, value_name = "DIR", required_unless_present = "report")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        required_unless_present_any = ["report", "plan"]
+    )]
     data: Option<PathBuf>,
+    /// Measure everything that this file names, one after another, as docs/plans/paper.toml does for
+    /// the paper's tables.
+    #[arg(
+        long,
+        value_name = "FILE.toml",
+        conflicts_with_all = ["task", "data", "heatmaps"]
+    )]
+    plan: Option<PathBuf>,
     /// Measure on the first pictures only.
     #[arg(
         long,
@@ -29,6 +58,15 @@ pub(crate) struct Eval {
         allow_negative_numbers = true
     )]
     limit: Option<usize>,
+    /// How many broken pictures are skipped before that is too much.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = DEFAULT_LIMIT,
+        value_parser = at_least_zero::<u64>,
+        allow_negative_numbers = true
+    )]
+    limit_broken: u64,
     /// Chooses what is asked of each scene, and draws the intervals.
     #[arg(
         long,
@@ -37,7 +75,7 @@ pub(crate) struct Eval {
         allow_negative_numbers = true
     )]
     seed: u64,
-    /// Print JSON instead of a table.
+    /// Print JSON instead of tables: an object, or a list where several things are measured.
     #[arg(long)]
     json: bool,
     /// Measure nothing; draw into this new folder where `<pos>` and `[SEG]` look for regions of the
@@ -54,34 +92,142 @@ impl Eval {
         if let Some(dir) = self.further.report() {
             return self.further.rebuild(dir, &tools);
         }
-        let predictor = self.model.open()?;
-        let data = self.data.context("a data set is missing: name --data")?;
         if let Some(out) = &self.heatmaps {
+            let data = self.data.context(NO_DATA)?;
+            let predictor = self.model.open()?;
             return draw_heatmaps(&predictor, &data, self.limit, out);
         }
-        let task = self
-            .task
-            .context("what to measure is missing: name a --task")?;
-        let options = EvalOptions {
-            task,
-            data,
-            limit: self.limit,
-            seed: self.seed,
+        let plan = match (&self.plan, &self.data) {
+            (Some(file), _) => Plan::read(file)?,
+            (None, Some(data)) => Plan::of(&self.task, data),
+            (None, None) => bail!(NO_DATA),
         };
-        let out = self.further.out();
-        let progress = |finished, all| show_progress(task.name(), finished, all);
-        let report = evaluate_with(&predictor, &options, &tools, out.as_ref(), &progress)?;
-        if !report.left_out.is_empty() {
-            eprintln!(
-                "fclm: {} has what is not understood and was left out: {}",
-                options.data.display(),
-                report.left_out
-            );
+        let round = Round {
+            limit: self.limit,
+            limit_broken: self.limit_broken,
+            seed: self.seed,
+            json: self.json,
+            further: &self.further,
+        };
+        match plan.measures.as_slice() {
+            [] => bail!("what to measure is missing: name a --task"),
+            [only] => round.one(&self.model.open()?, &tools, only),
+            several => round.several(&self.model.open()?, &tools, several),
         }
+    }
+}
+
+/// What all measurements of a command share.
+#[derive(Debug)]
+struct Round<'a> {
+    limit: Option<usize>,
+    limit_broken: u64,
+    seed: u64,
+    json: bool,
+    further: &'a EvalArgs,
+}
+
+impl Round<'_> {
+    /// Measures one thing, whose failure is the command's.
+    fn one(
+        &self,
+        predictor: &Predictor,
+        tools: &EvalTools,
+        measure: &Measure,
+    ) -> anyhow::Result<ExitCode> {
+        let report = self.measure(predictor, tools, measure)?;
+        tell(&report, measure, &mut BTreeSet::new());
         match self.json {
             true => print(report.to_json())?,
             false => print(report.to_string().trim_end())?,
         }
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// Measures one thing after another; where one fails, the others are measured all the same, and
+    /// the exit code tells of it.
+    fn several(
+        &self,
+        predictor: &Predictor,
+        tools: &EvalTools,
+        measures: &[Measure],
+    ) -> anyhow::Result<ExitCode> {
+        let mut code = ExitCode::SUCCESS;
+        let mut reports = Vec::new();
+        let mut failed = Vec::new();
+        let mut told = BTreeSet::new();
+        for measure in measures {
+            let report = match self.measure(predictor, tools, measure) {
+                Ok(report) => report,
+                Err(error) if measure.may_be_empty && error.is_nothing_to_ask() => {
+                    eprintln!("fclm: {measure}: there is nothing to ask");
+                    continue;
+                }
+                Err(error) => {
+                    let error = anyhow::Error::new(error).context(measure.to_string());
+                    code = refuse(&error);
+                    failed.push(measure.to_string());
+                    continue;
+                }
+            };
+            tell(&report, measure, &mut told);
+            if !self.json {
+                let gap = if reports.is_empty() { "" } else { "\n" };
+                print(format!("{gap}{}", report.to_string().trim_end()))?;
+            }
+            reports.push(report);
+        }
+        if failed.is_empty() && reports.is_empty() {
+            bail!("there is nothing to ask for any of the tasks");
+        }
+        if self.json {
+            print(Report::list_to_json(&reports))?;
+        }
+        if !failed.is_empty() {
+            let (count, all) = (failed.len(), measures.len());
+            eprintln!(
+                "fclm: {count} of {all} measurements failed: {}",
+                failed.join(", ")
+            );
+        }
+        Ok(code)
+    }
+
+    fn measure(
+        &self,
+        predictor: &Predictor,
+        tools: &EvalTools,
+        measure: &Measure,
+    ) -> Result<Report, EvalError> {
+        let options = EvalOptions {
+            name: Some(measure.name.clone()),
+            limit: self.limit,
+            seed: self.seed,
+            limit_broken: self.limit_broken,
+            ..EvalOptions::new(measure.task, &measure.data)
+        };
+        let title = measure.to_string();
+        let progress = |finished, all| show_progress(&title, finished, all);
+        let out = self.further.out();
+        evaluate_with(predictor, &options, tools, out.as_ref(), &progress)
+    }
+}
+
+/// Says what of a data set is broken or not understood, which several tasks may find, once.
+fn tell(report: &Report, measure: &Measure, told: &mut BTreeSet<String>) {
+    let broken = report.broken.iter();
+    let mut sentences: Vec<String> = broken.map(|broken| format!("skipped: {broken}")).collect();
+    if !report.left_out.is_empty() {
+        sentences.push(format!(
+            "{} has what is not understood and was left out: {}",
+            measure.data.display(),
+            report.left_out
+        ));
+    }
+    for sentence in sentences {
+        if !told.contains(&sentence) {
+            eprintln!("fclm: {sentence}");
+            told.insert(sentence);
+        }
     }
 }

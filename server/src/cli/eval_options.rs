@@ -6,6 +6,7 @@ use fclm_server::{
     chat_client::{ApiKey, ChatClient, ChatOptions},
     eval::{
         EvalOut, EvalTools, rebuild_report,
+        report::Report,
         text::{
             meteor::{JAVA, MeteorJar},
             sentence::SentenceEncoder,
@@ -22,7 +23,7 @@ const JUDGE_ANSWERS: &str = "judge";
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
     /// Keep every question, answer and mask in this folder, with report.json and report.html about
-    /// all tasks that have been measured into it.
+    /// all tasks and data sets that have been measured into it.
     #[arg(long, value_name = "DIR", conflicts_with = "heatmaps")]
     out: Option<PathBuf>,
     /// Go on with the samples that are in --out already.
@@ -33,7 +34,7 @@ pub(super) struct EvalArgs {
     #[arg(
         long,
         value_name = "DIR",
-        conflicts_with_all = ["task", "data", "limit", "json", "heatmaps", "out"]
+        conflicts_with_all = ["task", "data", "plan", "limit", "json", "heatmaps", "out"]
     )]
     report: Option<PathBuf>,
     /// The folder of all-MiniLM-L6-v2, for the semantic similarity of roc.
@@ -102,9 +103,9 @@ impl EvalArgs {
     /// Writes the report of a folder anew.
     pub(super) fn rebuild(&self, dir: &Path, tools: &EvalTools) -> anyhow::Result<ExitCode> {
         let reports = rebuild_report(dir, tools)?;
-        let tasks: Vec<&str> = reports.iter().map(|report| report.task.name()).collect();
+        let titles: Vec<String> = reports.iter().map(Report::title).collect();
         let page = dir.join("report.html");
-        print(format!("{}: {}", page.display(), tasks.join(", ")))?;
+        print(format!("{}: {}", page.display(), titles.join(", ")))?;
         Ok(ExitCode::SUCCESS)
     }
 }

@@ -374,6 +374,11 @@ mod tests {
             ],
             &["fclm", "eval", "--task", "res"],
             &["fclm", "eval", "--report", "d", "--task", "res"],
+            &["fclm", "eval", "--task", "res,rec", "--data", "d"],
+            &["fclm", "eval", "--task", "res,", "--data", "d"],
+            &["fclm", "eval", "--plan", "p.toml", "--task", "res"],
+            &["fclm", "eval", "--plan", "p.toml", "--data", "d"],
+            &["fclm", "eval", "--plan", "p.toml", "--report", "d"],
             &["fclm", "eval", "--task", "res", "--data", "d", "--resume"],
             &[
                 "fclm",
@@ -498,6 +503,21 @@ mod tests {
             ],
             &["fclm", "ablate", "--run", "dir", "--report", "--json"],
             &["fclm", "eval", "--report", "out", "--bert", "bert"],
+            &["fclm", "eval", "--task", "all", "--data", "d", "--json"],
+            &[
+                "fclm", "eval", "--task", "res,gcg", "--task", "roc", "--data", "d",
+            ],
+            &[
+                "fclm",
+                "eval",
+                "--plan",
+                "paper.toml",
+                "--out",
+                "out",
+                "--resume",
+                "--limit-broken",
+                "0",
+            ],
             &[
                 "fclm",
                 "eval",
