@@ -105,7 +105,7 @@ mod tests {
         ) {
             let crop = CropConfig { least_side, margin_percent };
             let [left, top, right, bottom] =
-                published_crop([x0, y0, x0 + w, y0 + h], width, height);
+                region_crop([x0, y0, x0 + w, y0 + h], width, height, crop);
             prop_assert!(left < right && right <= width);
             prop_assert!(top < bottom && bottom <= height);
         }

@@ -62,7 +62,7 @@ enum Command {
     /// Train a model.
     Train(train::Train),
     /// Measure a model on a folder of scenes or pictures.
-    Eval(eval::Eval),
+    Eval(Box<eval::Eval>),
     /// Train and compare small models that each leave one of the paper's choices.
     Ablate(ablate::Ablate),
     /// Make, convert and look at data sets.
