@@ -3,7 +3,7 @@
 //! has it, for masks of one category and of any size.
 //!
 //! All detections have the same score here, as in the evaluation of grounded captions, so that
-//! their order is that of the pictures, and within a picture that in which they were made.
+//! their order is that of the pictures' ids, and within a picture that in which they were made.
 
 use fclm_core::mask::{MaskError, Rle};
 
@@ -82,9 +82,38 @@ impl DetectedPicture {
     }
 }
 
-/// Average precision of a set of pictures in their order, 0 to 1; none without masks to be found.
-pub fn average_precision(pictures: &[DetectedPicture], draws: &Draws) -> Option<Estimate> {
-    draws.estimate(|indices| precision(indices.iter().map(|&index| &pictures[index])))
+/// Average precision of a set of pictures, 0 to 1; none without masks to be found. Whatever their
+/// order, they count in that of their `ids`, one for each of them.
+///
+/// # Panics
+/// If there are fewer ids than pictures.
+pub fn average_precision(
+    pictures: &[DetectedPicture],
+    ids: &[&str],
+    draws: &Draws,
+) -> Option<Estimate> {
+    let ranks = ranks(ids);
+    draws.estimate(|indices| {
+        let mut ordered = indices.to_vec();
+        ordered.sort_by_key(|&index| ranks[index]);
+        precision(ordered.iter().map(|&index| &pictures[index]))
+    })
+}
+
+/// The rank of each picture in the order in which the COCO API goes through them: by ids as numbers
+/// where all of them are whole numbers, else as texts.
+fn ranks(ids: &[&str]) -> Vec<usize> {
+    let numbers: Option<Vec<i128>> = ids.iter().map(|id| id.parse::<i128>().ok()).collect();
+    let mut order: Vec<usize> = (0..ids.len()).collect();
+    match numbers {
+        Some(numbers) => order.sort_by_key(|&place| numbers[place]),
+        None => order.sort_by_key(|&place| ids[place]),
+    }
+    let mut ranks = vec![0; ids.len()];
+    for (rank, place) in order.into_iter().enumerate() {
+        ranks[place] = rank;
+    }
+    ranks
 }
 
 fn precision<'a>(pictures: impl Iterator<Item = &'a DetectedPicture>) -> Option<f64> {
@@ -218,9 +247,35 @@ mod tests {
     #[test]
     fn pictures_are_drawn_for_the_interval() {
         let pictures = [picture(&[true], 1), picture(&[false], 1)];
-        let estimate = average_precision(&pictures, &Draws::each(2, 5)).unwrap();
+        let estimate = average_precision(&pictures, &["a", "b"], &Draws::each(2, 5)).unwrap();
         assert_eq!(Some(estimate.value), ap(&pictures));
         assert!(estimate.low < estimate.value && estimate.value < estimate.high);
-        assert_eq!(average_precision(&[], &Draws::each(0, 5)), None);
+        assert_eq!(average_precision(&[], &[], &Draws::each(0, 5)), None);
+    }
+
+    #[test]
+    fn pictures_count_in_the_order_of_their_ids() {
+        let (right, wrong) = (picture(&[true], 1), picture(&[false], 1));
+        let value = |pictures: [&DetectedPicture; 2], ids: [&str; 2]| {
+            let pictures = pictures.map(DetectedPicture::clone);
+            let estimate = average_precision(&pictures, &ids, &Draws::each(2, 5));
+            estimate.unwrap().value
+        };
+        // Right before wrong: precision 1 up to recall 0.5; wrong before right: 1/2.
+        let (first, second) = (51.0 / 101.0, 25.5 / 101.0);
+        for (ids, expected) in [
+            (["2", "10"], first),
+            (["b", "a"], second),
+            // As texts, 10 comes before 2.
+            (["2", "10 "], second),
+        ] {
+            let [of_right, of_wrong] = ids;
+            for value in [
+                value([&right, &wrong], [of_right, of_wrong]),
+                value([&wrong, &right], [of_wrong, of_right]),
+            ] {
+                assert!((value - expected).abs() < 1e-12, "{ids:?}: {value}");
+            }
+        }
     }
 }

@@ -278,20 +278,22 @@ fn phrase_of(marked: &MarkedMask) -> &str {
 }
 
 /// What pictures' masks and phrases come to.
-struct Judged {
+struct Judged<'a> {
+    ids: Vec<&'a str>,
     detected: Vec<DetectedPicture>,
     paired: Vec<f64>,
     recalled: Vec<PhraseRecall>,
 }
 
-impl Judged {
+impl<'a> Judged<'a> {
     /// Judges what was drawn in each picture.
     fn of(
-        all: &[Placed<'_, Grounded>],
+        all: &[Placed<'a, Grounded>],
         drawn: &[&[MarkedMask]],
         alike: &Similarity<'_>,
     ) -> Result<Self, EvalError> {
         let mut judged = Self {
+            ids: all.iter().map(|placed| placed.id).collect(),
             detected: Vec::with_capacity(all.len()),
             paired: Vec::with_capacity(all.len()),
             recalled: Vec::with_capacity(all.len()),
@@ -320,7 +322,7 @@ impl Judged {
 
     /// Adds the figures, each beside that of blind answers.
     fn beside(&self, blind: &Self, report: Report, recall: &str, draws: &Draws) -> Report {
-        let ap50 = |judged: &Self| average_precision(&judged.detected, draws);
+        let ap50 = |judged: &Self| average_precision(&judged.detected, &judged.ids, draws);
         let miou = |judged: &Self| mean(&judged.paired, draws);
         let recalled = |judged: &Self| phrase_recall(&judged.recalled, draws);
         report

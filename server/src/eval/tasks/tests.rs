@@ -390,13 +390,23 @@ fn fixture_model_without_data_gives_a_sentence() {
 
 /// What hand-made samples come to; each picture has the samples of one line.
 fn of_samples(task: Task, on: DataKind, pictures: &[Value], tools: &EvalTools) -> Measured {
+    let ids = (0..pictures.len()).map(|place| format!("p{place}"));
+    of_named(task, on, &ids.zip(pictures).collect::<Vec<_>>(), tools)
+}
+
+/// What hand-made samples of pictures with these ids come to.
+fn of_named(
+    task: Task,
+    on: DataKind,
+    pictures: &[(String, &Value)],
+    tools: &EvalTools,
+) -> Measured {
     let data = ("/data".to_owned(), on, pictures.len());
     let header = Header::new(task, 1, "tiny".to_owned(), "00".to_owned(), data);
     let mut samples = Samples::in_memory(header);
-    for (place, picture) in pictures.iter().enumerate() {
-        let id = format!("p{place}");
+    for (place, (id, picture)) in pictures.iter().enumerate() {
         let line = json!({"picture": place, "id": id, "image": "p.png", "samples": picture});
-        samples.push(place, id, line.to_string()).unwrap();
+        samples.push(place, id.clone(), line.to_string()).unwrap();
     }
     measured(&samples, tools).unwrap()
 }
@@ -508,6 +518,25 @@ fn hand_made_captions_are_judged_by_masks_and_phrases() {
     let gcg = of_samples(Task::Gcg, DataKind::Pictures, &pictures, &tools);
     close(&gcg, "recall", 0.75);
     assert!(!gcg.report.metrics.contains_key("recall_words"));
+}
+
+#[test]
+fn the_order_of_a_file_changes_no_average_precision() {
+    let drawn = |runs: &[u32]| {
+        json!([{
+            "asked": "x", "answer": "A mug.", "expected": ["A mug."],
+            "truths": [marked(&[0, 2, 2], "mug")], "drawn": [marked(runs, "mug")],
+            "detail": {"paired_iou": 0.0},
+        }])
+    };
+    let (right, wrong) = (drawn(&[0, 2, 2]), drawn(&[2, 2]));
+    let pictures = [("2".to_owned(), &right), ("10".to_owned(), &wrong)];
+    let turned = [pictures[1].clone(), pictures[0].clone()];
+    for pictures in [pictures, turned] {
+        let tools = EvalTools::default();
+        let gcg = of_named(Task::Gcg, DataKind::Pictures, &pictures, &tools);
+        close(&gcg, "ap50", 51.0 / 101.0);
+    }
 }
 
 #[test]
