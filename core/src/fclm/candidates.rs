@@ -20,16 +20,22 @@ impl ScoredMask {
     /// A mask with the decoder's estimate; none where no pixel is set. An estimate that is no
     /// number says nothing for the mask.
     pub fn new(mask: Mask, score: f32) -> Option<Self> {
-        let box_px = mask.bounds()?;
+        let scored = Self::or_empty(mask, score);
+        (!scored.mask.is_empty()).then_some(scored)
+    }
+
+    /// As [`ScoredMask::new`], also where no pixel is set; the box is all zero there.
+    pub fn or_empty(mask: Mask, score: f32) -> Self {
+        let box_px = mask.bounds().unwrap_or_default();
         let score = match score.is_finite() {
             true => score.clamp(0.0, 1.0),
             false => 0.0,
         };
-        Some(Self {
+        Self {
             mask,
             box_px,
             score,
-        })
+        }
     }
 
     /// The scores of the masks that SAM's decoder gave for one prompt, on the device that computed
@@ -167,5 +173,7 @@ mod tests {
         assert_eq!((scored.score, scored.box_px), (1.0, [1.0, 1.0, 3.0, 2.0]));
         assert_eq!(ScoredMask::new(mask(), f32::NAN).unwrap().score, 0.0);
         assert!(ScoredMask::new(Mask::new(4, 4), 0.9).is_none());
+        let empty = ScoredMask::or_empty(Mask::new(4, 4), 0.9);
+        assert_eq!((empty.score, empty.box_px), (0.9, [0.0; 4]));
     }
 }

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use fclm_core::{
     fclm::{
         AnswerEvent, AnswerReader, Fclm, FclmConfig, FclmError, FclmTokenizer, ImageFeatures,
-        LightConfig, PromptPart, ScoredLogits, ScoredMask, Session, StepOutput,
+        LightConfig, PromptPart, ScoredLogits, Session, StepOutput,
         prompt::{self, ChatMessage, Piece},
     },
     mask::Mask,
@@ -18,12 +18,14 @@ use fclm_core::{
 use image::RgbImage;
 
 use super::backend::{Backend, BackendError, Prompt, Step, TokenCounts};
-use super::found::{named_by, scored_masks};
+use super::found::{drawn_masks, named_by, scored_masks};
 
 /// Most tokens of an answer.
 const MAX_NEW_TOKENS: usize = 512;
 /// Most masks of an answer.
 const MAX_MASKS: usize = 32;
+/// Most masks of an answer that is measured: as many as the COCO API looks at.
+const MAX_MEASURED_MASKS: usize = 100;
 /// Sessions grow by this many tokens.
 const SESSION_STEP: usize = 512;
 /// Mask pixels that are brought to the picture's size at a time.
@@ -75,6 +77,8 @@ pub struct FclmAnswer {
     /// What was searched for.
     wanted: String,
     masks: Vec<PendingMask>,
+    /// Whether it is written to be measured.
+    is_measured: bool,
     counts: TokenCounts,
 }
 
@@ -180,11 +184,15 @@ impl FclmBackend {
             .reader
             .push(id, &self.loaded.tokenizer)
             .map_err(failed)?;
+        let most_masks = match answer.is_measured {
+            true => MAX_MEASURED_MASKS,
+            false => MAX_MASKS,
+        };
         let mut events = Vec::new();
         for event in read {
             match event {
                 AnswerEvent::Text(delta) => events.push(RunEvent::Text { delta }),
-                AnswerEvent::Segment { phrase, start, end } if answer.masks.len() < MAX_MASKS => {
+                AnswerEvent::Segment { phrase, start, end } if answer.masks.len() < most_masks => {
                     let hidden = answer.state.hidden.clone();
                     answer.masks.push(PendingMask {
                         hidden,
@@ -215,9 +223,50 @@ impl FclmBackend {
         u32::try_from(id).map_err(|error| BackendError::Failed(Box::new(error)))
     }
 
+    /// Writes one token as [`Backend::step`] does. `hear` gets the logits of each mask, row by row
+    /// at the picture's size, in the order of the masks.
+    pub(crate) fn step_hearing(
+        &self,
+        answer: &mut FclmAnswer,
+        hear: &mut dyn FnMut(&[f32]),
+    ) -> Result<Step, BackendError> {
+        let id = self.next_id(answer.state.logits.clone(), answer.mode)?;
+        if self.ends.contains(&id) {
+            let events = self.finish(answer, hear)?;
+            return Ok(Step {
+                events,
+                finish: Some(FinishReason::Stop),
+            });
+        }
+        answer.counts.written += 1;
+        let mut events = self.read(answer, id)?;
+        let limit = self.loaded.config.qwen.text.max_position_embeddings;
+        let is_full = answer.counts.written as usize >= MAX_NEW_TOKENS
+            || answer.session.len() + 1 >= limit.min(answer.session.capacity());
+        if is_full {
+            events.extend(self.finish(answer, hear)?);
+            return Ok(Step {
+                events,
+                finish: Some(FinishReason::Length),
+            });
+        }
+        answer.state = answer
+            .session
+            .step(&self.loaded.model, id)
+            .map_err(failed)?;
+        Ok(Step {
+            events,
+            finish: None,
+        })
+    }
+
     /// What comes after the last token: text that was held back, what stands for the answer to a
     /// search that is no text, then all masks.
-    fn finish(&self, answer: &mut FclmAnswer) -> Result<Vec<RunEvent>, BackendError> {
+    fn finish(
+        &self,
+        answer: &mut FclmAnswer,
+        hear: &mut dyn FnMut(&[f32]),
+    ) -> Result<Vec<RunEvent>, BackendError> {
         let mut events = Vec::new();
         for event in answer
             .reader
@@ -228,7 +277,7 @@ impl FclmBackend {
                 events.push(RunEvent::Text { delta });
             }
         }
-        let mut found = self.ground(answer)?;
+        let mut found = self.ground(answer, hear)?;
         if answer.mode == Mode::Find {
             let text = answer.reader.text();
             let delta = match found.is_empty() && text.trim().is_empty() {
@@ -242,8 +291,12 @@ impl FclmBackend {
     }
 
     /// Decodes the answer's masks, as many at a time as fit. Those of a bare `[SEG]` have an empty
-    /// phrase.
-    fn ground(&self, answer: &mut FclmAnswer) -> Result<Vec<FoundRegion>, BackendError> {
+    /// phrase; those without a pixel stay only where the answer is measured.
+    fn ground(
+        &self,
+        answer: &mut FclmAnswer,
+        hear: &mut dyn FnMut(&[f32]),
+    ) -> Result<Vec<FoundRegion>, BackendError> {
         let LoadedModel { model, config, .. } = &self.loaded;
         let features = &answer.features;
         let at_a_time = masks_at_a_time(features);
@@ -251,22 +304,17 @@ impl FclmBackend {
         for pending in answer.masks.chunks(at_a_time) {
             let hidden = pending.iter().map(|mask| mask.hidden.clone()).collect();
             let decoded = model.ground(Tensor::cat(hidden, 0), features, config);
-            for (pending, scored) in pending.iter().zip(scored_masks(decoded, features)?) {
-                let Some(ScoredMask {
-                    mask,
-                    box_px,
-                    score,
-                }) = scored
-                else {
+            for (pending, scored) in pending.iter().zip(drawn_masks(decoded, features, hear)?) {
+                if scored.mask.is_empty() && !answer.is_measured {
                     continue;
-                };
+                }
                 found.push(FoundRegion {
                     phrase: pending.phrase.clone().unwrap_or_default(),
                     start: pending.start,
                     end: pending.end,
-                    score,
-                    box_px,
-                    mask: mask.to_wire(),
+                    score: scored.score,
+                    box_px: scored.box_px,
+                    mask: scored.mask.to_wire(),
                 });
             }
         }
@@ -280,6 +328,12 @@ impl FclmAnswer {
     /// token is `[SEG]`.
     pub(crate) fn hidden(&self) -> Tensor<2> {
         self.state.hidden.clone()
+    }
+
+    /// Says that the answer is written to be measured: a mask without a pixel is one that is wrong,
+    /// not one that is not there, and more masks count than a person is shown.
+    pub(crate) fn measure(&mut self) {
+        self.is_measured = true;
     }
 }
 
@@ -425,6 +479,7 @@ impl Backend for FclmBackend {
             mode: prompt.mode,
             wanted: prompt.text.trim().to_owned(),
             masks: Vec::new(),
+            is_measured: false,
             counts: TokenCounts {
                 prompt: length as u32,
                 cached: cached as u32,
@@ -434,34 +489,7 @@ impl Backend for FclmBackend {
     }
 
     fn step(&self, answer: &mut FclmAnswer) -> Result<Step, BackendError> {
-        let id = self.next_id(answer.state.logits.clone(), answer.mode)?;
-        if self.ends.contains(&id) {
-            let events = self.finish(answer)?;
-            return Ok(Step {
-                events,
-                finish: Some(FinishReason::Stop),
-            });
-        }
-        answer.counts.written += 1;
-        let mut events = self.read(answer, id)?;
-        let limit = self.loaded.config.qwen.text.max_position_embeddings;
-        let is_full = answer.counts.written as usize >= MAX_NEW_TOKENS
-            || answer.session.len() + 1 >= limit.min(answer.session.capacity());
-        if is_full {
-            events.extend(self.finish(answer)?);
-            return Ok(Step {
-                events,
-                finish: Some(FinishReason::Length),
-            });
-        }
-        answer.state = answer
-            .session
-            .step(&self.loaded.model, id)
-            .map_err(failed)?;
-        Ok(Step {
-            events,
-            finish: None,
-        })
+        self.step_hearing(answer, &mut |_| {})
     }
 
     fn counts(&self, answer: &FclmAnswer) -> TokenCounts {
@@ -567,6 +595,89 @@ mod tests {
         assert_eq!(written(&backend, Mode::Find, seg, 0), seg);
         assert_eq!(written(&backend, Mode::Caption, seg, 0), seg);
         assert_eq!(written(&backend, Mode::Ask, 0, seg), 0);
+    }
+
+    /// The regions of an answer that is so many bare `[SEG]`, and whether each mask that was decoded
+    /// has a pixel.
+    fn drawn(is_measured: bool, count: usize) -> (Vec<FoundRegion>, Vec<bool>) {
+        let backend = backend();
+        let features = backend.encode_image(&RgbImage::new(32, 32)).unwrap();
+        let prompt = Prompt {
+            image_key: 1,
+            features: &features,
+            mode: Mode::Find,
+            text: "the cubes",
+            regions: Vec::new(),
+        };
+        let mut answer = backend.begin(prompt, None).unwrap();
+        if is_measured {
+            answer.measure();
+        }
+        let seg = backend.loaded.tokenizer.special().seg;
+        for _ in 0..count {
+            backend.read(&mut answer, seg).unwrap();
+        }
+        let mut has_pixels = Vec::new();
+        let mut hear = |logits: &[f32]| {
+            assert_eq!(logits.len(), 32 * 32);
+            has_pixels.push(logits.iter().any(|&logit| logit > 0.0));
+        };
+        let events = backend.finish(&mut answer, &mut hear).unwrap();
+        let regions = events.into_iter().filter_map(|event| match event {
+            RunEvent::Region(region) => Some(region),
+            _ => None,
+        });
+        (regions.collect(), has_pixels)
+    }
+
+    #[test]
+    fn every_mask_of_a_measured_answer_counts() {
+        let (regions, has_pixels) = drawn(true, MAX_MEASURED_MASKS + 3);
+        assert_eq!(regions.len(), MAX_MEASURED_MASKS);
+        let seen: Vec<bool> = regions
+            .iter()
+            .map(|region| !Mask::from_wire(&region.mask, 1024).unwrap().is_empty())
+            .collect();
+        assert_eq!(seen, has_pixels);
+        let (regions, has_pixels) = drawn(false, MAX_MASKS + 3);
+        assert_eq!(has_pixels.len(), MAX_MASKS);
+        let seen = has_pixels.iter().filter(|&&has_pixels| has_pixels).count();
+        assert_eq!(regions.len(), seen);
+    }
+
+    #[test]
+    fn masks_without_a_pixel_are_told_from_the_others() {
+        let backend = backend();
+        let features = backend.encode_image(&RgbImage::new(32, 32)).unwrap();
+        let mut logits = vec![-1.0f32; 2 * 32 * 32];
+        logits[32 * 32 + 40] = 3.0;
+        let decoded = || ScoredLogits {
+            logits: Tensor::from_data(
+                TensorData::new(logits.clone(), [2, 1, 32, 32]),
+                &backend.loaded.device,
+            ),
+            scores: Tensor::from_data(
+                TensorData::new(vec![0.75f32, 1.5], [2, 1]),
+                &backend.loaded.device,
+            ),
+        };
+        let mut heard = Vec::new();
+        let all = drawn_masks(decoded(), &features, &mut |logits| {
+            heard.extend_from_slice(logits);
+        })
+        .unwrap();
+        assert_eq!(heard, logits);
+        let told: Vec<(u64, f32)> = all
+            .iter()
+            .map(|scored| (scored.mask.area(), scored.score))
+            .collect();
+        assert_eq!(told, [(0, 0.75), (1, 1.0)]);
+        let shown = scored_masks(decoded(), &features).unwrap();
+        let areas: Vec<Option<u64>> = shown
+            .iter()
+            .map(|scored| scored.as_ref().map(|scored| scored.mask.area()))
+            .collect();
+        assert_eq!(areas, [None, Some(1)]);
     }
 
     #[test]

@@ -13,6 +13,18 @@ pub(crate) fn scored_masks(
     decoded: ScoredLogits,
     features: &ImageFeatures,
 ) -> Result<Vec<Option<ScoredMask>>, BackendError> {
+    let masks = drawn_masks(decoded, features, &mut |_| {})?;
+    let unless_empty = |scored: ScoredMask| (!scored.mask.is_empty()).then_some(scored);
+    Ok(masks.into_iter().map(unless_empty).collect())
+}
+
+/// Each decoded mask in order, also where no pixel is set, with a box that is all zero there. `hear`
+/// gets the logits of each, row by row at the picture's size.
+pub(super) fn drawn_masks(
+    decoded: ScoredLogits,
+    features: &ImageFeatures,
+    hear: &mut dyn FnMut(&[f32]),
+) -> Result<Vec<ScoredMask>, BackendError> {
     let read = |tensor: Result<Vec<f32>, burn::tensor::TensorReadError>| {
         tensor.map_err(|error| BackendError::Failed(error.to_string().into()))
     };
@@ -23,8 +35,9 @@ pub(crate) fn scored_masks(
         .chunks_exact(pixels)
         .zip(scores)
         .map(|(logits, score)| {
+            hear(logits);
             let mask = Mask::from_logits(logits, features.width, features.height);
-            ScoredMask::new(mask, score)
+            ScoredMask::or_empty(mask, score)
         });
     Ok(masks.collect())
 }

@@ -145,7 +145,17 @@ pub(super) fn find(
     picture: &mut Picture,
     text: &str,
 ) -> Result<(Found, Option<String>), PredictError> {
-    match predictor.find(picture, text) {
+    find_hearing(predictor, picture, text, &mut |_| {})
+}
+
+/// As [`find`]; `hear` gets the logits of each mask, row by row at the picture's size.
+pub(super) fn find_hearing(
+    predictor: &Predictor,
+    picture: &mut Picture,
+    text: &str,
+    hear: &mut dyn FnMut(&[f32]),
+) -> Result<(Found, Option<String>), PredictError> {
+    match predictor.find_measured(picture, text, hear) {
         Err(error) if error.is_refusal() => {
             let nothing = Found {
                 text: String::new(),

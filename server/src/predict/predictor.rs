@@ -181,6 +181,27 @@ impl Predictor {
         self.ask(picture, Mode::Caption, "", Vec::new())
     }
 
+    /// As [`Predictor::find`], to be measured: masks without a pixel stay, and there may be more of
+    /// them. `hear` gets the logits of each mask, row by row at the picture's size.
+    pub(crate) fn find_measured(
+        &self,
+        picture: &mut Picture,
+        text: &str,
+        hear: &mut dyn FnMut(&[f32]),
+    ) -> Result<Found, PredictError> {
+        let mut answer = self.begin(picture, Mode::Find, text, Vec::new())?;
+        answer.measure();
+        self.write(picture, answer, hear)
+    }
+
+    /// As [`Predictor::caption`], to be measured: masks without a pixel stay, and there may be more
+    /// of them.
+    pub(crate) fn caption_measured(&self, picture: &mut Picture) -> Result<Found, PredictError> {
+        let mut answer = self.begin(picture, Mode::Caption, "", Vec::new())?;
+        answer.measure();
+        self.write(picture, answer, &mut |_| {})
+    }
+
     /// SAM's own task: candidates for what a box holds, best first; none where nothing stands
     /// out.
     ///
@@ -336,13 +357,23 @@ impl Predictor {
         text: &str,
         regions: Vec<PromptRegion<Arc<RegionTokens>>>,
     ) -> Result<Found, PredictError> {
-        let mut answer = self.begin(picture, mode, text, regions)?;
+        let answer = self.begin(picture, mode, text, regions)?;
+        self.write(picture, answer, &mut |_| {})
+    }
+
+    /// Writes an answer to its end, and keeps its session with the picture.
+    fn write(
+        &self,
+        picture: &mut Picture,
+        mut answer: FclmAnswer,
+        hear: &mut dyn FnMut(&[f32]),
+    ) -> Result<Found, PredictError> {
         let mut found = Found {
             text: String::new(),
             regions: Vec::new(),
         };
         loop {
-            let Step { events, finish } = self.backend.step(&mut answer)?;
+            let Step { events, finish } = self.backend.step_hearing(&mut answer, hear)?;
             for event in events {
                 match event {
                     RunEvent::Text { delta } => found.text.push_str(&delta),

@@ -128,7 +128,7 @@ pub(super) fn ask(
     picture: &mut Picture,
     case: AskedCaption,
 ) -> Result<Sample<Grounded>, PredictError> {
-    let found = predictor.caption(picture)?;
+    let found = predictor.caption_measured(picture)?;
     let exchange = Exchange {
         asked: CAPTION_QUESTION.to_owned(),
         expected: case.captions,

@@ -15,8 +15,9 @@ use crate::eval::{
     samples::PictureSamples,
 };
 
-/// gIoU, cIoU, N_acc and T_acc as GSVA has them. An answer without a mask says that nothing is
-/// there; blind, all answers are one mask, or that nothing is there where that is best.
+/// gIoU, cIoU, N_acc and T_acc as GSVA has them, where a token says that nothing is there. Here an
+/// answer without `[SEG]` says so, and one with a blank mask does not; what was refused is wrong
+/// either way. Blind, all answers are one mask, or that nothing is there where that is best.
 pub(super) fn figures(
     setting: &Setting<'_>,
     pictures: &[PictureSamples<Searched>],
@@ -26,16 +27,18 @@ pub(super) fn figures(
         .into_iter()
         .map(|(_, drawn)| drawn)
         .collect();
-    let samples = each(&all, |placed, (width, height)| {
+    let samples = each(&all, |placed, truth| {
         let exchange = &placed.sample.exchange;
-        (
-            exchange.drawn.is_empty(),
-            exchange.union_drawn((width, height)),
-        )
+        let says_none = match exchange.refusal {
+            None => exchange.drawn.is_empty(),
+            Some(_) => !truth.is_empty(),
+        };
+        let size = (truth.width(), truth.height());
+        (says_none, exchange.union_drawn(size))
     })?;
     let constant = ConstantMask::best(drawn.iter().map(|drawn| drawn.truth.mask()));
-    let blind = each(&all, |_, (width, height)| {
-        let mask = constant.at(width, height);
+    let blind = each(&all, |_, truth| {
+        let mask = constant.at(truth.width(), truth.height());
         (mask.is_empty(), mask)
     })?;
 
@@ -57,13 +60,13 @@ pub(super) fn figures(
 /// the truth.
 fn each<'a>(
     all: &[Placed<'a, Searched>],
-    answer: impl Fn(&Placed<'a, Searched>, (u32, u32)) -> (bool, Mask),
+    answer: impl Fn(&Placed<'a, Searched>, &Mask) -> (bool, Mask),
 ) -> Result<Vec<GresSample>, EvalError> {
     all.iter()
         .map(|placed| {
-            let truth = true_mask(placed)?;
-            let (says_none, mask) = answer(placed, truth.size());
-            Ok(GresSample::new(says_none, &mask, &truth.mask()))
+            let truth = true_mask(placed)?.mask();
+            let (says_none, mask) = answer(placed, &truth);
+            Ok(GresSample::new(says_none, &mask, &truth))
         })
         .collect()
 }

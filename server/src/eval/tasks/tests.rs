@@ -468,6 +468,57 @@ fn hand_made_searches_give_hand_computed_figures() {
 }
 
 #[test]
+fn a_blank_mask_and_a_refusal_say_nothing_of_what_is_there() {
+    let refused = |truth: &[u32], kind: &str| {
+        let mut sample = search(truth, &[], [0, 0], kind);
+        sample["refusal"] = json!("The text is too long.");
+        sample
+    };
+    let tools = EvalTools::default();
+    let of = |sample: Value| {
+        let right = search(&[4], &[], [0, 0], "none");
+        let found = search(&[0, 2, 2], &[&[0, 2, 2]], [2, 2], "short");
+        let pictures = [json!([sample, right, found])];
+        of_samples(Task::Gres, DataKind::Pictures, &pictures, &tools)
+    };
+    for nothing_there in [search(&[4], &[&[4]], [0, 0], "none"), refused(&[4], "none")] {
+        let gres = of(nothing_there);
+        close(&gres, "giou", 2.0 / 3.0);
+        close(&gres, "n_acc", 0.5);
+        close(&gres, "t_acc", 1.0);
+    }
+    let gres = of(refused(&[0, 2, 2], "short"));
+    close(&gres, "giou", 2.0 / 3.0);
+    close(&gres, "ciou", 2.0 / 4.0);
+    close(&gres, "n_acc", 1.0);
+    close(&gres, "t_acc", 0.5);
+}
+
+#[test]
+fn blank_masks_count() {
+    let tools = EvalTools::default();
+    let captioned = json!([{
+        "asked": "x", "answer": "A mug.", "expected": ["A mug."],
+        "truths": [marked(&[0, 2, 2], "mug")],
+        "drawn": [marked(&[4], "bow"), marked(&[0, 2, 2], "mug")],
+        "detail": {"paired_iou": 1.0},
+    }]);
+    // Wrong, then right.
+    let gcg = of_samples(Task::Gcg, DataKind::Pictures, &[captioned], &tools);
+    close(&gcg, "ap50", 0.5);
+    close(&gcg, "miou", 1.0);
+    let question = json!([{
+        "asked": "x", "answer": "", "truths": [marked(&[0, 2, 2], "mug")],
+        "drawn": [marked(&[0, 1, 3], ""), marked(&[4], "")],
+        "detail": {"is_held_out": null, "masks": [1, 2]},
+    }]);
+    // Half of the mug, and a blank mask that agrees with there being no second one.
+    let muse = of_samples(Task::Muse, DataKind::Pictures, &[question], &tools);
+    close(&muse, "matched_giou", (0.5 + 1.0) / 2.0);
+    close(&muse, "matched_ciou", 0.5);
+}
+
+#[test]
 fn hand_made_answers_with_several_masks_are_matched() {
     let detail = json!({"is_held_out": null, "masks": [2, 2]});
     let question = |drawn: Value| {
