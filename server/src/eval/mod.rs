@@ -20,6 +20,7 @@ mod error;
 pub mod gres;
 pub mod heatmaps;
 pub mod iou;
+mod judging;
 pub mod matching;
 mod measure;
 pub mod metrics;

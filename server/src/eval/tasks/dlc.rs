@@ -1,14 +1,6 @@
 //! Region to detailed description, judged by what it says: by a language model that answers
 //! DLC-Bench's questions from it, or, on scenes, by the grammar.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
-    },
-    thread,
-};
-
 use fclm_core::{
     fclm::prompt::DEFAULT_QUESTION,
     mask::{Mask, Rle},
@@ -23,6 +15,7 @@ use crate::{
         blind::most_frequent,
         dlc::{DlcFigures, DlcQuestion, DlcRegion, JUDGE_TOKENS, JudgedRegion, judge_region},
         error::EvalError,
+        judging::side_by_side,
         metrics::{mean, share},
         report::Report,
         samples::{Exchange, PictureSamples, Sample, StoredMask},
@@ -31,8 +24,6 @@ use crate::{
     predict::{Picture, PredictError, Predictor},
 };
 
-/// Regions that are judged side by side.
-const JUDGED_AT_ONCE: usize = 8;
 /// Attributes of an object.
 const ATTRIBUTES: f64 = 5.0;
 
@@ -329,40 +320,15 @@ fn region_of(placed: &Placed<'_, Told>) -> Result<DlcRegion, EvalError> {
     }
 }
 
-/// Lets the judge answer the questions about several regions at once. The first failure ends it;
-/// what has been answered is kept by the client.
+/// Lets the judge answer the questions about several regions at once.
 fn judged_by(
     judge: &ChatClient,
     regions: &[(DlcRegion, &str)],
 ) -> Result<Vec<JudgedRegion>, EvalError> {
-    let judged: Mutex<Vec<Option<JudgedRegion>>> = Mutex::new(vec![None; regions.len()]);
-    let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
-    let work = || -> Result<(), EvalError> {
-        while !has_failed.load(Ordering::Relaxed) {
-            let place = next.fetch_add(1, Ordering::Relaxed);
-            let Some((region, description)) = regions.get(place) else {
-                break;
-            };
-            let ask = |system: &str, user: &str| judge.complete(system, user, JUDGE_TOKENS);
-            let one = judge_region(region, description, ask);
-            has_failed.fetch_or(one.is_err(), Ordering::Relaxed);
-            let one = one?;
-            judged.lock().unwrap_or_else(PoisonError::into_inner)[place] = Some(one);
-        }
-        Ok(())
-    };
-    thread::scope(|scope| {
-        let running: Vec<_> = (0..JUDGED_AT_ONCE.min(regions.len()))
-            .map(|_| scope.spawn(work))
-            .collect();
-        running.into_iter().try_for_each(|thread| {
-            thread
-                .join()
-                .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
-    })?;
-    let judged = judged.into_inner().unwrap_or_else(PoisonError::into_inner);
-    Ok(judged.into_iter().flatten().collect())
+    side_by_side(regions, |(region, description)| {
+        let ask = |system: &str, user: &str| judge.complete(system, user, JUDGE_TOKENS);
+        judge_region(region, description, ask).map_err(EvalError::from)
+    })
 }
 
 #[cfg(test)]
