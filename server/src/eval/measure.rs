@@ -57,7 +57,7 @@ pub struct EvalTools {
     pub bert: Option<SentenceEncoder>,
     /// `meteor-1.5.jar`, which `java` runs.
     pub meteor_jar: Option<PathBuf>,
-    /// Answers DLC-Bench's questions.
+    /// Answers DLC-Bench's questions, and rates the objects of MUSE's answers.
     pub judge: Option<ChatClient>,
 }
 

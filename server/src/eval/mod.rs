@@ -24,6 +24,7 @@ mod judging;
 pub mod matching;
 mod measure;
 pub mod metrics;
+mod object_rating;
 mod over;
 pub mod plan;
 pub mod protocol;

@@ -2,10 +2,9 @@
 //!
 //! Follows `ar_validate` of PixelLM's
 //! [`train_ds.py`](https://github.com/MaverickRen/PixelLM/blob/main/train_ds.py) and `match_pred`
-//! of its `utils/matcher.py`, without the language model that the paper lets rate each object;
-//! [`MatchedQuestion::reject`] takes its verdict where there is one. There is one more difference:
-//! predictions without a partner are thresholded like all others, where PixelLM compares their
-//! logits as they are.
+//! of its `utils/matcher.py`. The language model that the paper lets rate each object is no part of
+//! that; [`MatchedQuestion::reject`] takes its verdict. One thing differs: predictions without a
+//! partner are thresholded like all others, where PixelLM compares their logits as they are.
 
 use fclm_core::mask::Mask;
 use rand::{Rng, SeedableRng};
@@ -17,43 +16,14 @@ use crate::eval::metrics::{Draws, Estimate, Overlap};
 /// Points at which masks are compared.
 const POINTS: usize = 12_544;
 
-/// Logit of a mask's pixels, and minus that of the rest.
+/// Logit of a mask's pixels, and minus that of the rest, where the decoder's are not known.
 ///
-/// PixelLM compares logits. A mask stands for logits that are sure, and ten is what SAM's decoder
-/// reaches on clear pixels; a point on which two masks differ then costs ten, a point on which they
-/// agree next to nothing. Far greater ones would let the dice term vanish beside the other.
+/// A mask stands for logits that are sure, and ten is what SAM's decoder reaches on clear pixels; a
+/// point on which two masks differ then costs ten, a point on which they agree next to nothing. Far
+/// greater ones would let the dice term vanish beside the other.
 const SURE_LOGIT: f32 = 10.0;
 
 const CIOU_EPSILON: f64 = 1e-10;
-
-/// A predicted mask.
-#[derive(Debug, Clone, Copy)]
-pub enum PredictedMask<'a> {
-    /// The mask alone.
-    Mask(&'a Mask),
-    /// The decoder's logits at the picture's size, row by row.
-    Logits {
-        /// The logits.
-        values: &'a [f32],
-        /// Width in pixels.
-        width: u32,
-        /// Height in pixels.
-        height: u32,
-    },
-}
-
-impl PredictedMask<'_> {
-    fn mask(&self) -> Mask {
-        match *self {
-            Self::Mask(mask) => mask.clone(),
-            Self::Logits {
-                values,
-                width,
-                height,
-            } => Mask::from_logits(values, width, height),
-        }
-    }
-}
 
 /// Points of a picture at which all of its masks are compared.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +40,26 @@ impl MatchingPoints {
         Self {
             points: points.collect(),
         }
+    }
+
+    /// A decoder's logits at the points, from those of a picture's pixels, row by row.
+    ///
+    /// # Panics
+    /// If there is not one a pixel.
+    pub fn logits(&self, values: &[f32], width: u32, height: u32) -> PointLogits {
+        assert_eq!(
+            values.len(),
+            width as usize * height as usize,
+            "one logit a pixel"
+        );
+        PointLogits(self.sample(width, height, |place| values[place]))
+    }
+
+    /// What stands for a decoder's logits where only the mask is known.
+    pub fn logits_of(&self, mask: &Mask) -> PointLogits {
+        let data = mask.data();
+        let logit = |place: usize| SURE_LOGIT * (2.0 * f32::from(data[place]) - 1.0);
+        PointLogits(self.sample(mask.width(), mask.height(), logit))
     }
 
     /// Values of a field at the points, interpolated between the centres of four pixels; what lies
@@ -97,10 +87,24 @@ impl MatchingPoints {
     }
 }
 
+/// A prediction's logits at the points of its picture.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PointLogits(Vec<f32>);
+
+/// Prediction and true mask of each pair, at the least sum of costs: as many pairs as there are of
+/// whichever are fewer.
+pub fn matched_pairs(
+    predictions: &[PointLogits],
+    truths: &[Mask],
+    points: &MatchingPoints,
+) -> Vec<(usize, usize)> {
+    assign(&matching_costs(predictions, truths, points))
+}
+
 /// Cost of each prediction (row) for each true mask (column): binary cross-entropy and dice over
 /// the points, each weighing 1, with a dice that is smoothed by 1.
 fn matching_costs(
-    predictions: &[PredictedMask<'_>],
+    predictions: &[PointLogits],
     truths: &[Mask],
     points: &MatchingPoints,
 ) -> Vec<Vec<f64>> {
@@ -113,21 +117,7 @@ fn matching_costs(
         .collect();
     predictions
         .iter()
-        .map(|prediction| {
-            let logits = match *prediction {
-                PredictedMask::Mask(mask) => {
-                    let data = mask.data();
-                    let logit = |place: usize| SURE_LOGIT * (2.0 * f32::from(data[place]) - 1.0);
-                    points.sample(mask.width(), mask.height(), logit)
-                }
-                PredictedMask::Logits {
-                    values,
-                    width,
-                    height,
-                } => points.sample(width, height, |place| values[place]),
-            };
-            truths.iter().map(|truth| cost(&logits, truth)).collect()
-        })
+        .map(|PointLogits(logits)| truths.iter().map(|truth| cost(logits, truth)).collect())
         .collect()
 }
 
@@ -161,14 +151,39 @@ impl MatchedQuestion {
     /// Matches the masks of one question's answer with the true ones.
     ///
     /// # Panics
-    /// If masks are not of one size, or there is not one logit a pixel.
-    pub fn new(
-        predictions: &[PredictedMask<'_>],
+    /// If masks are not of one size.
+    pub fn new(predictions: &[Mask], truths: &[Mask], points: &MatchingPoints) -> Self {
+        let logits: Vec<PointLogits> = predictions
+            .iter()
+            .map(|mask| points.logits_of(mask))
+            .collect();
+        let pairs = matched_pairs(&logits, truths, points);
+        Self::compared(predictions, truths, pairs)
+    }
+
+    /// Takes pairs that [`matched_pairs`] has found; none where they are not of these masks, or
+    /// where a mask is in two of them.
+    ///
+    /// # Panics
+    /// If masks are not of one size.
+    pub fn paired(
+        predictions: &[Mask],
         truths: &[Mask],
-        points: &MatchingPoints,
-    ) -> Self {
-        let pairs = assign(&matching_costs(predictions, truths, points));
-        let masks: Vec<Mask> = predictions.iter().map(PredictedMask::mask).collect();
+        pairs: Vec<(usize, usize)>,
+    ) -> Option<Self> {
+        let are_apart = |side: fn(&(usize, usize)) -> usize, count: usize| {
+            let mut is_taken = vec![false; count];
+            pairs.iter().all(|pair| {
+                let taken = is_taken.get_mut(side(pair));
+                taken.is_some_and(|taken| !std::mem::replace(taken, true))
+            })
+        };
+        let fit =
+            are_apart(|pair| pair.0, predictions.len()) && are_apart(|pair| pair.1, truths.len());
+        fit.then(|| Self::compared(predictions, truths, pairs))
+    }
+
+    fn compared(masks: &[Mask], truths: &[Mask], pairs: Vec<(usize, usize)>) -> Self {
         let mut overlaps: Vec<Overlap> = pairs
             .iter()
             .map(|&(prediction, truth)| Overlap::of(&masks[prediction], &truths[truth]))
@@ -193,7 +208,7 @@ impl MatchedQuestion {
         Self {
             pairs,
             overlaps,
-            predictions: predictions.len(),
+            predictions: masks.len(),
             truths: truths.len(),
         }
     }
@@ -287,8 +302,7 @@ mod tests {
     fn masks_are_matched_whatever_their_order() {
         let truths = [rect(0.0, 10.0), rect(10.0, 20.0)];
         let (left, right) = (rect(0.0, 9.0), rect(12.0, 20.0));
-        let predictions = [PredictedMask::Mask(&right), PredictedMask::Mask(&left)];
-        let question = MatchedQuestion::new(&predictions, &truths, &points());
+        let question = MatchedQuestion::new(&[right, left], &truths, &points());
         assert_eq!(question.pairs, [(0, 1), (1, 0)]);
         let picture = [MusePicture::of(&[question])];
         let draws = Draws::each(1, 0);
@@ -302,11 +316,7 @@ mod tests {
     fn masks_without_a_partner_count_against() {
         let truth = rect(0.0, 10.0);
         let (good, extra) = (rect(0.0, 10.0), rect(15.0, 20.0));
-        let too_many = MatchedQuestion::new(
-            &[PredictedMask::Mask(&extra), PredictedMask::Mask(&good)],
-            slice::from_ref(&truth),
-            &points(),
-        );
+        let too_many = MatchedQuestion::new(&[extra, good], slice::from_ref(&truth), &points());
         assert_eq!(too_many.pairs, [(1, 0)]);
         let too_few = MatchedQuestion::new(&[], &[truth], &points());
         assert!(too_few.pairs.is_empty());
@@ -322,12 +332,8 @@ mod tests {
 
     #[test]
     fn empty_masks_agree() {
-        let empty = Mask::new(20, 10);
-        let question = MatchedQuestion::new(
-            &[PredictedMask::Mask(&empty)],
-            &[Mask::new(20, 10)],
-            &points(),
-        );
+        let empty = [Mask::new(20, 10)];
+        let question = MatchedQuestion::new(&empty, &empty, &points());
         let picture = [MusePicture::of(&[question])];
         assert_eq!(value(matched_giou(&picture, &Draws::each(1, 0))), 1.0);
         assert_eq!(
@@ -339,9 +345,8 @@ mod tests {
 
     #[test]
     fn what_is_rejected_shares_nothing() {
-        let mask = rect(0.0, 10.0);
-        let mut question =
-            MatchedQuestion::new(&[PredictedMask::Mask(&mask)], &[rect(0.0, 10.0)], &points());
+        let mask = [rect(0.0, 10.0)];
+        let mut question = MatchedQuestion::new(&mask, &mask, &points());
         question.reject(3);
         assert_eq!(question.overlaps[0].intersection, 100);
         question.reject(0);
@@ -379,26 +384,59 @@ mod tests {
     #[test]
     fn logits_match_as_their_masks_do() {
         let truths = [rect(0.0, 10.0), rect(10.0, 20.0)];
-        let logits = |mask: &Mask| -> Vec<f32> {
-            mask.data()
+        let logits = |mask: &Mask| {
+            let values: Vec<f32> = mask
+                .data()
                 .iter()
                 .map(|&set| 6.0 * f32::from(set) - 3.0)
-                .collect()
+                .collect();
+            points().logits(&values, 20, 10)
         };
-        let values = [logits(&truths[1]), logits(&truths[0])];
-        let predictions = values.each_ref().map(|values| PredictedMask::Logits {
-            values,
-            width: 20,
-            height: 10,
-        });
-        let question = MatchedQuestion::new(&predictions, &truths, &points());
-        assert_eq!(question.pairs, [(0, 1), (1, 0)]);
-        assert!(
-            question
-                .overlaps
-                .iter()
-                .all(|overlap| overlap.intersection == 100)
+        let predictions = [logits(&truths[1]), logits(&truths[0])];
+        let pairs = matched_pairs(&predictions, &truths, &points());
+        assert_eq!(pairs, [(0, 1), (1, 0)]);
+        let masks = [truths[1].clone(), truths[0].clone()];
+        let question = MatchedQuestion::paired(&masks, &truths, pairs).unwrap();
+        let overlaps = &question.overlaps;
+        assert!(overlaps.iter().all(|overlap| overlap.intersection == 100));
+    }
+
+    /// Two blank masks that a threshold makes equal: one of them is nearly sure of the left half.
+    #[test]
+    fn logits_tell_apart_what_a_threshold_does_not() {
+        let truth = [rect(0.0, 10.0)];
+        let far = vec![-8.0; 200];
+        let mut near = far.clone();
+        for row in near.chunks_exact_mut(20) {
+            row[..10].fill(-0.1);
+        }
+        let of = |values: &[f32]| points().logits(values, 20, 10);
+        for (predictions, expected) in [
+            ([of(&far), of(&near)], [(1, 0)]),
+            ([of(&near), of(&far)], [(0, 0)]),
+        ] {
+            assert_eq!(matched_pairs(&predictions, &truth, &points()), expected);
+        }
+        let blank = [Mask::new(20, 10), Mask::new(20, 10)];
+        assert_eq!(
+            MatchedQuestion::new(&blank, &truth, &points()).pairs,
+            [(0, 0)]
         );
+        let question = MatchedQuestion::paired(&blank, &truth, vec![(1, 0)]).unwrap();
+        assert_eq!(question.pairs, [(1, 0)]);
+    }
+
+    #[test]
+    fn pairs_of_other_masks_are_refused() {
+        let masks = [rect(0.0, 10.0), rect(10.0, 20.0)];
+        let paired = |pairs: &[(usize, usize)]| {
+            MatchedQuestion::paired(&masks, &masks, pairs.to_vec()).is_some()
+        };
+        assert!(paired(&[(0, 1), (1, 0)]));
+        assert!(!paired(&[(0, 2)]));
+        assert!(!paired(&[(2, 0)]));
+        assert!(!paired(&[(0, 0), (0, 1)]));
+        assert!(!paired(&[(0, 0), (1, 0)]));
     }
 
     #[test]

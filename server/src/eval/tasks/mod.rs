@@ -27,6 +27,7 @@ use serde::de::DeserializeOwned;
 use super::{
     asking::Asking,
     error::EvalError,
+    matching::muse::MatchingPoints,
     measure::EvalTools,
     metrics::Draws,
     protocol::Task,
@@ -45,11 +46,14 @@ pub(super) fn ask(asking: &Asking<'_>, samples: &mut Samples) -> Result<(), Eval
             |entry| cases::expressions(entry, task, seed),
             search::ask,
         ),
-        Task::Muse => asking.fill(
-            samples,
-            |entry| cases::expressions(entry, task, seed),
-            muse::ask,
-        ),
+        Task::Muse => {
+            let points = MatchingPoints::new(seed);
+            asking.fill(
+                samples,
+                |entry| cases::expressions(entry, task, seed),
+                |predictor, picture, case| muse::ask(predictor, picture, case, &points),
+            )
+        }
         Task::Roc => asking.fill(samples, |entry| roc::cases(entry, seed), roc::ask),
         Task::Dlc => asking.fill(samples, |entry| dlc::cases(entry, seed), dlc::ask),
         Task::RegionCaption => asking.fill(

@@ -541,6 +541,108 @@ fn hand_made_answers_with_several_masks_are_matched() {
 }
 
 #[test]
+fn fixture_model_keeps_what_its_masks_were_matched_with() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = pictures(folder.path());
+    let predictor = Predictor::open(&tiny_model(folder.path())).unwrap();
+    let dir = folder.path().join("out");
+    measure(&predictor, &options(Task::Muse, &data), &kept(&dir, false));
+    let text = fs::read_to_string(dir.join("muse.samples.jsonl")).unwrap();
+    let picture: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+    let sample = &picture["samples"][0];
+    let count = |list: &Value| list.as_array().map_or(0, Vec::len);
+    let drawn = count(&sample["drawn"]);
+    let detail = &sample["detail"];
+    assert!(detail["pairs"].is_array() && detail["places"].is_array());
+    assert_eq!(count(&detail["places"]), drawn);
+    assert_eq!(count(&detail["pairs"]), drawn.min(count(&sample["truths"])));
+    assert_eq!(detail["masks"], json!([2, drawn]));
+}
+
+#[test]
+fn pairs_of_the_decoder_s_logits_count_before_those_of_masks() {
+    let sample = |pairs: Value| {
+        json!([{
+            "asked": "x", "answer": "", "detail": {"is_held_out": null, "masks": [2, 2],
+                "pairs": pairs},
+            "truths": [marked(&[0, 2, 2], "cup"), marked(&[2, 2], "saucer")],
+            "drawn": [marked(&[0, 2, 2], ""), marked(&[2, 2], "")],
+        }])
+    };
+    let tools = EvalTools::default();
+    for (pairs, expected) in [
+        (json!(null), 1.0),
+        (json!([[0, 0], [1, 1]]), 1.0),
+        (json!([[0, 1], [1, 0]]), 0.0),
+    ] {
+        let pictures = [sample(pairs)];
+        let muse = of_samples(Task::Muse, DataKind::Pictures, &pictures, &tools);
+        close(&muse, "matched_giou", expected);
+    }
+}
+
+#[test]
+fn objects_that_a_judge_rates_low_share_nothing() {
+    let sample = |detail: Value| {
+        json!([{
+            "asked": "What is for tea?", "answer": "the cup and the plate.", "detail": detail,
+            "truths": [marked(&[0, 2, 2], "cup"), marked(&[2, 2], "saucer")],
+            "drawn": [marked(&[2, 2], ""), marked(&[0, 2, 2], "")],
+        }])
+    };
+    let pairs = json!([[0, 1], [1, 0]]);
+    let whole = json!({"is_held_out": null, "masks": [2, 2], "pairs": pairs, "places": [21, 7]});
+    let alone = [sample(whole)];
+    let tools = EvalTools::default();
+    let unjudged = of_samples(Task::Muse, DataKind::Pictures, &alone, &tools);
+    assert_eq!(unjudged.report.metrics["filtered_giou"].estimate, None);
+    assert!(
+        unjudged.notes[0].contains("--judge-url"),
+        "{:?}",
+        unjudged.notes
+    );
+
+    let endpoint = Endpoint::start(|_, _, request| {
+        let asked = user_text(request);
+        let whole = "Answer: the cup (cup [0, 0, 2, 1]) and the plate (saucer [2, 0, 4, 1]).\n";
+        assert!(asked.contains(whole), "{asked}");
+        let is_cup = asked.contains("number 1, (cup [0, 0, 2, 1])");
+        assert!(
+            is_cup || asked.contains("number 2, (saucer [2, 0, 4, 1])"),
+            "{asked}"
+        );
+        completion(if is_cup { "9" } else { "I would say 3 of 10." })
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let client = ChatClient::new(ChatOptions {
+        cache: Some(folder.path().to_owned()),
+        ..ChatOptions::new(&endpoint.base_url, "llama-x")
+    });
+    let tools = EvalTools {
+        judge: Some(client.unwrap()),
+        ..EvalTools::default()
+    };
+    for _ in 0..2 {
+        let judged = of_samples(Task::Muse, DataKind::Pictures, &alone, &tools);
+        close(&judged, "matched_giou", 1.0);
+        close(&judged, "filtered_giou", 0.5);
+        close(&judged, "filtered_ciou", 2.0 / 4.0);
+        assert!(judged.notes[0].contains("llama-x"), "{:?}", judged.notes);
+    }
+    assert_eq!(endpoint.asked(), 2);
+    // Nobody knows where in the answer these masks are.
+    let earlier = [sample(json!({"is_held_out": null, "masks": [2, 2]}))];
+    let earlier = of_samples(Task::Muse, DataKind::Pictures, &earlier, &tools);
+    assert_eq!(earlier.report.metrics["filtered_giou"].estimate, None);
+    assert!(
+        earlier.notes[0].contains("asked again"),
+        "{:?}",
+        earlier.notes
+    );
+    assert_eq!(endpoint.asked(), 2);
+}
+
+#[test]
 fn hand_made_captions_are_judged_by_masks_and_phrases() {
     let sample = |phrases: [&str; 2]| {
         json!([{
