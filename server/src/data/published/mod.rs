@@ -42,6 +42,7 @@ mod id;
 mod json_stream;
 pub mod lvis;
 pub mod muse;
+mod opencv_polygon;
 pub mod osprey;
 pub mod paco;
 mod pickle;

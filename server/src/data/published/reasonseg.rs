@@ -7,21 +7,21 @@
 //! [`get_mask_from_json`](https://github.com/dvlab-research/LISA/blob/main/utils/data_processing.py),
 //! shapes are painted from the largest to the smallest, and a later one covers an earlier one.
 //!
-//! One thing differs: LISA rounds the corners down to whole pixels and lets OpenCV fill the polygon
-//! and trace its outline, while polygons here are drawn as the COCO mask API draws them, as
-//! everywhere else. Masks are up to a pixel narrower all around than LISA's.
+//! There and here OpenCV's rules say which pixels a shape has, not the COCO mask API's, which are
+//! those of all other data sets.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-use fclm_core::mask::{Mask, MaskError, Rle};
+use fclm_core::mask::{Mask, MaskError};
 use serde::Deserialize;
 
 use super::{
     super::record::{ExpressionKind, ExpressionRecord, PictureRecord, RegionRecord},
     PictureNameError, Pictures, Place, Position, Problems, ReadError, Sink,
+    opencv_polygon::filled,
     picture_size::{PictureSizeError, size_of_picture},
 };
 
@@ -95,7 +95,7 @@ enum Broken {
     Shape { index: usize, source: MaskError },
 }
 
-/// What is said of a picture. Whether its texts are sentences or phrases can be seen from them.
+/// What is said of a picture.
 #[derive(Deserialize)]
 struct Annotation {
     text: Vec<String>,
@@ -166,16 +166,14 @@ fn paint(shapes: &[Shape], width: u32, height: u32) -> Result<Vec<u8>, Broken> {
         let Some(value) = shape.value() else {
             continue;
         };
-        let polygon = shape.points.as_flattened().to_vec();
-        let rle = Rle::from_polygons(width, height, &[polygon])
+        let mask = filled(width, height, &shape.points)
             .map_err(|source| Broken::Shape { index, source })?;
-        drawn.push((rle, value));
+        drawn.push((mask, value));
     }
     // Of two that are equally large LISA paints the later one first, as its order is a reversed one.
-    drawn.sort_by_key(|(rle, _)| rle.area());
+    drawn.sort_by_key(|(mask, _)| mask.area());
     let mut values = vec![BACKGROUND; width as usize * height as usize];
-    for (rle, value) in drawn.iter().rev() {
-        let mask = rle.to_mask();
+    for (mask, value) in drawn.iter().rev() {
         for (painted, &inside) in values.iter_mut().zip(mask.data()) {
             if inside != 0 {
                 *painted = *value;
@@ -242,7 +240,7 @@ mod tests {
         records
     }
 
-    /// A shape over whole pixels.
+    /// A shape with corners in these pixels, which are a part of it.
     fn rectangle(label: &str, [x0, y0, x1, y1]: [u32; 4]) -> String {
         format!(
             r#"{{"label": "{label}", "labels": ["{label}"], "shape_type": "polygon",
@@ -261,7 +259,7 @@ mod tests {
             rectangle("target", [1, 1, 2, 2]),
             rectangle("flag", [0, 0, 6, 4]),
             rectangle("ignore_mask", [1, 1, 3, 3]),
-            rectangle("Target", [0, 0, 5, 4]),
+            rectangle("Target", [0, 0, 4, 4]),
         ];
         let json = annotation(r#""what holds the tea", "it is hot""#, &shapes);
         let (_folder, options) = split(&[("cup", json.as_bytes())]);
@@ -274,9 +272,9 @@ mod tests {
         assert!(Path::new(&record.image).is_absolute() && record.image.ends_with("val/cup.jpg"));
         let target = record.mask(0).unwrap();
         let ignore = record.ignore(0).unwrap().unwrap();
-        assert_eq!((target.area(), ignore.area()), (20 - 4 + 1, 4 - 1));
-        assert!(target.get(1, 1) && !ignore.get(1, 1));
-        assert!(ignore.get(2, 2) && !target.get(2, 2));
+        assert_eq!((target.area(), ignore.area()), (20 - 9 + 4, 9 - 4));
+        assert!(target.get(2, 2) && !ignore.get(2, 2));
+        assert!(ignore.get(3, 3) && !target.get(3, 3));
         assert!(target.get(4, 3) && !target.get(5, 3));
         let texts: Vec<&str> = record.expressions.iter().map(|e| e.text.as_str()).collect();
         assert_eq!(texts, ["what holds the tea", "it is hot"]);
