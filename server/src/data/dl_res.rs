@@ -230,6 +230,7 @@ fn add_expressions(
             kind: ExpressionKind::Detailed,
             targets: vec![place],
             answer: None,
+            is_sentence: None,
         });
         added += 1;
     }

@@ -96,6 +96,9 @@ pub struct ExpressionRecord {
     /// The data set's own answer, with one `{seg}` where each target is named (MUSE).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<String>,
+    /// Whether it is a sentence, a long query, or a phrase, a short one (ReasonSeg).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub is_sentence: Option<bool>,
 }
 
 /// What an expression is like.

@@ -59,6 +59,7 @@ fn expression(expression: RefRecord) -> ExpressionRecord {
         kind,
         targets: expression.targets,
         answer: None,
+        is_sentence: None,
     }
 }
 

@@ -208,6 +208,7 @@ mod tests {
             kind: crate::data::record::ExpressionKind::Short,
             targets: vec![0],
             answer: None,
+            is_sentence: None,
         });
         let refused = writer.write(&wrong).unwrap_err().to_string();
         assert!(

@@ -169,6 +169,7 @@ fn record(
             kind: ExpressionKind::Multiple,
             answer: answer.filter(fits),
             targets,
+            is_sentence: None,
         });
     }
     Ok(PictureRecord {

@@ -99,6 +99,7 @@ enum Broken {
 #[derive(Deserialize)]
 struct Annotation {
     text: Vec<String>,
+    is_sentence: Option<bool>,
     shapes: Vec<Shape>,
 }
 
@@ -147,6 +148,7 @@ fn record(folder: &Path, pictures: &Pictures, name: &str) -> Result<PictureRecor
         kind: ExpressionKind::Reasoning,
         targets: targets.clone(),
         answer: None,
+        is_sentence: annotation.is_sentence,
     };
     Ok(PictureRecord {
         id: name.trim_end_matches(".jpg").to_owned(),
@@ -281,6 +283,7 @@ mod tests {
         for expression in &record.expressions {
             assert_eq!(expression.kind, ExpressionKind::Reasoning);
             assert_eq!(expression.targets, [0]);
+            assert_eq!(expression.is_sentence, Some(true));
         }
     }
 

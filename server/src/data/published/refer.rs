@@ -248,6 +248,7 @@ impl Reference {
                     kind: ExpressionKind::Short,
                     targets: targets.to_vec(),
                     answer: None,
+                    is_sentence: None,
                 }),
             }
         }

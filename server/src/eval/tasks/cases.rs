@@ -6,7 +6,7 @@ use fclm_core::{mask::Mask, wire::BoxPx};
 
 use crate::{
     data::{
-        record::{DescriptionLength, ExpressionKind, PictureRecord},
+        record::{DescriptionLength, ExpressionKind, ExpressionRecord, PictureRecord},
         scenes::{Attributes, RefRecord, ReferKind, SceneRecord},
     },
     eval::{
@@ -45,6 +45,8 @@ pub(super) struct AskedExpression {
     pub(super) ignored: Option<Mask>,
     /// Whether a target is of a combination that is held out of training, for scenes.
     pub(super) is_held_out: Option<bool>,
+    /// Whether it is a sentence rather than a phrase, for ReasonSeg.
+    pub(super) is_sentence: Option<bool>,
 }
 
 impl AskedExpression {
@@ -162,6 +164,7 @@ fn expression_of_scene(
             .collect(),
         ignored: None,
         is_held_out: (!targets.is_empty()).then(|| targets.iter().any(is_held_out)),
+        is_sentence: None,
     }
 }
 
@@ -175,11 +178,21 @@ fn expressions_of_picture(record: &PictureRecord, task: Task) -> Vec<AskedExpres
     };
     // RefCOCO has a target for every expression; those without one are gRefCOCO's.
     let needs_target = task == Task::Res;
-    record
-        .expressions
-        .iter()
-        .filter(|expression| expression.kind == wanted)
-        .filter(|expression| !(needs_target && expression.targets.is_empty()))
+    let mut asked: Vec<&ExpressionRecord> = Vec::new();
+    for expression in &record.expressions {
+        let is_wanted =
+            expression.kind == wanted && !(needs_target && expression.targets.is_empty());
+        // Of several texts for one mask, LISA asks the first of ReasonSeg's.
+        let is_repeated = || {
+            let mut earlier = asked.iter();
+            task == Task::ReasonSeg && earlier.any(|other| other.targets == expression.targets)
+        };
+        if is_wanted && !is_repeated() {
+            asked.push(expression);
+        }
+    }
+    asked
+        .into_iter()
         .map(|expression| {
             let targets = &expression.targets;
             let mut ignored: Option<Mask> = None;
@@ -207,6 +220,7 @@ fn expressions_of_picture(record: &PictureRecord, task: Task) -> Vec<AskedExpres
                     .collect(),
                 ignored,
                 is_held_out: None,
+                is_sentence: expression.is_sentence,
             }
         })
         .collect()
@@ -251,7 +265,10 @@ pub(super) mod tests {
             {"text": "cup and saucer", "kind": "short", "targets": [0, 1]},
             {"text": "the plate", "kind": "short", "targets": []},
             {"text": "The white cup without a handle.", "kind": "detailed", "targets": [0]},
-            {"text": "what to put a cup on", "kind": "reasoning", "targets": [1]},
+            {"text": "what to put a cup on", "kind": "reasoning", "targets": [1],
+             "is_sentence": false},
+            {"text": "where drops of tea go", "kind": "reasoning", "targets": [1],
+             "is_sentence": false},
             {"text": "What is for tea?", "kind": "multiple", "targets": [0, 1]}],
         "grounded": [{"text": "A cup and a saucer.",
             "phrases": [{"start": 0, "end": 5, "targets": [0]},
@@ -285,6 +302,7 @@ pub(super) mod tests {
         assert!(texts(Task::Roc).is_empty());
 
         let saucer = expressions(&entry, Task::ReasonSeg, 3).remove(0);
+        assert_eq!(saucer.is_sentence, Some(false));
         // The saucer's last column is not known.
         assert_eq!(saucer.region().target().area(), 1024 - 64);
         let both = expressions(&entry, Task::Muse, 3).remove(0);

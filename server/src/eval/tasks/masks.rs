@@ -102,6 +102,18 @@ pub(super) fn with_giou_of(report: Report, name: &str, drawn: &[&Drawn<'_>]) -> 
     report.with(name, giou(&overlaps, &all), giou(&blind, &all))
 }
 
+/// Adds gIoU and cIoU of a part of the samples, whose name goes behind theirs.
+pub(super) fn with_ious_of(report: Report, part: &str, drawn: &[&Drawn<'_>]) -> Report {
+    let all = draws_of(drawn, report.seed);
+    let overlaps: Vec<Overlap> = drawn.iter().map(|drawn| drawn.overlap).collect();
+    let report = with_giou_of(report, &format!("giou_{part}"), drawn);
+    report.with(
+        &format!("ciou_{part}"),
+        ciou(&overlaps, &all),
+        ciou(&blind_overlaps(drawn), &all),
+    )
+}
+
 /// Adds the gIoU of combinations that were seen in training and of those that were held out of
 /// it; nothing where none of these is there.
 pub(super) fn with_giou_of_unseen(report: Report, drawn: &[&Drawn<'_>]) -> Report {

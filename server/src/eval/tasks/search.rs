@@ -23,6 +23,9 @@ pub(super) struct Searched {
     overlap: Overlap,
     /// IoU of all that was found.
     iou: f64,
+    /// Whether the expression is a sentence rather than a phrase, for ReasonSeg.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) is_sentence: Option<bool>,
 }
 
 pub(super) fn ask(
@@ -48,6 +51,7 @@ pub(super) fn ask(
             is_held_out: case.is_held_out,
             overlap,
             iou: overlap.iou(),
+            is_sentence: case.is_sentence,
         },
     })
 }

@@ -468,6 +468,30 @@ fn hand_made_searches_give_hand_computed_figures() {
 }
 
 #[test]
+fn long_and_short_queries_have_figures_of_their_own() {
+    let query = |drawn: &[u32], overlap: [u64; 2], is_sentence: Option<bool>| {
+        let mut sample = search(&[0, 2, 2], &[drawn], overlap, "short");
+        sample["detail"]["is_sentence"] = json!(is_sentence);
+        sample
+    };
+    let tools = EvalTools::default();
+    let pictures = [
+        json!([query(&[0, 2, 2], [2, 2], Some(true))]),
+        json!([query(&[0, 1, 3], [1, 2], Some(false))]),
+        json!([query(&[2, 2], [0, 4], Some(false))]),
+    ];
+    let measured = of_samples(Task::ReasonSeg, DataKind::Pictures, &pictures, &tools);
+    close(&measured, "giou", 0.5);
+    close(&measured, "giou_long", 1.0);
+    close(&measured, "ciou_long", 1.0);
+    close(&measured, "giou_short", 0.25);
+    close(&measured, "ciou_short", 1.0 / 6.0);
+    let unknown = [json!([query(&[0, 2, 2], [2, 2], None)])];
+    let unknown = of_samples(Task::ReasonSeg, DataKind::Pictures, &unknown, &tools);
+    assert!(!unknown.report.metrics.contains_key("giou_long"));
+}
+
+#[test]
 fn a_blank_mask_and_a_refusal_say_nothing_of_what_is_there() {
     let refused = |truth: &[u32], kind: &str| {
         let mut sample = search(truth, &[], [0, 0], kind);
