@@ -135,6 +135,10 @@ pub struct GroundedRecord {
     pub text: String,
     /// Its phrases, in the order of the text; they do not overlap.
     pub phrases: Vec<PhraseRecord>,
+    /// How many labels the data set gives it where labels are kept with regions, as their categories
+    /// (GranD-f's files for evaluation). There may be more of them than regions, or fewer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<usize>,
 }
 
 /// A phrase of a grounded caption.

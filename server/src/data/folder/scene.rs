@@ -82,6 +82,7 @@ fn grounded(caption: Caption) -> GroundedRecord {
     GroundedRecord {
         text: caption.text,
         phrases: phrases.collect(),
+        labels: None,
     }
 }
 

@@ -38,8 +38,10 @@ const FOUND: f64 = 0.5;
 pub(super) struct AskedCaption {
     /// What people wrote.
     captions: Vec<String>,
-    /// The masks that they marked, with their phrases.
-    truths: Vec<(Mask, String)>,
+    /// The masks that they marked, with their phrases; some have none.
+    truths: Vec<(Mask, Option<String>)>,
+    /// How many phrases there are to be found.
+    labels: usize,
 }
 
 /// What a grounded caption is judged by.
@@ -47,6 +49,10 @@ pub(super) struct AskedCaption {
 pub(super) struct Grounded {
     /// Mean IoU of the pairs of masks.
     paired_iou: f64,
+    /// How many phrases there were to be found; samples that were made before this was kept have
+    /// none, and one for each mask.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    labels: Option<usize>,
 }
 
 /// The caption of a picture, where it has one.
@@ -57,22 +63,28 @@ pub(super) fn cases(entry: &Entry<'_>, seed: u64) -> Vec<AskedCaption> {
             let phrases = caption.phrases.iter();
             let truths = phrases.map(|phrase| {
                 let text = cut(&caption.text, phrase.start, phrase.end);
-                (union(entry.size, &masks, &phrase.targets), text)
+                (union(entry.size, &masks, &phrase.targets), Some(text))
             });
             AskedCaption {
                 truths: truths.collect(),
                 captions: vec![caption.text.clone()],
+                labels: caption.phrases.len(),
             }
         }),
         Content::Picture(record) => {
             let caption = record.grounded.first();
-            caption.map(|caption| AskedCaption {
-                truths: truths_of_picture(record, caption, entry),
-                captions: record
-                    .grounded
-                    .iter()
-                    .map(|caption| caption.text.clone())
-                    .collect(),
+            caption.map(|caption| {
+                let truths = truths_of_picture(record, caption, entry);
+                let named = truths.iter().filter(|(_, phrase)| phrase.is_some());
+                AskedCaption {
+                    labels: caption.labels.unwrap_or(named.count()),
+                    truths,
+                    captions: record
+                        .grounded
+                        .iter()
+                        .map(|caption| caption.text.clone())
+                        .collect(),
+                }
             })
         }
         Content::Bench(_) => None,
@@ -80,29 +92,26 @@ pub(super) fn cases(entry: &Entry<'_>, seed: u64) -> Vec<AskedCaption> {
     asked.into_iter().collect()
 }
 
-/// GranD-f's files for evaluation mark masks and name each; these are what counts. Elsewhere the
-/// masks of a phrase are one.
+/// GranD-f's files for evaluation mark masks and give labels to them; every mask counts, also one
+/// without a label. Elsewhere the masks of a phrase are one.
 fn truths_of_picture(
     record: &PictureRecord,
     caption: &GroundedRecord,
     entry: &Entry<'_>,
-) -> Vec<(Mask, String)> {
+) -> Vec<(Mask, Option<String>)> {
     let masks = cases::masks(entry);
-    if record
-        .regions
-        .iter()
-        .any(|region| region.category.is_some())
-    {
+    let mut regions = record.regions.iter();
+    if caption.labels.is_some() || regions.any(|region| region.category.is_some()) {
         let named = masks.into_iter().zip(&record.regions);
         return named
-            .filter_map(|(mask, region)| Some((mask, region.category.clone()?)))
+            .map(|(mask, region)| (mask, region.category.clone()))
             .collect();
     }
     let phrases = caption.phrases.iter();
     phrases
         .map(|phrase| {
             let text = cut(&caption.text, phrase.start, phrase.end);
-            (union(entry.size, &masks, &phrase.targets), text)
+            (union(entry.size, &masks, &phrase.targets), Some(text))
         })
         .collect()
 }
@@ -135,7 +144,7 @@ pub(super) fn ask(
         truths: case
             .truths
             .into_iter()
-            .map(|(mask, phrase)| MarkedMask::truth(&mask, Some(phrase)))
+            .map(|(mask, phrase)| MarkedMask::truth(&mask, phrase))
             .collect(),
         drawn: MarkedMask::all_found(&found),
         answer: grounded_caption(&found.text).caption,
@@ -144,6 +153,7 @@ pub(super) fn ask(
     Ok(Sample {
         detail: Grounded {
             paired_iou: paired_iou(&ious(&exchange.truths, &exchange.drawn)),
+            labels: Some(case.labels),
         },
         exchange,
     })
@@ -313,9 +323,18 @@ impl<'a> Judged<'a> {
                 .detected
                 .push(DetectedPicture::of(&predicted, &wanted, FOUND)?);
             judged.paired.push(paired_iou(&ious));
-            judged.recalled.push(PhraseRecall::of(&ious, |row, column| {
-                alike.between(phrase_of(&truths[row]), phrase_of(&drawn[column]))
-            }));
+            let named = truths.iter().filter(|truth| truth.phrase.is_some());
+            let labels = placed.sample.detail.labels.unwrap_or(named.count());
+            let recalled = PhraseRecall::of(&ious, |row, column| {
+                let phrase = truths[row].phrase.as_deref();
+                phrase.map_or(0.0, |phrase| {
+                    alike.between(phrase, phrase_of(&drawn[column]))
+                })
+            });
+            judged.recalled.push(PhraseRecall {
+                phrases: labels,
+                ..recalled
+            });
         }
         Ok(judged)
     }

@@ -698,6 +698,40 @@ fn hand_made_captions_are_judged_by_masks_and_phrases() {
 }
 
 #[test]
+fn masks_without_a_label_and_labels_without_a_mask_count() {
+    let sample = |labels: Value, drawn: Value| {
+        json!([{
+            "asked": "x", "answer": "A mug.", "expected": ["A mug."],
+            "truths": [marked(&[0, 2, 2], "mug"), {"mask": mask(&[2, 2])}],
+            "drawn": drawn, "detail": {"paired_iou": 0.5, "labels": labels},
+        }])
+    };
+    let tools = EvalTools::default();
+    let of = |labels: Value, drawn: Value| {
+        let pictures = [sample(labels, drawn)];
+        of_samples(Task::Gcg, DataKind::Pictures, &pictures, &tools)
+    };
+    let mug = || marked(&[0, 2, 2], "mug");
+    // One of the two masks, and one of the three labels.
+    let alone = of(json!(3), json!([mug()]));
+    close(&alone, "ap50", 51.0 / 101.0);
+    close(&alone, "miou", 1.0);
+    close(&alone, "recall_words", 1.0 / 3.0);
+    // Samples of before have a label for each named mask.
+    close(&of(json!(null), json!([mug()])), "recall_words", 1.0);
+    // The unnamed mask is found, too; no phrase says what it is.
+    let both = of(json!(1), json!([mug(), marked(&[2, 2], "mug")]));
+    close(&both, "ap50", 1.0);
+    close(&both, "recall_words", 1.0);
+    // Its pair is the best one, and stops the recall.
+    let other = of(
+        json!(1),
+        json!([marked(&[1, 1, 2], "mug"), marked(&[2, 2], "mug")]),
+    );
+    close(&other, "recall_words", 0.0);
+}
+
+#[test]
 fn the_order_of_a_file_changes_no_average_precision() {
     let drawn = |runs: &[u32]| {
         json!([{

@@ -67,7 +67,8 @@ pub(super) fn read(
 }
 
 /// The record of a picture. It is measured as a whole, so nothing is left of one that is broken in
-/// any part, and a mask without a pixel stays.
+/// any part, and a mask without a pixel or without a label stays. The first caption is the one that
+/// is labelled, as in GLaMM; further ones are what a caption may be, too.
 fn record(
     group: &Group,
     options: &Options,
@@ -83,6 +84,17 @@ fn record(
     let Some(Caption { caption, labels }) = text.read(problems)? else {
         return Ok(None);
     };
+    let mut further = Vec::new();
+    for text in &group.texts[1..] {
+        match text.read::<Caption>(problems)? {
+            Some(Caption { caption, .. }) => further.push(GroundedRecord {
+                text: caption,
+                phrases: Vec::new(),
+                labels: None,
+            }),
+            None => return Ok(None),
+        }
+    }
     let mut masks = Vec::new();
     for entry in &group.annotations {
         match entry.read::<Mask>(problems)? {
@@ -113,7 +125,6 @@ fn record(
         };
         regions.push(region(mask.id.0.clone(), label.cloned(), &rle));
         let Some(label) = label else {
-            problems.leave_out("masks without a phrase");
             continue;
         };
         let Some(range) = find(&caption, label, after) else {
@@ -127,16 +138,19 @@ fn record(
         });
     }
     let phrases = phrases_in(&caption, spans, problems);
+    let mut grounded = vec![GroundedRecord {
+        text: caption,
+        phrases,
+        labels: Some(labels.len()),
+    }];
+    grounded.append(&mut further);
     Ok(Some(PictureRecord {
         id: picture.id.0,
         image,
         width,
         height,
         regions,
-        grounded: vec![GroundedRecord {
-            text: caption,
-            phrases,
-        }],
+        grounded,
         ..PictureRecord::default()
     }))
 }
@@ -234,6 +248,46 @@ mod tests {
             [(0, 5, &[0][..]), (7, 12, &[2][..]), (17, 22, &[1][..])]
         );
         assert_eq!(problems.left_out().values().sum::<u64>(), 1);
+    }
+
+    #[test]
+    fn masks_without_a_label_and_further_captions_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let captions = r#"{"images": [{"id": "sa_1"}, {"id": "sa_2"}], "annotations": [
+            {"id": 1, "image_id": "sa_1", "caption": "A cup.", "labels": ["A cup"]},
+            {"id": 2, "image_id": "sa_1", "caption": "Two cups.", "labels": ["Two cups"]},
+            {"id": 3, "image_id": "sa_2", "caption": "A dog.", "labels": ["A dog", "a tree"]}]}"#;
+        fs::write(folder.path().join(CAPTIONS), captions).unwrap();
+        let json = masks(&[
+            mask(10, "sa_1", 0),
+            mask(11, "sa_1", 5),
+            mask(20, "sa_2", 3),
+        ]);
+        let mut problems = Problems::new(0);
+        let records = read_text(NAME, &json, folder.path(), &mut problems).unwrap();
+        let told = |place: usize| {
+            let record = &records[place];
+            let categories: Vec<Option<&str>> = record
+                .regions
+                .iter()
+                .map(|region| region.category.as_deref())
+                .collect();
+            let captions: Vec<(&str, Option<usize>)> = record
+                .grounded
+                .iter()
+                .map(|caption| (caption.text.as_str(), caption.labels))
+                .collect();
+            (categories, captions)
+        };
+        assert_eq!(
+            told(0),
+            (
+                vec![Some("A cup"), None],
+                vec![("A cup.", Some(1)), ("Two cups.", None)]
+            )
+        );
+        assert_eq!(told(1), (vec![Some("A dog")], vec![("A dog.", Some(2))]));
+        assert!(problems.left_out().is_empty());
     }
 
     #[test]

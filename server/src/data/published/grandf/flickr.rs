@@ -138,6 +138,7 @@ fn record(
         grounded: vec![GroundedRecord {
             text: picture.caption,
             phrases,
+            labels: None,
         }],
         ..PictureRecord::default()
     }))

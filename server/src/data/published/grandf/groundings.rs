@@ -96,7 +96,11 @@ fn record(
         width,
         height,
         regions,
-        grounded: vec![GroundedRecord { text, phrases }],
+        grounded: vec![GroundedRecord {
+            text,
+            phrases,
+            labels: None,
+        }],
         ..PictureRecord::default()
     })
 }
