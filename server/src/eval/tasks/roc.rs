@@ -29,6 +29,11 @@ use crate::{
     predict::{Picture, PredictError, Predictor},
 };
 
+/// What Osprey's
+/// [`lvis_paco_eval.py`](https://github.com/CircleRadon/Osprey/blob/main/osprey/eval/lvis_paco_eval.py)
+/// asks about published data; `@1` is where the region goes.
+const PUBLISHED_QUESTION: &str = "What is the category of @1? Using only one word or phrase.";
+
 /// What a name is judged by.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Called {
@@ -51,7 +56,11 @@ pub(super) fn ask(
     picture: &mut Picture,
     case: AskedRegion,
 ) -> Result<Sample<Called>, PredictError> {
-    let answer = predictor.describe(picture, &case.mask, CATEGORY_QUESTION)?;
+    let question = match case.attributes {
+        Some(_) => CATEGORY_QUESTION,
+        None => PUBLISHED_QUESTION,
+    };
+    let answer = predictor.describe(picture, &case.mask, question)?;
     let category = category_in_words(&case.category.unwrap_or_default());
     Ok(Sample {
         detail: Called {
@@ -60,7 +69,7 @@ pub(super) fn ask(
             siou: semantic_iou(&category_of_answer(&answer), &category),
         },
         exchange: Exchange {
-            asked: CATEGORY_QUESTION.to_owned(),
+            asked: question.to_owned(),
             answer,
             expected: vec![category],
             region: Some(StoredMask::of(&case.mask)),
@@ -87,6 +96,15 @@ pub(super) fn figures(
             })
             .collect();
         report = with_names(report, &named);
+    }
+    let mut asked = all.iter().map(|placed| &placed.sample.exchange.asked);
+    if let Some(first) = asked.next()
+        && let Some(other) = asked.find(|other| *other != first)
+    {
+        report.notes.push(format!(
+            "Regions were asked about in more than one way ({first:?} and {other:?}), so these \
+             figures are of none of them; measure into another folder."
+        ));
     }
     let names = Names::of(&all);
     report = names.with_siou(report, &all);
