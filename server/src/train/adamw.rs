@@ -31,7 +31,8 @@ impl AdamW {
     }
 
     /// Updates each parameter by its own share of the learning rate, those of share 0 not at all;
-    /// returns the gradient's norm over the others before clipping.
+    /// returns the gradient's norm over the others before clipping. Where that is no finite number,
+    /// nothing is updated.
     pub fn step(
         &mut self,
         parameters: &mut [f32],
@@ -64,6 +65,9 @@ impl AdamW {
         let squares: Vec<f64> = pieces.par_iter().map(Piece::square).collect();
         let square: f64 = squares.iter().sum();
         let norm = square.sqrt();
+        if !norm.is_finite() {
+            return norm;
+        }
         let scale = (self.recipe.clip_norm / (norm + 1e-6)).min(1.0) as f32;
 
         self.time += 1;
@@ -126,22 +130,48 @@ mod tests {
         }
     }
 
-    #[test]
-    fn frozen_parameters_stay_and_the_others_step_by_the_rate() {
+    fn table() -> ParameterTable {
         let parameter = |offset| Parameter {
             path: String::new(),
             shape: vec![2],
             offset,
         };
-        let table = ParameterTable {
+        ParameterTable {
             parameters: vec![parameter(0), parameter(2), parameter(4)],
-        };
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_no_number_updates_nothing() {
+        let fresh = AdamW::new(recipe(), 6);
+        for (gradient, shares) in [
+            ([0.0, f32::NAN, 0.0, 0.0, 1.0, 0.0], [1.0; 3]),
+            ([0.0, 1.0, 0.0, f32::INFINITY, 1.0, 0.0], [1.0; 3]),
+            // What is not a number in the end, because its square is none.
+            ([1e30, 1.0, 0.0, 0.0, 1.0, 0.0], [1.0; 3]),
+        ] {
+            let mut adam = fresh.clone();
+            let mut values = vec![1.0; 6];
+            let norm = adam.step(&mut values, &gradient, &table(), &shares, 0.1);
+            assert!(!norm.is_finite(), "{norm}");
+            assert_eq!((values, &adam), (vec![1.0; 6], &fresh));
+        }
+        // What is frozen need be no number.
+        let mut adam = fresh.clone();
+        let gradient = [0.0, f32::NAN, 0.0, 0.0, 1.0, 0.0];
+        let norm = adam.step(&mut [1.0; 6], &gradient, &table(), &[0.0, 1.0, 1.0], 0.1);
+        assert!((norm - 1.0).abs() < 1e-6);
+        assert_ne!(adam, fresh);
+    }
+
+    #[test]
+    fn frozen_parameters_stay_and_the_others_step_by_the_rate() {
         let mut adam = AdamW::new(recipe(), 6);
         let mut values = vec![1.0; 6];
         let norm = adam.step(
             &mut values,
             &[3.0, -4.0, 9.0, 9.0, 12.0, 0.0],
-            &table,
+            &table(),
             &[1.0, 0.0, 0.1],
             0.1,
         );

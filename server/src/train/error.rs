@@ -29,15 +29,19 @@ pub enum TrainError {
         /// What does not fit.
         reason: String,
     },
-    /// The loss is not a number.
-    #[error("step {step}: the loss is not finite; scenes {first}..{end} were in the batch")]
+    /// Loss or gradient is not a number, in a run on rendered scenes.
+    #[error(
+        "step {step}: the loss or its gradient is not finite; nothing was updated. To blame: {} of \
+         the run's stream; {pictures}",
+        listed(scenes)
+    )]
     NotFinite {
         /// Steps done before.
         step: u64,
-        /// First scene index of the batch.
-        first: u64,
-        /// One past the last scene index.
-        end: u64,
+        /// The scenes that are to blame, or all of the step, by their places in the run's stream.
+        scenes: Vec<u64>,
+        /// Where their pictures are, or why they are not there.
+        pictures: String,
     },
     /// Loss or gradient is not a number, in a run on folders of pictures.
     #[error(
@@ -99,6 +103,15 @@ pub enum TrainError {
     /// A model directory could not be read or written.
     #[error(transparent)]
     ModelDir(#[from] ModelDirError),
+}
+
+/// The numbers of scenes in words.
+fn listed(scenes: &[u64]) -> String {
+    let numbers: Vec<String> = scenes.iter().map(u64::to_string).collect();
+    match numbers.len() {
+        1 => format!("scene {}", numbers[0]),
+        _ => format!("scenes {}", numbers.join(", ")),
+    }
 }
 
 impl TrainError {

@@ -11,8 +11,10 @@ use crate::model_dir;
 /// The model's place in a run's folder, where no other one is named.
 const MODEL: &str = "model";
 const LOG: &str = "train.jsonl";
+/// The folder of pictures with which a loss was no number.
+pub(super) const NOT_FINITE: &str = "not-finite";
 /// What a run that never came to a checkpoint may have left beside unfinished files.
-const LEFT: [&str; 4] = [MODEL, LOG, "train.svg", "tokenizer.json"];
+const LEFT: [&str; 5] = [MODEL, LOG, "train.svg", "tokenizer.json", NOT_FINITE];
 
 /// Refuses folders in which the run could not begin or end, before anything is computed.
 pub(super) fn check_folders(
@@ -128,6 +130,7 @@ mod tests {
             "train.jsonl",
             "step-00000010.f32",
             "state.1.part",
+            "not-finite",
         ] {
             fs::write(run.join(left), "").unwrap();
         }

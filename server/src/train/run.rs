@@ -1,5 +1,6 @@
 use std::fs;
-use std::io::Write;
+use std::io::{self, Write};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,11 +17,11 @@ use super::checkpoint::{Checkpoint, Saved};
 use super::conversations::corpus;
 use super::display::Display;
 use super::error::TrainError;
-use super::folders::{check_folders, prepare_folders, refused};
+use super::folders::{NOT_FINITE, check_folders, prepare_folders, refused};
 use super::heads::Learner;
 use super::log::{StepRecord, TrainLog};
 use super::parameters::ParameterTable;
-use super::phase::{PhaseStep, phase_at, shares, stage_after};
+use super::phase::{Phase, PhaseStep, phase_at, shares, stage_after};
 use super::recipe::Recipe;
 use super::sample::Sampler;
 use super::samples::Ahead;
@@ -133,6 +134,7 @@ struct Run<'a> {
     /// What draws for a GPU, which would wait for its worker.
     ahead: Option<Ahead>,
     log: TrainLog,
+    sampler: Sampler,
     /// What the model is at before stage 1.
     first_stage: Stage,
 }
@@ -159,6 +161,7 @@ impl<'a> Run<'a> {
         }
         let learner = Learner::new(model, &recipe.model, &host);
         let table = ParameterTable::of(&learner);
+        let sampler = Sampler::new(&recipe, &tokenizer, CHAT_TEMPLATE)?;
         let mut run = Self {
             options,
             tokenizer_json,
@@ -168,6 +171,7 @@ impl<'a> Run<'a> {
             workers: Vec::new(),
             ahead: None,
             log: TrainLog::new(&options.run),
+            sampler,
             first_stage,
             learner,
             table,
@@ -183,10 +187,10 @@ impl<'a> Run<'a> {
             run.state.step,
             run.recipe.total_steps(),
         );
-        let sampler = Sampler::new(&run.recipe, &tokenizer, CHAT_TEMPLATE)?;
         if !device::is_cpu(&options.device) {
             let (step, scenes) = (run.state.step, run.state.scenes);
-            run.ahead = Some(Ahead::start(&run.recipe, sampler.clone(), step, scenes)?);
+            let sampler = run.sampler.clone();
+            run.ahead = Some(Ahead::start(&run.recipe, sampler, step, scenes)?);
         }
         let device = options.device.clone().autodiff();
         run.workers = (0..workers)
@@ -196,7 +200,7 @@ impl<'a> Run<'a> {
                     run.learner.clone().fork(&device),
                     run.table.clone(),
                     &run.recipe,
-                    sampler.clone(),
+                    run.sampler.clone(),
                     device.clone(),
                 )
             })
@@ -301,11 +305,8 @@ impl<'a> Run<'a> {
             f64::NAN
         };
         if !norm.is_finite() {
-            return Err(TrainError::NotFinite {
-                step: self.state.step,
-                first: self.state.scenes,
-                end: self.state.scenes + scenes,
-            });
+            let scenes = self.state.scenes..self.state.scenes + scenes;
+            return Err(self.not_finite(phase, scenes, &trained)?);
         }
         let took = began.elapsed().as_secs_f64().max(1e-9);
         terms[Term::FeedWait as usize] = (waited.as_secs_f64() / took) as f32;
@@ -323,6 +324,54 @@ impl<'a> Run<'a> {
             turns: sum.turns as u64,
             scenes,
             seconds,
+        })
+    }
+
+    /// What is said of a step whose loss or gradient is no number. Its scenes are computed one by
+    /// one to find those that are to blame, and their pictures are written into the run's folder.
+    fn not_finite(
+        &self,
+        phase: Phase,
+        scenes: Range<u64>,
+        trained: &Arc<[bool]>,
+    ) -> Result<TrainError, TrainError> {
+        let parameters = Arc::new(self.parameters.clone());
+        let is_finite = |scene: u64| -> Result<bool, TrainError> {
+            let Some(worker) = self.workers.first() else {
+                return Err(TrainError::Worker("there is none".to_owned()));
+            };
+            worker.start(Task {
+                samples: None,
+                parameters: Arc::clone(&parameters),
+                phase,
+                first_scene: scene,
+                scenes: 1,
+                trained: Arc::clone(trained),
+            })?;
+            Ok(worker.finish()?.is_finite())
+        };
+        let scenes = blamed(scenes, is_finite)?;
+        let folder = self.options.run.join(NOT_FINITE);
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(&folder)?;
+            scenes.iter().try_for_each(|&scene| {
+                let path = folder.join(format!("scene-{scene:08}.png"));
+                self.sampler
+                    .seen(scene)
+                    .save(path)
+                    .map_err(io::Error::other)
+            })
+        };
+        Ok(TrainError::NotFinite {
+            step: self.state.step,
+            pictures: match write() {
+                Ok(()) => format!("what they show is in {}", folder.display()),
+                Err(error) => format!(
+                    "what they show could not be written into {}: {error}",
+                    folder.display()
+                ),
+            },
+            scenes,
         })
     }
 
@@ -354,6 +403,23 @@ impl<'a> Run<'a> {
         )?;
         Ok(())
     }
+}
+
+/// Those of a step's scenes that are no number alone; all of them where none is.
+fn blamed(
+    scenes: Range<u64>,
+    is_finite: impl Fn(u64) -> Result<bool, TrainError>,
+) -> Result<Vec<u64>, TrainError> {
+    let mut blamed = Vec::new();
+    for scene in scenes.clone() {
+        if !is_finite(scene)? {
+            blamed.push(scene);
+        }
+    }
+    if blamed.is_empty() {
+        blamed.extend(scenes);
+    }
+    Ok(blamed)
 }
 
 /// How many threads compute gradients: the recipe's workers on the CPU, one on a GPU, which is busy
@@ -443,19 +509,65 @@ mod tests {
         assert_eq!(run.workers.len(), 2);
     }
 
+    /// As [`options`], with two scenes a step, one for each worker.
+    fn small_options(folder: &Path) -> TrainOptions {
+        let mut options = options(folder);
+        let tower = options.recipe.tower.unwrap();
+        options.recipe.tower = Some(TowerRecipe {
+            scenes: 1,
+            whole: 1,
+            crops: 1,
+            ..tower
+        });
+        give_tokenizer(&options);
+        options
+    }
+
+    #[test]
+    fn scenes_that_are_no_numbers_are_named_and_their_pictures_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let options = small_options(folder.path());
+        let mut run = Run::start(&options).unwrap();
+        run.parameters.fill(f32::NAN);
+        let error = run.step(0.0).unwrap_err();
+        let TrainError::NotFinite { step, scenes, .. } = &error else {
+            panic!("{error}");
+        };
+        assert_eq!((*step, scenes.as_slice()), (0, [0, 1].as_slice()));
+        assert_eq!((run.state.step, run.state.scenes), (0, 0));
+        let pictures = options.run.join("not-finite");
+        for &scene in scenes {
+            let path = pictures.join(format!("scene-0000000{scene}.png"));
+            let kept = image::open(path).unwrap().into_rgb8();
+            assert!(kept == run.sampler.seen(scene), "scene {scene}");
+        }
+        let sentence = error.to_string();
+        assert!(sentence.contains("To blame: scenes 0, 1 of"), "{sentence}");
+        let path = pictures.display().to_string();
+        assert!(sentence.ends_with(&path), "{sentence}");
+    }
+
+    #[test]
+    fn a_scene_that_is_no_number_alone_is_to_blame() {
+        let of = |bad: &[u64]| blamed(3..7, |scene| Ok(!bad.contains(&scene))).unwrap();
+        assert_eq!(of(&[4]), [4]);
+        assert_eq!(of(&[3, 6]), [3, 6]);
+        assert_eq!(of(&[]), [3, 4, 5, 6]);
+        let failed = blamed(3..7, |_| Err(TrainError::CopyEnded));
+        assert!(matches!(failed, Err(TrainError::CopyEnded)));
+        let one = TrainError::NotFinite {
+            step: 9,
+            scenes: vec![4],
+            pictures: "it is there".to_owned(),
+        };
+        assert!(one.to_string().contains("scene 4 of the run's stream"));
+    }
+
     #[test]
     fn one_thread_computes_in_turns_what_two_compute_at_once() {
         let after_a_step = |threads| {
             let folder = tempfile::tempdir().unwrap();
-            let mut options = options(folder.path());
-            let tower = options.recipe.tower.unwrap();
-            options.recipe.tower = Some(TowerRecipe {
-                scenes: 1,
-                whole: 1,
-                crops: 1,
-                ..tower
-            });
-            give_tokenizer(&options);
+            let options = small_options(folder.path());
             let mut run = Run::start(&options).unwrap();
             // Random initial values would depend on other tests that draw at the same time.
             let value = |place: usize| ((place * 37 % 101) as f32 - 50.0) * 1e-3;

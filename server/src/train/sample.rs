@@ -188,6 +188,13 @@ impl Sampler {
         self.prepare(&drawn, &content, mix, place, &mut rng)
     }
 
+    /// The picture of scene `index` of the stream.
+    pub(super) fn seen(&self, index: u64) -> RgbImage {
+        let seed = self.seed(index);
+        let mut rng = ChaCha8Rng::seed_from_u64(seed.value());
+        self.draw(seed, &mut rng).image
+    }
+
     /// The picture of a scene of the usual size.
     #[cfg(test)]
     pub(super) fn picture(&self, index: u64) -> RgbImage {

@@ -14,7 +14,7 @@ use super::recipe::Recipe;
 use super::sample::Sampler;
 use super::samples::Samples;
 use super::step::step;
-use super::terms::{StepOutput, TERMS};
+use super::terms::{StepOutput, TERMS, Term};
 use super::tower::tower_step;
 
 /// What a worker is to do in one step.
@@ -40,6 +40,14 @@ pub(super) struct Outcome {
     pub(super) turns: usize,
     /// How long it drew samples, in which nothing was learned.
     pub(super) drawing: Duration,
+}
+
+impl Outcome {
+    /// Whether loss and gradient are numbers.
+    pub(super) fn is_finite(&self) -> bool {
+        let loss = self.terms[Term::Loss as usize];
+        loss.is_finite() && self.gradients.iter().all(|gradient| gradient.is_finite())
+    }
 }
 
 /// A thread that owns a copy of the model and computes gradients.
