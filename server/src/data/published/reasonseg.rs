@@ -15,7 +15,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fclm_core::mask::{Mask, MaskError};
+use fclm_core::mask::{Mask, MaskError, Rle};
 use serde::Deserialize;
 
 use super::{
@@ -170,12 +170,13 @@ fn paint(shapes: &[Shape], width: u32, height: u32) -> Result<Vec<u8>, Broken> {
         };
         let mask = filled(width, height, &shape.points)
             .map_err(|source| Broken::Shape { index, source })?;
-        drawn.push((mask, value));
+        drawn.push((Rle::from_mask(&mask), value));
     }
     // Of two that are equally large LISA paints the later one first, as its order is a reversed one.
-    drawn.sort_by_key(|(mask, _)| mask.area());
+    drawn.sort_by_key(|(rle, _)| rle.area());
     let mut values = vec![BACKGROUND; width as usize * height as usize];
-    for (mask, value) in drawn.iter().rev() {
+    for (rle, value) in drawn.iter().rev() {
+        let mask = rle.to_mask();
         for (painted, &inside) in values.iter_mut().zip(mask.data()) {
             if inside != 0 {
                 *painted = *value;
