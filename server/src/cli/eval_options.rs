@@ -46,7 +46,7 @@ pub(super) struct EvalArgs {
     /// meteor-1.5.jar, which java runs, for METEOR of gcg and region-caption.
     #[arg(long, value_name = "FILE")]
     meteor_jar: Option<PathBuf>,
-    /// An OpenAI-compatible endpoint that answers dlc's questions, with or without
+    /// An OpenAI-compatible endpoint that answers dlc's questions and rates muse's objects, with or without
     /// /chat/completions.
     #[arg(long, value_name = "URL", requires = "judge_model")]
     judge_url: Option<String>,

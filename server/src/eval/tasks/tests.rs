@@ -621,9 +621,9 @@ fn objects_that_a_judge_rates_low_share_nothing() {
     let unjudged = of_samples(Task::Muse, DataKind::Pictures, &alone, &tools);
     assert_eq!(unjudged.report.metrics["filtered_giou"].estimate, None);
     assert!(
-        unjudged.notes[0].contains("--judge-url"),
+        unjudged.report.notes[0].contains("--judge-url"),
         "{:?}",
-        unjudged.notes
+        unjudged.report.notes
     );
 
     let endpoint = Endpoint::start(|_, _, request| {
@@ -651,7 +651,11 @@ fn objects_that_a_judge_rates_low_share_nothing() {
         close(&judged, "matched_giou", 1.0);
         close(&judged, "filtered_giou", 0.5);
         close(&judged, "filtered_ciou", 2.0 / 4.0);
-        assert!(judged.notes[0].contains("llama-x"), "{:?}", judged.notes);
+        assert!(
+            judged.report.notes[0].contains("llama-x"),
+            "{:?}",
+            judged.report.notes
+        );
     }
     assert_eq!(endpoint.asked(), 2);
     // Nobody knows where in the answer these masks are.
@@ -659,9 +663,9 @@ fn objects_that_a_judge_rates_low_share_nothing() {
     let earlier = of_samples(Task::Muse, DataKind::Pictures, &earlier, &tools);
     assert_eq!(earlier.report.metrics["filtered_giou"].estimate, None);
     assert!(
-        earlier.notes[0].contains("asked again"),
+        earlier.report.notes[0].contains("asked again"),
         "{:?}",
-        earlier.notes
+        earlier.report.notes
     );
     assert_eq!(endpoint.asked(), 2);
 }
@@ -784,8 +788,8 @@ fn names_that_were_asked_for_in_two_ways_are_told() {
     for (asked, is_told) in [(["a?", "a?"], false), (["a?", "b?"], true)] {
         let pictures = asked.map(called);
         let roc = of_samples(Task::Roc, DataKind::Pictures, &pictures, &tools);
-        let told = roc.notes.iter().any(|note| note.contains("\"b?\""));
-        assert_eq!(told, is_told, "{:?}", roc.notes);
+        let told = roc.report.notes.iter().any(|note| note.contains("\"b?\""));
+        assert_eq!(told, is_told, "{:?}", roc.report.notes);
     }
 }
 
