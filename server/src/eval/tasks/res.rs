@@ -39,8 +39,11 @@ pub(super) fn figures(
             report = with_giou_of(report, name, &of(&|other| other == Some(kind)));
         }
     }
+    // Of several objects some may be held out, and expressions for several are harder: among those, seen
+    // and unseen would differ in more than that.
+    let single = of(&|kind| !matches!(kind, Some(ReferKind::None | ReferKind::Several)));
     Ok(Figures {
-        report: with_giou_of_unseen(with_masks(report, &meant), &meant),
+        report: with_giou_of_unseen(with_masks(report, &meant), &single),
         qualities: drawn
             .iter()
             .map(|(_, drawn)| Some(drawn.overlap.iou()))
