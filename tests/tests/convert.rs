@@ -124,6 +124,42 @@ fn instances_are_converted_and_what_is_broken_is_told() {
 }
 
 #[test]
+fn each_broken_record_is_told_even_where_they_are_too_many() {
+    let desk = Desk::with_picture();
+    let mut instances = instances();
+    let annotations = instances["annotations"].as_array_mut().unwrap();
+    let broken = annotations[2].clone();
+    annotations.extend(vec![broken; 30]);
+    let file = desk.file("instances.json", instances.to_string().as_bytes());
+    let (images, out) = (desk.path(""), desk.path("out"));
+    let arguments = [
+        "data",
+        "convert",
+        "--from",
+        "coco",
+        "--limit-broken",
+        "25",
+        "--out",
+        text(&out),
+        "--images",
+        text(&images),
+        text(&file),
+    ];
+    let ran = binary::run(&arguments);
+    assert_eq!(ran.code, 2, "{}", ran.stderr);
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), 26, "{}", ran.stderr);
+    for (number, line) in lines.iter().enumerate() {
+        let place = format!("instances.json: annotations[{}] at byte", number + 2);
+        assert!(line.contains(&place), "{line}");
+        let is_last = number == 25;
+        assert_eq!(line.starts_with("fclm: skipped: "), !is_last, "{line}");
+        assert_eq!(line.contains("more than 25 records"), is_last, "{line}");
+    }
+    assert!(!out.exists());
+}
+
+#[test]
 fn a_pickle_of_references_gives_the_expressions_of_a_split() {
     let (desk, instances, out) = coco();
     let refs = desk.file("refs(unc).p", REFERENCES);

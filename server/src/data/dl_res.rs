@@ -19,7 +19,7 @@ use futures::stream::{self, StreamExt};
 
 use super::{
     folder::{FolderError, PictureFolder, PictureWriter},
-    published::{Place, Position, Problems, ReadError},
+    published::{Place, Position, Problem, Problems, ReadError},
     record::{DescriptionLength, ExpressionKind, ExpressionRecord, PictureRecord},
 };
 use crate::chat_client::{ChatAnswer, ChatClient, ChatError};
@@ -34,7 +34,7 @@ const SPARE_CHARACTERS: usize = 80;
 const REFUSALS: [&str; 5] = ["i'm sorry", "i am sorry", "sorry", "i can't", "i cannot"];
 
 /// What is turned around, and into what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct DlResOptions {
     /// A folder of pictures whose regions are described in detail.
     pub data: PathBuf,
@@ -46,6 +46,8 @@ pub struct DlResOptions {
     pub limit: Option<usize>,
     /// How many broken records and unusable answers are skipped, of each.
     pub limit_broken: u64,
+    /// Hears of each of them as soon as it is found.
+    pub on_skip: fn(&Problem),
 }
 
 /// What came of it.
@@ -115,8 +117,8 @@ pub fn build_dl_res(
 ) -> Result<DlRes, DlResError> {
     let folder = PictureFolder::open(&options.data)?;
     let mut writer = PictureWriter::create(&options.out)?;
-    let mut unread = Problems::new(options.limit_broken);
-    let mut unusable = Problems::new(options.limit_broken);
+    let problems = || Problems::told_to(options.limit_broken, options.on_skip);
+    let (mut unread, mut unusable) = (problems(), problems());
     let mut expressions = 0;
     let count = options.limit.unwrap_or(usize::MAX).min(folder.len());
     client.block_on(async {
@@ -346,6 +348,7 @@ mod tests {
             at_once: 3,
             limit: None,
             limit_broken: 0,
+            on_skip: |_| {},
         }
     }
 

@@ -10,7 +10,7 @@ use fclm_server::data::{
     published::DEFAULT_LIMIT,
 };
 
-use super::{count_pictures, tell};
+use super::{count_pictures, tell_left_out, tell_skipped};
 use crate::cli::{at_least_zero, print};
 
 /// Pictures after which a person hears how many there are.
@@ -33,7 +33,8 @@ pub(super) struct Convert {
     /// The split, where a file or a folder holds several: train, val, testA and so on.
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    /// How many broken records are skipped before that is too much.
+    /// How many records that are broken, or whose pictures are missing, are skipped before that is
+    /// too much.
     #[arg(
         long,
         value_name = "N",
@@ -58,21 +59,17 @@ impl Convert {
             images: self.images,
             split: self.split,
             limit_broken: self.limit_broken,
+            on_skip: tell_skipped,
             copy: self.copy,
             out: self.out,
         };
-        let Converted {
-            pictures,
-            unread,
-            unwritten,
-        } = convert(&options, &mut |count| {
+        let Converted { pictures, problems } = convert(&options, &mut |count| {
             if count.is_multiple_of(STEP) {
                 show_count(count, '\r');
             }
         })?;
         show_count(pictures, '\n');
-        tell(&unread);
-        tell(&unwritten);
+        tell_left_out(&problems);
         let (out, source) = (options.out.display(), options.source);
         print(format!("{out}: {} of {source}", count_pictures(pictures)))?;
         Ok(ExitCode::SUCCESS)

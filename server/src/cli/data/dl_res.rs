@@ -13,7 +13,7 @@ use fclm_server::{
     },
 };
 
-use super::{count_pictures, tell};
+use super::{count_pictures, tell_left_out, tell_skipped};
 use crate::cli::{at_least_one, at_least_zero, print, show_progress, tell_retry};
 
 /// Options of `fclm data dl-res`.
@@ -65,7 +65,7 @@ pub(super) struct DlRes {
         allow_negative_numbers = true
     )]
     limit: Option<u32>,
-    /// How many broken records and unusable answers are skipped.
+    /// How many broken records and how many unusable answers are skipped.
     #[arg(
         long,
         value_name = "N",
@@ -96,12 +96,12 @@ impl DlRes {
             at_once: self.at_once.into(),
             limit: self.limit.map(|limit| limit as usize),
             limit_broken: self.limit_broken,
+            on_skip: tell_skipped,
         };
         let made = build_dl_res(&client, &options, &mut |done, all| {
             show_progress("pictures", done, all);
         })?;
-        tell(&made.unread);
-        tell(&made.unusable);
+        tell_left_out(&made.unusable);
         print(format!(
             "{}: {} expressions in {}",
             options.out.display(),

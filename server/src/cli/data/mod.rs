@@ -6,7 +6,7 @@ mod scenes;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use fclm_server::data::published::Problems;
+use fclm_server::data::published::{Problem, Problems};
 
 /// Options of `fclm data`.
 #[derive(Debug, Args)]
@@ -38,15 +38,13 @@ impl Data {
     }
 }
 
-/// Says what was broken and what is not used.
-fn tell(problems: &Problems) {
-    for problem in problems.kept() {
-        eprintln!("fclm: skipped: {problem}");
-    }
-    let silent = problems.broken() - problems.kept().len() as u64;
-    if silent > 0 {
-        eprintln!("fclm: skipped: {silent} more that are broken");
-    }
+/// Says what is broken.
+fn tell_skipped(problem: &Problem) {
+    eprintln!("fclm: skipped: {problem}");
+}
+
+/// Says what is in good order and not used.
+fn tell_left_out(problems: &Problems) {
     for (what, count) in problems.left_out() {
         eprintln!("fclm: left out: {what}, {count} times");
     }

@@ -255,6 +255,7 @@ mod tests {
             },
             split: None,
             limit_broken: 0,
+            on_skip: |_| {},
             copy: false,
             out: PathBuf::from("out"),
         }

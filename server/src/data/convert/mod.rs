@@ -13,7 +13,7 @@ use std::{cell::RefCell, path::PathBuf};
 use self::{input::inputs, taker::Taker};
 use super::{
     folder::PictureWriter,
-    published::{Pictures, Problems, SinkError},
+    published::{Pictures, Problem, Problems, SinkError},
     record::PictureRecord,
 };
 
@@ -31,8 +31,10 @@ pub struct ConvertOptions {
     pub images: Vec<PathBuf>,
     /// The split, where a file or a folder holds several.
     pub split: Option<String>,
-    /// How many broken records are skipped.
+    /// How many broken records are skipped, those whose pictures are missing included.
     pub limit_broken: u64,
+    /// Hears of each of them as soon as it is found.
+    pub on_skip: fn(&Problem),
     /// Whether pictures are copied into the new folder.
     pub copy: bool,
     /// The folder to write; must be new or empty.
@@ -44,10 +46,9 @@ pub struct ConvertOptions {
 pub struct Converted {
     /// How many pictures were written.
     pub pictures: u64,
-    /// What could not be read, or is not used.
-    pub unread: Problems,
-    /// What was read and could not be written, such as pictures whose files are missing.
-    pub unwritten: Problems,
+    /// What could not be read or written, such as pictures whose files are missing, and what is not
+    /// used.
+    pub problems: Problems,
 }
 
 /// Converts a data set; `progress` hears how many pictures have been written.
@@ -67,23 +68,23 @@ pub fn convert(
     let writer = PictureWriter::create(&options.out)?;
     // Readers hold what saves pictures and what takes records at once, and call one at a time.
     let taker = RefCell::new(Taker::new(writer, options)?);
-    let mut unread = Problems::new(options.limit_broken);
+    let mut problems = Problems::told_to(options.limit_broken, options.on_skip);
     for input in &inputs {
         let mut save = |name: &str, bytes: &[u8]| -> Result<String, SinkError> {
             let saved = taker.borrow().save(name, bytes, input);
             saved.map_err(SinkError::from)
         };
-        let mut sink = |record: PictureRecord| -> Result<(), SinkError> {
+        let mut sink = |record: PictureRecord, problems: &mut Problems| -> Result<(), SinkError> {
             let mut taker = taker.borrow_mut();
-            taker.take(record, input)?;
+            taker.take(record, input, problems)?;
             progress(taker.count());
             Ok(())
         };
-        input.read(&pictures, &mut save, &mut sink, &mut unread)?;
+        input.read(&pictures, &mut save, &mut sink, &mut problems)?;
     }
-    let (writer, unwritten) = taker.into_inner().into_parts();
+    let writer = taker.into_inner().into_writer();
     if writer.count() == 0 {
-        let first = unread.kept().iter().chain(unwritten.kept()).next();
+        let first = problems.kept().first();
         return Err(ConvertError::Nothing {
             source_name: options.source,
             because: first.map_or_else(String::new, |first| format!("; {first}")),
@@ -91,8 +92,7 @@ pub fn convert(
     }
     Ok(Converted {
         pictures: writer.finish()?,
-        unread,
-        unwritten,
+        problems,
     })
 }
 
@@ -120,7 +120,8 @@ mod tests {
             files: files.iter().map(|name| parent.join(name)).collect(),
             images: vec![parent.join("photos")],
             split: None,
-            limit_broken: 1,
+            limit_broken: 2,
+            on_skip: |_| {},
             copy: false,
             out: parent.join("out"),
         }
@@ -159,12 +160,15 @@ mod tests {
             parent.path().join("photos/a/7.jpg")
         );
         assert_eq!(record.mask(0).unwrap().area(), 6);
-        let unread = converted.unread.kept()[0].to_string();
+        let [unread, unwritten] = converted.problems.kept() else {
+            panic!("{:?}", converted.problems);
+        };
+        let unread = unread.to_string();
         assert!(
             unread.contains("instances.json: annotations[1]"),
             "{unread}"
         );
-        let unwritten = converted.unwritten.kept()[0].to_string();
+        let unwritten = unwritten.to_string();
         assert!(
             unwritten.contains("instances.json: picture 8: there is no file"),
             "{unwritten}"
@@ -181,7 +185,7 @@ mod tests {
             &["instances.json", "more.json"],
         );
         options.copy = true;
-        options.limit_broken = 2;
+        options.limit_broken = 4;
         convert(&options, &mut |_| {}).unwrap();
         let records = records(&options.out);
         let told: Vec<(&str, &str)> = records
@@ -201,6 +205,14 @@ mod tests {
         options.limit_broken = 0;
         let error = convert(&options, &mut |_| {}).unwrap_err().to_string();
         assert!(error.contains("more than 0 records are broken"), "{error}");
+        // The region that is no mask and the picture that is missing count as two of one limit.
+        options.limit_broken = 1;
+        let error = convert(&options, &mut |_| {}).unwrap_err().to_string();
+        assert!(
+            error.starts_with("more than 1 records are broken")
+                && error.ends_with("photos/a/8.jpg"),
+            "{error}"
+        );
 
         options.images.push(parent.path().join("more-photos"));
         let error = convert(&options, &mut |_| {}).unwrap_err().to_string();

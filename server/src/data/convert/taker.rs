@@ -11,7 +11,6 @@ use crate::data::{
 #[derive(Debug)]
 pub(super) struct Taker {
     writer: PictureWriter,
-    unwritten: Problems,
     /// Where pictures are copied from, outer folders first; none where they stay.
     roots: Option<Vec<PathBuf>>,
 }
@@ -22,16 +21,12 @@ impl Taker {
             true => Some(absolute(options.images.iter().chain(&options.files))?),
             false => None,
         };
-        Ok(Self {
-            writer,
-            unwritten: Problems::new(options.limit_broken),
-            roots,
-        })
+        Ok(Self { writer, roots })
     }
 
-    /// The writer, and what it did not write.
-    pub(super) fn into_parts(self) -> (PictureWriter, Problems) {
-        (self.writer, self.unwritten)
+    /// The writer.
+    pub(super) fn into_writer(self) -> PictureWriter {
+        self.writer
     }
 
     /// How many pictures have been written.
@@ -56,7 +51,7 @@ impl Taker {
         }
     }
 
-    /// Writes a picture; what cannot be written because of itself is counted as broken.
+    /// Writes a picture; one that cannot be written because of itself is reported.
     ///
     /// # Errors
     /// Where too much is broken, or the folder cannot be written.
@@ -64,6 +59,7 @@ impl Taker {
         &mut self,
         mut record: PictureRecord,
         input: &Input,
+        problems: &mut Problems,
     ) -> Result<(), SinkError> {
         let place = Place::Member(format!("picture {}", record.id));
         let position = Position::new(&input.path, place);
@@ -75,7 +71,7 @@ impl Taker {
         if image.is_absolute() {
             if !image.is_file() {
                 let message = format!("there is no file {}", image.display());
-                self.unwritten.report(&position, &message)?;
+                problems.report(&position, &message)?;
                 return Ok(());
             }
             if let Some(roots) = &self.roots {
@@ -83,7 +79,7 @@ impl Taker {
             }
         }
         match self.writer.write(&record) {
-            Err(FolderError::Record { source, .. }) => self.unwritten.report(&position, &source)?,
+            Err(FolderError::Record { source, .. }) => problems.report(&position, &source)?,
             written => written?,
         }
         Ok(())

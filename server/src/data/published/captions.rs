@@ -45,7 +45,7 @@ pub fn read(options: &Options, sink: Sink<'_>, problems: &mut Problems) -> Resul
             problems.leave_out("pictures without a caption");
             return Ok(());
         }
-        sink(record).map_err(ReadError::Sink)
+        sink(record, problems).map_err(ReadError::of_sink)
     })
 }
 
@@ -80,7 +80,7 @@ mod tests {
         };
         let mut told = Vec::new();
         let mut problems = Problems::default();
-        let mut sink = |record: super::super::PictureRecord| {
+        let mut sink = |record: super::super::PictureRecord, _: &mut Problems| {
             told.push((record.id, record.captions));
             Ok(())
         };
@@ -105,7 +105,7 @@ mod tests {
         assert_eq!(problems.left_out()["empty captions"], 1);
         assert_eq!(problems.left_out()["pictures without a caption"], 1);
 
-        let error = read(&options, &mut |_| Ok(()), &mut Problems::new(0)).unwrap_err();
+        let error = read(&options, &mut |_, _| Ok(()), &mut Problems::new(0)).unwrap_err();
         assert!(
             matches!(error, ReadError::TooManyBroken { limit: 0, .. }),
             "{error}"

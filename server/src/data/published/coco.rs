@@ -70,7 +70,7 @@ pub fn read(options: &Options, sink: Sink<'_>, problems: &mut Problems) -> Resul
             problems.leave_out("pictures without a region");
             return Ok(());
         }
-        sink(record).map_err(ReadError::Sink)
+        sink(record, problems).map_err(ReadError::of_sink)
     })
 }
 
@@ -239,7 +239,7 @@ mod tests {
             pictures: Pictures::new(&[PathBuf::from("/coco")]).unwrap(),
         };
         let mut records = Vec::new();
-        let mut sink = |record| {
+        let mut sink = |record, _: &mut Problems| {
             records.push(record);
             Ok(())
         };
@@ -346,7 +346,7 @@ mod tests {
             annotations,
             pictures: Pictures::new(&[PathBuf::from("/coco")]).unwrap(),
         };
-        let mut sink = |_| Err("the disk is full".into());
+        let mut sink = |_, _: &mut Problems| Err("the disk is full".into());
         let error = read(&options, &mut sink, &mut Problems::default()).unwrap_err();
         assert!(error.to_string().contains("the disk is full"), "{error}");
     }

@@ -60,6 +60,14 @@ impl ReadError {
         }
     }
 
+    /// For `map_err`: why the sink takes no more. Where too much is broken, that is said as if a
+    /// reader had found it.
+    pub(super) fn of_sink(error: SinkError) -> Self {
+        error
+            .downcast()
+            .map_or_else(Self::Sink, |too_much: Box<Self>| *too_much)
+    }
+
     /// For `map_err`: which file is the pickle.
     pub(super) fn pickle(path: &Path) -> impl FnOnce(PickleError) -> Self {
         let path = path.to_owned();

@@ -43,7 +43,7 @@ mod tests {
         };
         let mut records: Vec<PictureRecord> = Vec::new();
         let mut problems = Problems::default();
-        let mut sink = |record| {
+        let mut sink = |record, _: &mut Problems| {
             records.push(record);
             Ok(())
         };

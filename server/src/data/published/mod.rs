@@ -21,7 +21,7 @@
 //! let mut count = 0;
 //! coco::read(
 //!     &options,
-//!     &mut |picture| {
+//!     &mut |picture, _| {
 //!         count += picture.regions.len();
 //!         Ok(())
 //!     },
@@ -64,5 +64,6 @@ pub use problems::{DEFAULT_LIMIT, Place, Position, Problem, Problems};
 /// Why whoever takes the pictures of a data set will have no more of them.
 pub type SinkError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Takes the pictures of a data set, one after another; its error ends the reading.
-pub type Sink<'a> = &'a mut dyn FnMut(PictureRecord) -> Result<(), SinkError>;
+/// Takes the pictures of a data set, one after another, and notes those that it cannot use with all
+/// else that is broken; its error ends the reading.
+pub type Sink<'a> = &'a mut dyn FnMut(PictureRecord, &mut Problems) -> Result<(), SinkError>;

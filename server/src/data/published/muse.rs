@@ -46,7 +46,7 @@ pub fn read(options: &Options, sink: Sink<'_>, problems: &mut Problems) -> Resul
             return Ok(());
         };
         match record(picture, element, &options.pictures, problems) {
-            Ok(record) => sink(record).map_err(ReadError::Sink),
+            Ok(record) => sink(record, problems).map_err(ReadError::of_sink),
             Err(broken) => problems.report(&element.position(), &broken),
         }
     })
@@ -239,7 +239,7 @@ mod tests {
             pictures: Pictures::new(&[PathBuf::from("/coco")]).unwrap(),
         };
         let mut records = Vec::new();
-        let sink: Sink<'_> = &mut |record| {
+        let sink: Sink<'_> = &mut |record, _| {
             record.check()?;
             records.push(record);
             Ok(())

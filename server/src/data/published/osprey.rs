@@ -93,7 +93,7 @@ pub fn read(options: &Options, sink: Sink<'_>, problems: &mut Problems) -> Resul
                 problems.leave_out("pictures of which nothing is said");
                 Ok(())
             }
-            Ok(record) => sink(record).map_err(ReadError::Sink),
+            Ok(record) => sink(record, problems).map_err(ReadError::of_sink),
             Err(broken) => problems.report(&element.position(), &broken),
         }
     })
@@ -363,7 +363,7 @@ mod tests {
         let options = options(folder.path(), variant);
         fs::write(&options.annotations, list).unwrap();
         let mut records = Vec::new();
-        let sink: Sink<'_> = &mut |record| {
+        let sink: Sink<'_> = &mut |record, _| {
             record.check()?;
             records.push(record);
             Ok(())

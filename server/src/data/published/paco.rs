@@ -43,7 +43,7 @@ mod tests {
             pictures: Pictures::new(&[PathBuf::from("/coco")]).unwrap(),
         };
         let mut records: Vec<PictureRecord> = Vec::new();
-        let mut sink = |record| {
+        let mut sink = |record, _: &mut Problems| {
             records.push(record);
             Ok(())
         };

@@ -1,4 +1,4 @@
-//! What is broken in a data set: counted, the first of it kept, and ended when it is too much.
+//! What is broken in a data set: told when it is found, counted, and ended when it is too much.
 
 use std::{
     collections::BTreeMap,
@@ -10,7 +10,7 @@ use super::ReadError;
 
 /// Broken records that are skipped where nothing else is asked for.
 pub const DEFAULT_LIMIT: u64 = 100;
-/// Broken records whose messages are kept.
+/// Broken records whose messages are kept after they have been told.
 const MOST_KEPT: usize = 20;
 
 /// Where in a data set something is.
@@ -106,6 +106,7 @@ pub struct Problems {
     broken: u64,
     kept: Vec<Problem>,
     left_out: BTreeMap<&'static str, u64>,
+    on_skip: fn(&Problem),
 }
 
 impl Default for Problems {
@@ -117,11 +118,18 @@ impl Default for Problems {
 impl Problems {
     /// Lets so many broken records pass; the next one ends the reading.
     pub fn new(limit: u64) -> Self {
+        Self::told_to(limit, |_| {})
+    }
+
+    /// The same; `on_skip` hears of each that passes as soon as it is found. The one that ends the
+    /// reading is in the error.
+    pub fn told_to(limit: u64, on_skip: fn(&Problem)) -> Self {
         Self {
             limit,
             broken: 0,
             kept: Vec::new(),
             left_out: BTreeMap::new(),
+            on_skip,
         }
     }
 
@@ -130,7 +138,7 @@ impl Problems {
         self.broken
     }
 
-    /// The first broken records.
+    /// The first of the broken records that were skipped.
     pub fn kept(&self) -> &[Problem] {
         &self.kept
     }
@@ -140,7 +148,7 @@ impl Problems {
         &self.left_out
     }
 
-    /// Notes a broken record, which the reader then skips.
+    /// Notes a broken record, which the reader then skips, and tells it.
     ///
     /// # Errors
     /// Where that is one more than the limit.
@@ -150,18 +158,19 @@ impl Problems {
         message: &dyn fmt::Display,
     ) -> Result<(), ReadError> {
         self.broken += 1;
-        let problem = || Problem {
+        let problem = Problem {
             position: position.clone(),
             message: message.to_string(),
         };
-        if self.kept.len() < MOST_KEPT {
-            self.kept.push(problem());
-        }
         if self.broken > self.limit {
             return Err(ReadError::TooManyBroken {
                 limit: self.limit,
-                last: problem().to_string(),
+                last: problem.to_string(),
             });
+        }
+        (self.on_skip)(&problem);
+        if self.kept.len() < MOST_KEPT {
+            self.kept.push(problem);
         }
         Ok(())
     }
@@ -174,6 +183,8 @@ impl Problems {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
     use super::*;
 
     fn at(place: Place) -> Position {
@@ -200,13 +211,24 @@ mod tests {
         assert_eq!(problems.kept()[0].to_string(), "d/file.json:1: no picture");
     }
 
+    thread_local! {
+        static TOLD: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    }
+
     #[test]
-    fn only_the_first_messages_are_kept() {
-        let mut problems = Problems::new(1000);
-        for line in 0..500 {
+    fn each_is_told_at_once_and_only_the_first_are_kept() {
+        let mut problems = Problems::told_to(500, |problem| {
+            TOLD.with_borrow_mut(|told| told.push(problem.to_string()));
+        });
+        for line in 1..=500 {
             problems.report(&at(Place::Line(line)), &"x").unwrap();
+            assert_eq!(TOLD.with_borrow(Vec::len) as u64, line);
         }
         assert_eq!((problems.broken(), problems.kept().len()), (500, MOST_KEPT));
+        problems.report(&at(Place::Line(501)), &"x").unwrap_err();
+        let told = TOLD.take();
+        assert_eq!(told.len(), 500, "the last one is in the error");
+        assert_eq!(told[499], "d/file.json:500: x");
     }
 
     #[test]

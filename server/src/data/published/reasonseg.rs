@@ -51,7 +51,7 @@ pub fn read(options: &Options, sink: Sink<'_>, problems: &mut Problems) -> Resul
     let pictures = Pictures::new(std::slice::from_ref(&folder))?;
     for name in picture_names(&folder)? {
         match record(&folder, &pictures, &name) {
-            Ok(record) => sink(record).map_err(ReadError::Sink)?,
+            Ok(record) => sink(record, problems).map_err(ReadError::of_sink)?,
             Err(broken) => {
                 let json = folder.join(&name).with_extension("json");
                 problems.report(&Position::new(&json, Place::Whole), &broken)?;
@@ -234,7 +234,7 @@ mod tests {
 
     fn read_all(options: &Options, problems: &mut Problems) -> Vec<PictureRecord> {
         let mut records = Vec::new();
-        let sink: Sink<'_> = &mut |record| {
+        let sink: Sink<'_> = &mut |record, _| {
             record.check()?;
             records.push(record);
             Ok(())
@@ -362,7 +362,8 @@ mod tests {
     #[test]
     fn a_folder_without_pictures_is_named() {
         let (_folder, options) = split(&[]);
-        let mut sink = |_: PictureRecord| -> Result<(), SinkError> { Ok(()) };
+        let mut sink =
+            |_: PictureRecord, _: &mut Problems| -> Result<(), SinkError> { Ok(()) };
         let error = read(&options, &mut sink, &mut Problems::new(0)).unwrap_err();
         assert!(error.to_string().contains("no picture"), "{error}");
         let options = Options {

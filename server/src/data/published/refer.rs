@@ -87,7 +87,7 @@ pub fn read(options: &Options, sink: Sink<'_>, problems: &mut Problems) -> Resul
             problems.leave_out("pictures without an expression");
             return Ok(());
         }
-        sink(record).map_err(ReadError::Sink)
+        sink(record, problems).map_err(ReadError::of_sink)
     })
 }
 
@@ -404,7 +404,7 @@ mod tests {
             split: split.map(str::to_owned),
         };
         let mut records: Vec<PictureRecord> = Vec::new();
-        let mut sink = |record: PictureRecord| {
+        let mut sink = |record: PictureRecord, _: &mut Problems| {
             record.check().unwrap();
             records.push(record);
             Ok(())

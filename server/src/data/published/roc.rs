@@ -38,7 +38,7 @@ pub fn read(options: &Options, sink: Sink<'_>, problems: &mut Problems) -> Resul
         match picture.record(element, &options.pictures) {
             Ok(mut record) => {
                 picture.mark(&mut record, element, problems)?;
-                sink(record).map_err(ReadError::Sink)
+                sink(record, problems).map_err(ReadError::of_sink)
             }
             Err(broken) => problems.report(&element.position(), &broken),
         }
@@ -149,7 +149,7 @@ mod tests {
         };
         let mut told = Vec::new();
         let mut problems = Problems::new(2);
-        let mut sink = |record: PictureRecord| {
+        let mut sink = |record: PictureRecord, _: &mut Problems| {
             record.check().unwrap();
             for (place, region) in record.regions.iter().enumerate() {
                 let area = record.mask(place).unwrap().area();
@@ -176,7 +176,7 @@ mod tests {
             problem(1)
         );
 
-        let error = read(&options, &mut |_| Ok(()), &mut Problems::new(1)).unwrap_err();
+        let error = read(&options, &mut |_, _| Ok(()), &mut Problems::new(1)).unwrap_err();
         assert!(
             matches!(error, ReadError::TooManyBroken { limit: 1, .. }),
             "{error}"

@@ -144,7 +144,7 @@ fn read_pickled(
                 return Ok(());
             }
             record.image = sample.save(shard, save)?;
-            sink(record).map_err(ReadError::Sink)
+            sink(record, problems).map_err(ReadError::of_sink)
         })?;
     }
     Ok(())
@@ -203,7 +203,7 @@ fn read_joined(
     by_picture.finish(
         problems,
         &mut |group, problems| match joined(&group, problems)? {
-            Some(record) => sink(record).map_err(ReadError::Sink),
+            Some(record) => sink(record, problems).map_err(ReadError::of_sink),
             None => Ok(()),
         },
     )
@@ -271,7 +271,7 @@ fn read_unpacked(
             problems.leave_out(NOTHING_SAID);
             return Ok(());
         }
-        sink(record).map_err(ReadError::Sink)
+        sink(record, problems).map_err(ReadError::of_sink)
     })
 }
 
@@ -431,7 +431,7 @@ mod tests {
             saved.push(name.to_owned());
             Ok(format!("images/{name}"))
         };
-        let sink: Sink<'_> = &mut |record| {
+        let sink: Sink<'_> = &mut |record, _| {
             record.check()?;
             records.push(record);
             Ok(())
@@ -569,7 +569,7 @@ mod tests {
             pictures: Source::Shards,
         };
         let save: SavePicture<'_> = &mut |_, _| Err("the disk is full".into());
-        let sink: Sink<'_> = &mut |_| Ok(());
+        let sink: Sink<'_> = &mut |_, _| Ok(());
         let error = read(&options, save, sink, &mut Problems::new(9)).unwrap_err();
         assert!(error.to_string().contains("the disk is full"), "{error}");
     }

@@ -60,7 +60,7 @@ pub(super) fn read(
     by_picture.finish(
         problems,
         &mut |group, problems| match record(&group, options, problems)? {
-            Some(record) => sink(record).map_err(ReadError::Sink),
+            Some(record) => sink(record, problems).map_err(ReadError::of_sink),
             None => Ok(()),
         },
     )

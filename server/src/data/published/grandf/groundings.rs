@@ -44,7 +44,7 @@ pub(super) fn read(
             return Ok(());
         };
         match record(&picture, element, options, problems) {
-            Ok(record) => sink(record).map_err(ReadError::Sink),
+            Ok(record) => sink(record, problems).map_err(ReadError::of_sink),
             Err(broken) => problems.report(&element.position(), &broken),
         }
     })

@@ -145,7 +145,7 @@ fn read_text(
         annotations,
     };
     let mut records = Vec::new();
-    let sink: Sink<'_> = &mut |record| {
+    let sink: Sink<'_> = &mut |record, _| {
         record.check()?;
         records.push(record);
         Ok(())
