@@ -314,9 +314,8 @@ impl Gathered {
             let id = group.id;
             let mut pictures = group.pictures.into_iter();
             let Some(picture) = pictures.next() else {
-                let first = group.annotations.first().or(group.texts.first());
-                if let Some(entry) = first {
-                    let message = format!("its picture {id} is not in the list of pictures");
+                let message = format!("its picture {id} is not in the list of pictures");
+                for entry in group.annotations.iter().chain(&group.texts) {
                     problems.report(&entry.element().position(), &message)?;
                 }
                 continue;
@@ -513,6 +512,8 @@ mod tests {
     #[test]
     fn what_has_no_picture_is_told() {
         let mut by_picture = ByPicture::new(10).unwrap();
+        let text = element("refs", 3, "1");
+        add(&mut by_picture, Part::Text, 9, &text);
         for index in [4, 5] {
             let annotation = element("annotations", index, "1");
             add(&mut by_picture, Part::Annotation, 9, &annotation);
@@ -536,6 +537,8 @@ mod tests {
             told,
             [
                 "file.json: annotations[4] at byte 3: its picture 9 is not in the list of pictures",
+                "file.json: annotations[5] at byte 4: its picture 9 is not in the list of pictures",
+                "file.json: refs[3] at byte 2: its picture 9 is not in the list of pictures",
                 "file.json: images[1] at byte 0: another picture has the id 7 already",
             ]
         );
