@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    fs::File,
+    fs::{self, File},
     hash::{DefaultHasher, Hash, Hasher},
     io::{self, BufRead, BufReader, BufWriter, Read, Write},
     path::{Path, PathBuf},
@@ -20,6 +20,8 @@ const CHUNK: usize = 1 << 16;
 pub(super) struct Buckets {
     folder: TempDir,
     files: Vec<(PathBuf, BufWriter<File>)>,
+    /// How often what is in them has been divided before.
+    level: u32,
 }
 
 /// An element in a file.
@@ -44,13 +46,14 @@ pub(super) struct Spilled<'a> {
 impl Buckets {
     /// Makes so many files in a folder of their own.
     pub(super) fn new(count: u64) -> Result<Self, ReadError> {
+        Self::in_folder(&std::env::temp_dir(), 0, count)
+    }
+
+    fn in_folder(parent: &Path, level: u32, count: u64) -> Result<Self, ReadError> {
         let folder = tempfile::Builder::new()
             .prefix("fclm-data-")
-            .tempdir()
-            .map_err(ReadError::io(
-                "make a temporary folder in",
-                &std::env::temp_dir(),
-            ))?;
+            .tempdir_in(parent)
+            .map_err(ReadError::io("make a temporary folder in", parent))?;
         let files = (0..count)
             .map(|bucket| {
                 let path = folder.path().join(bucket.to_string());
@@ -58,7 +61,35 @@ impl Buckets {
                 Ok((path, BufWriter::with_capacity(CHUNK, file)))
             })
             .collect::<Result<_, ReadError>>()?;
-        Ok(Self { folder, files })
+        Ok(Self {
+            folder,
+            files,
+            level,
+        })
+    }
+
+    /// Divides what is in a file, which was divided `level - 1` times before, among so many new ones
+    /// beside it, and removes it. A file that is of one picture alone is left as it is, and there is
+    /// none then.
+    pub(super) fn divide(path: &Path, level: u32, count: u64) -> Result<Option<Self>, ReadError> {
+        let mut divided = Self::in_folder(path.parent().unwrap_or(path), level, count)?;
+        let mut first = None;
+        let mut is_one = true;
+        for spilled in read(path)? {
+            let spilled = spilled.map_err(reading(path))?;
+            divided.write(&spilled)?;
+            is_one &= *first.get_or_insert_with(|| spilled.id.clone()) == spilled.id;
+        }
+        if is_one {
+            return Ok(None);
+        }
+        fs::remove_file(path).map_err(ReadError::io("remove", path))?;
+        Ok(Some(divided))
+    }
+
+    /// How often what is in the files has been divided before.
+    pub(super) fn level(&self) -> u32 {
+        self.level
     }
 
     /// The folder that the files are in.
@@ -70,6 +101,8 @@ impl Buckets {
     /// Writes an element to the file of its picture.
     pub(super) fn write(&mut self, spilled: &Spilled<'_>) -> Result<(), ReadError> {
         let mut hasher = DefaultHasher::new();
+        // What has come into one file must not come into one again when that is divided.
+        self.level.hash(&mut hasher);
         spilled.id.hash(&mut hasher);
         let bucket = (hasher.finish() % self.files.len() as u64) as usize;
         let (path, file) = &mut self.files[bucket];
@@ -87,16 +120,32 @@ impl Buckets {
     }
 }
 
-/// Reads the elements of a file in the order in which they were written.
-pub(super) fn read(
-    path: &Path,
-    visit: &mut dyn FnMut(Spilled<'static>) -> io::Result<()>,
-) -> io::Result<()> {
-    let mut reader = BufReader::with_capacity(CHUNK, File::open(path)?);
-    while !reader.fill_buf()?.is_empty() {
-        visit(Spilled::read(&mut reader)?)?;
+/// The elements of a file in the order in which they were written; what follows an error means
+/// nothing.
+pub(super) fn read(path: &Path) -> Result<Elements, ReadError> {
+    let file = File::open(path).map_err(reading(path))?;
+    Ok(Elements(BufReader::with_capacity(CHUNK, file)))
+}
+
+/// Reads a file element by element.
+#[derive(Debug)]
+pub(super) struct Elements(BufReader<File>);
+
+impl Iterator for Elements {
+    type Item = io::Result<Spilled<'static>>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self.0.fill_buf().map(<[u8]>::is_empty) {
+            Ok(true) => None,
+            Ok(false) => Some(Spilled::read(&mut self.0)),
+            Err(error) => Some(Err(error)),
+        }
     }
-    Ok(())
+}
+
+/// For `map_err`: which file could not be read.
+pub(super) fn reading(path: &Path) -> impl FnOnce(io::Error) -> ReadError {
+    ReadError::io("read the temporary file", path)
 }
 
 /// Why a file makes no sense.
@@ -165,6 +214,8 @@ fn read_text(reader: &mut impl Read) -> io::Result<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
@@ -188,17 +239,69 @@ mod tests {
             buckets.write(spilled).unwrap();
         }
         let (_folder, paths) = buckets.close().unwrap();
-        let mut seen = Vec::new();
-        let mut keep = |spilled| {
-            seen.push(spilled);
-            Ok(())
-        };
-        read(&paths[0], &mut keep).unwrap();
-        assert_eq!(seen, written);
+        assert_eq!(elements(&paths[0]), written);
 
-        let bytes = std::fs::read(&paths[0]).unwrap();
-        std::fs::write(&paths[0], &bytes[..bytes.len() - 1]).unwrap();
-        let error = read(&paths[0], &mut |_| Ok(())).unwrap_err();
+        let bytes = fs::read(&paths[0]).unwrap();
+        fs::write(&paths[0], &bytes[..bytes.len() - 1]).unwrap();
+        let error = read(&paths[0]).unwrap().find_map(Result::err).unwrap();
         assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    fn elements(path: &Path) -> Vec<Spilled<'static>> {
+        read(path).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn ids(path: &Path) -> BTreeSet<String> {
+        let ids = elements(path).into_iter();
+        ids.map(|spilled| spilled.id.into_owned()).collect()
+    }
+
+    /// A file with three elements of each of so many pictures.
+    fn file(pictures: usize) -> (TempDir, PathBuf) {
+        let mut buckets = Buckets::new(1).unwrap();
+        for number in 0..3 * pictures {
+            let spilled = Spilled {
+                part: Part::Annotation,
+                source: 0,
+                index: Some(number as u64),
+                byte: None,
+                key: "".into(),
+                id: (number % pictures).to_string().into(),
+                json: b"{}".into(),
+            };
+            buckets.write(&spilled).unwrap();
+        }
+        let (folder, mut paths) = buckets.close().unwrap();
+        (folder, paths.remove(0))
+    }
+
+    #[test]
+    fn files_are_divided_by_their_pictures_again_and_again() {
+        let (_folder, path) = file(20);
+        let divided = Buckets::divide(&path, 1, 4).unwrap().unwrap();
+        assert!(!path.exists());
+        assert_eq!(divided.level(), 1);
+        let (_first, paths) = divided.close().unwrap();
+        let counts: Vec<usize> = paths.iter().map(|path| ids(path).len()).collect();
+        assert_eq!(counts.iter().sum::<usize>(), 20, "{counts:?}");
+        assert!(counts.iter().all(|&count| count < 15), "{counts:?}");
+        let all: usize = paths.iter().map(|path| elements(path).len()).sum();
+        assert_eq!(all, 60);
+
+        let largest = paths.iter().max_by_key(|path| ids(path).len()).unwrap();
+        let whole = ids(largest);
+        let again = Buckets::divide(largest, 2, 4).unwrap().unwrap();
+        let (_second, paths) = again.close().unwrap();
+        assert!(paths.iter().all(|path| ids(path).len() < whole.len()));
+        let together: BTreeSet<String> = paths.iter().flat_map(|path| ids(path)).collect();
+        assert_eq!(together, whole);
+    }
+
+    #[test]
+    fn what_is_of_one_picture_is_not_divided() {
+        let (folder, path) = file(1);
+        assert!(Buckets::divide(&path, 1, 4).unwrap().is_none());
+        assert_eq!(elements(&path).len(), 3);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }

@@ -2,15 +2,15 @@
 //!
 //! COCO's layout lists pictures and annotations apart, so what belongs to one picture can be
 //! anywhere. Small files are gathered in memory. Large ones go into temporary files first, each
-//! with all there is of some of the pictures, and these are gathered one after another, so that
-//! memory does not grow with the data set. The temporary files are where the environment's `TMPDIR`
+//! with all there is of some of the pictures, and these are gathered one after another; what is too
+//! large to be gathered at once is divided again before. So memory does not grow with the data set,
+//! only with what is said of one picture. The temporary files are where the environment's `TMPDIR`
 //! says, take about as much room as the data set's own files, and are removed at the end.
 
 mod buckets;
 
 use std::{
     collections::HashMap,
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -18,12 +18,20 @@ use std::{
 use serde::{Deserialize, de::DeserializeOwned};
 
 use self::buckets::{Buckets, Spilled};
-use super::{ReadError, id::Id, json_stream::Element, problems::Problems};
+use super::{
+    ReadError,
+    id::Id,
+    json_stream::{Element, size_of},
+    problems::Problems,
+};
 
 /// What is gathered at once, in bytes of the data set's files, as far as pictures are alike.
 const BUCKET_BYTES: u64 = 1 << 26;
 /// Most temporary files that are open at once.
 const MOST_BUCKETS: u64 = 256;
+/// How often what is in a temporary file is divided at most, which is more than what any disk can
+/// hold needs.
+const MOST_LEVELS: u32 = 16;
 
 /// What something is to its picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,6 +112,7 @@ impl Entry {
 pub(super) struct ByPicture {
     sources: Vec<Arc<Source>>,
     store: Store,
+    bucket_bytes: u64,
 }
 
 #[derive(Debug)]
@@ -131,6 +140,7 @@ impl ByPicture {
         Ok(Self {
             sources: Vec::new(),
             store,
+            bucket_bytes,
         })
     }
 
@@ -208,16 +218,8 @@ impl ByPicture {
         match self.store {
             Store::Memory(gathered) => gathered.visit(problems, visit),
             Store::Disk(buckets) => {
-                let (folder, paths) = buckets.close()?;
-                for path in &paths {
-                    let gathered = Gathered::read(path, &self.sources)
-                        .map_err(ReadError::io("read the temporary file", path))?;
-                    gathered.visit(problems, visit)?;
-                }
-                let path = folder.path().to_owned();
-                folder
-                    .close()
-                    .map_err(ReadError::io("remove the temporary folder", &path))
+                let sources = &self.sources;
+                visit_buckets(buckets, sources, self.bucket_bytes, problems, visit)
             }
         }
     }
@@ -236,6 +238,38 @@ impl ByPicture {
             self.sources.len() - 1
         })
     }
+}
+
+/// Visits the pictures of one temporary file after another. One that is too large to be gathered at
+/// once is divided first.
+fn visit_buckets(
+    buckets: Buckets,
+    sources: &[Arc<Source>],
+    bucket_bytes: u64,
+    problems: &mut Problems,
+    visit: VisitGroup<'_>,
+) -> Result<(), ReadError> {
+    let level = buckets.level();
+    let (folder, paths) = buckets.close()?;
+    for path in &paths {
+        let size = size_of(path)?;
+        // Sizes scatter about the one that was meant; what is a little larger is not worth a copy.
+        let is_too_large = size > 2 * bucket_bytes && level < MOST_LEVELS;
+        let divided = if is_too_large {
+            let count = size.div_ceil(bucket_bytes).min(MOST_BUCKETS);
+            Buckets::divide(path, level + 1, count)?
+        } else {
+            None
+        };
+        match divided {
+            Some(divided) => visit_buckets(divided, sources, bucket_bytes, problems, visit)?,
+            None => Gathered::read(path, sources)?.visit(problems, visit)?,
+        }
+    }
+    let path = folder.path().to_owned();
+    folder
+        .close()
+        .map_err(ReadError::io("remove the temporary folder", &path))
 }
 
 /// What has an id of its own.
@@ -289,21 +323,22 @@ impl Gathered {
         }
     }
 
-    fn read(path: &Path, sources: &[Arc<Source>]) -> io::Result<Self> {
+    fn read(path: &Path, sources: &[Arc<Source>]) -> Result<Self, ReadError> {
         let mut gathered = Self::default();
-        buckets::read(path, &mut |spilled| {
+        for spilled in buckets::read(path)? {
+            let spilled = spilled.map_err(buckets::reading(path))?;
             let source = usize::try_from(spilled.source).ok();
             let source = source.and_then(|source| sources.get(source));
+            let source = source.ok_or_else(|| buckets::reading(path)(buckets::changed()))?;
             let entry = Entry {
-                source: Arc::clone(source.ok_or_else(buckets::changed)?),
+                source: Arc::clone(source),
                 index: spilled.index,
                 byte: spilled.byte,
                 key: spilled.key.into_owned(),
                 json: spilled.json.into_owned(),
             };
             gathered.add(spilled.part, Id(spilled.id.into_owned()), entry);
-            Ok(())
-        })?;
+        }
         Ok(gathered)
     }
 
@@ -438,6 +473,23 @@ mod tests {
         sorted.sort();
         lines.sort();
         assert_eq!(lines, sorted);
+    }
+
+    #[test]
+    fn what_is_larger_than_was_expected_gives_the_same_groups() {
+        let mut expected = groups(filled(ByPicture::new(1000).unwrap()));
+        expected.sort();
+        // Two files of more than 1000 bytes, where at most 200 are gathered at once.
+        let spilled = filled(ByPicture::in_buckets(120, 100).unwrap());
+        let Store::Disk(buckets) = &spilled.store else {
+            panic!("120 bytes are more than one bucket of 100");
+        };
+        let folder = buckets.folder().to_owned();
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 2);
+        let mut lines = groups(spilled);
+        assert!(!folder.exists());
+        lines.sort();
+        assert_eq!(lines, expected);
     }
 
     #[test]
