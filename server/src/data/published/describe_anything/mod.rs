@@ -18,7 +18,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use self::shards::{Sample, read_samples, shards_in};
+use self::shards::{Sample, read_again, read_samples, shards_in};
 use super::{
     super::record::PictureRecord,
     PickleError, Pictures, Place, Position, Problems, ReadError, Sink, SinkError,
@@ -62,7 +62,8 @@ pub type SavePicture<'a> = &'a mut dyn FnMut(&str, &[u8]) -> Result<String, Sink
 /// Reads a subset. Pictures of which nothing is said are left out, and so are those whose shard is
 /// not there, as a part of the data set is enough for many things.
 ///
-/// `save` gets the pictures of [`Source::Shards`], named after their shards.
+/// `save` gets the pictures of [`Source::Shards`] of which something is said, named after their
+/// shards.
 ///
 /// # Errors
 /// Where a file cannot be read or has another layout, where too much is broken, or where `save` or
@@ -95,10 +96,12 @@ struct OfPicture {
     tar_file: Option<String>,
 }
 
-/// A picture of a shard that has been saved.
+/// Where a picture of a shard is.
 #[derive(Debug, Serialize, Deserialize)]
-struct Saved {
-    image: String,
+struct Packed {
+    name: String,
+    start: u64,
+    length: u64,
     width: u32,
     height: u32,
 }
@@ -117,7 +120,8 @@ fn read_pickled(
                 return problems.report(&position, &"there is no pickle beside the picture");
             };
             let position = Position::new(shard, Place::Member(pickle.name.clone()));
-            let Some((width, height)) = sample.size(shard, problems)? else {
+            let size = sample.size(shard, problems)?;
+            let (Some(picture), Some((width, height))) = (&sample.picture, size) else {
                 return Ok(());
             };
             let values = match values_in(&pickle.bytes) {
@@ -143,14 +147,15 @@ fn read_pickled(
                 problems.leave_out(NOTHING_SAID);
                 return Ok(());
             }
-            record.image = sample.save(shard, save)?;
+            record.image = save_picture(shard, &picture.name, &picture.bytes, save)?;
             sink(record, problems).map_err(ReadError::of_sink)
         })?;
     }
     Ok(())
 }
 
-/// Brings the pictures of the shards together with what the annotations say of them.
+/// Brings the pictures of the shards together with what the annotations say of them. Only then it is
+/// known which of them are wanted, so these are read once more.
 fn read_joined(
     annotations: &Path,
     shards: &[PathBuf],
@@ -177,15 +182,18 @@ fn read_joined(
     })?;
     for shard in shards {
         read_samples(shard, problems, &mut |sample, problems| {
-            let Some((width, height)) = sample.size(shard, problems)? else {
+            let size = sample.size(shard, problems)?;
+            let (Some(picture), Some((width, height))) = (&sample.picture, size) else {
                 return Ok(());
             };
-            let saved = Saved {
-                image: sample.save(shard, save)?,
+            let packed = Packed {
+                name: picture.name.clone(),
+                start: picture.start,
+                length: picture.bytes.len() as u64,
                 width,
                 height,
             };
-            let json = json!(saved).to_string();
+            let json = json!(packed).to_string();
             let element = Element {
                 path: shard,
                 name: &sample.key,
@@ -202,22 +210,26 @@ fn read_joined(
     }
     by_picture.finish(
         problems,
-        &mut |group, problems| match joined(&group, problems)? {
+        &mut |group, problems| match joined(&group, save, problems)? {
             Some(record) => sink(record, problems).map_err(ReadError::of_sink),
             None => Ok(()),
         },
     )
 }
 
-fn joined(group: &Group, problems: &mut Problems) -> Result<Option<PictureRecord>, ReadError> {
-    let Some(saved) = group.picture.read::<Saved>(problems)? else {
+/// A picture with what is said of it, saved; none where that is nothing.
+fn joined(
+    group: &Group,
+    save: SavePicture<'_>,
+    problems: &mut Problems,
+) -> Result<Option<PictureRecord>, ReadError> {
+    let Some(packed) = group.picture.read::<Packed>(problems)? else {
         return Ok(None);
     };
     let mut record = PictureRecord {
         id: group.id.0.clone(),
-        image: saved.image,
-        width: saved.width,
-        height: saved.height,
+        width: packed.width,
+        height: packed.height,
         ..PictureRecord::default()
     };
     for entry in &group.annotations {
@@ -232,6 +244,9 @@ fn joined(group: &Group, problems: &mut Problems) -> Result<Option<PictureRecord
         problems.leave_out(NOTHING_SAID);
         return Ok(None);
     }
+    let shard = group.picture.element().path;
+    let bytes = read_again(shard, packed.start, packed.length)?;
+    record.image = save_picture(shard, &packed.name, &bytes, save)?;
     Ok(Some(record))
 }
 
@@ -335,18 +350,18 @@ impl Sample {
             }
         }
     }
+}
 
-    /// Saves its picture and returns the name for its record.
-    fn save(&self, shard: &Path, save: SavePicture<'_>) -> Result<String, ReadError> {
-        let folder = shard.file_stem().and_then(|stem| stem.to_str());
-        match (&self.picture, folder) {
-            (Some(picture), Some(folder)) => {
-                let name = format!("{folder}/{}", picture.name);
-                save(&name, &picture.bytes).map_err(ReadError::Sink)
-            }
-            _ => Err(ReadError::layout(shard, "its name is not UTF-8")),
-        }
-    }
+/// Saves a picture and returns the name for its record.
+fn save_picture(
+    shard: &Path,
+    name: &str,
+    bytes: &[u8],
+    save: SavePicture<'_>,
+) -> Result<String, ReadError> {
+    let folder = shard.file_stem().and_then(|stem| stem.to_str());
+    let folder = folder.ok_or_else(|| ReadError::layout(shard, "its name is not UTF-8"))?;
+    save(&format!("{folder}/{name}"), bytes).map_err(ReadError::Sink)
 }
 
 /// Writes a shard for a test.
@@ -472,7 +487,8 @@ mod tests {
         fs::write(folder.path().join(ANNOTATIONS), JSON).unwrap();
         let mut problems = Problems::new(1);
         let (records, saved) = read_all(folder.path(), Source::Shards, &mut problems).unwrap();
-        assert_eq!(saved.len(), 3);
+        let expected = ["00000000/92.jpg", "00000001/sa_7.jpg"];
+        assert_eq!(saved, expected, "nothing is said of the third one");
         let told: Vec<(&str, &str, usize)> = records
             .iter()
             .map(|record| {

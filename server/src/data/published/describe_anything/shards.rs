@@ -3,7 +3,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, BufReader, Read},
+    io::{self, BufReader, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
 };
 
@@ -21,6 +21,8 @@ const PICTURES: [&str; 4] = ["jpg", "jpeg", "png", "webp"];
 pub(super) struct Member {
     /// Its name without folders.
     pub(super) name: String,
+    /// Where it starts in the shard, in bytes.
+    pub(super) start: u64,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -92,6 +94,23 @@ pub(super) fn read_samples(
     finish(sample, problems, visit)
 }
 
+/// Reads a file of a shard once more, by where it is.
+///
+/// # Errors
+/// Where the shard cannot be read.
+pub(super) fn read_again(shard: &Path, start: u64, length: u64) -> Result<Vec<u8>, ReadError> {
+    let read = || -> io::Result<Vec<u8>> {
+        let mut file = File::open(shard)?;
+        file.seek(SeekFrom::Start(start))?;
+        let mut bytes = Vec::new();
+        match file.take(length).read_to_end(&mut bytes)? as u64 == length {
+            true => Ok(bytes),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    };
+    read().map_err(ReadError::io("read", shard))
+}
+
 fn finish(
     sample: Sample,
     problems: &mut Problems,
@@ -126,13 +145,14 @@ fn read_entry(
     }
     let folders = path.len() - name.len();
     let key = format!("{}{stem}", &path[..folders]);
+    let start = entry.raw_file_position();
     let mut bytes = Vec::new();
     entry.read_to_end(&mut bytes)?;
     if bytes.len() as u64 != entry.size() {
         let message = format!("it ends in the middle of {path}");
         return Err(io::Error::new(io::ErrorKind::UnexpectedEof, message));
     }
-    Ok(Some((key, ending, Member { name, bytes })))
+    Ok(Some((key, ending, Member { name, start, bytes })))
 }
 
 #[cfg(test)]
@@ -148,6 +168,10 @@ mod tests {
             })
         };
         read_samples(path, problems, &mut |sample, _| {
+            for member in sample.picture.iter().chain(&sample.pickle) {
+                let again = read_again(path, member.start, member.bytes.len() as u64);
+                assert_eq!(again.unwrap(), member.bytes);
+            }
             let Sample {
                 key,
                 picture,
