@@ -2,7 +2,7 @@
 //!
 //! Source: `segment_anything/utils/transforms.py` and `Sam.preprocess`.
 
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 
 use super::SamConfig;
 use crate::image::resize_bilinear;
@@ -48,6 +48,19 @@ pub fn preprocess(image: &RgbImage, config: &SamConfig) -> Prepared {
         input_h,
         input_w,
     }
+}
+
+/// What the encoder sees of an image whose `[3, size, size]` values [`preprocess`] has made, without
+/// the padding: the given rows and columns.
+pub fn seen(pixels: &[f32], size: usize, [rows, columns]: [usize; 2]) -> RgbImage {
+    RgbImage::from_fn(columns as u32, rows as u32, |x, y| {
+        let index = y as usize * size + x as usize;
+        Rgb([0, 1, 2].map(|channel| {
+            let value = pixels.get(channel * size * size + index);
+            let value = value.copied().unwrap_or_default();
+            (value * PIXEL_STD[channel] + PIXEL_MEAN[channel]).round() as u8
+        }))
+    })
 }
 
 /// Moves points (x, y) from pixels of the original image, given as height and width, to pixels of
@@ -112,6 +125,9 @@ mod tests {
                 assert_eq!(prepared.pixels[y * 3 + 2], 0.0);
             }
         }
+        let seen = seen(&prepared.pixels, 3, [prepared.input_h, prepared.input_w]);
+        assert_eq!(seen.dimensions(), (2, 3));
+        assert_eq!(seen.into_raw(), expected.as_flattened().as_flattened());
     }
 
     #[test]
