@@ -319,6 +319,50 @@ fn a_page_shows_scenes_and_converted_pictures() {
 }
 
 #[test]
+fn a_page_shows_what_training_makes_of_pictures() {
+    let desk = Desk::with_picture();
+    let (page, model) = (desk.path("page.html"), samples::nano());
+    let folder = samples::folder();
+    let look = |more: &[&str]| {
+        let start = ["data", "look", text(&folder), "--out", text(&page)];
+        binary::run(&[&start[..], more].concat())
+    };
+    let training = [
+        "--as-training",
+        "3b",
+        "--from",
+        text(&model),
+        "--count",
+        "2",
+    ];
+    let shown = |more: &[&str]| {
+        let ran = look(&[&training[..], more].concat()).expect_clean();
+        assert_eq!(ran.stdout, format!("{}: 2 pictures\n", page.display()));
+        fs::read_to_string(&page).unwrap()
+    };
+    let html = shown(&[]);
+    for part in [
+        "stage 1, with seed 1",
+        "Conversations",
+        "Crop of region",
+        "[SEG]",
+    ] {
+        assert!(html.contains(part), "{part} is not in the page");
+    }
+    assert_eq!(shown(&["--seed", "1", "--stage", "1"]), html);
+    assert_ne!(shown(&["--seed", "2"]), html);
+    assert!(shown(&["--stage", "2"]).contains("stage 2, with seed 1"));
+
+    let refused = |more: &[&str]| look(more).expect_refusal();
+    let alone = refused(&["--as-training", "3b"]);
+    assert!(alone.contains("--from"), "{alone}");
+    let scratch = refused(&["--as-training", "nano", "--from", text(&model)]);
+    assert!(scratch.contains("renders its own scenes"), "{scratch}");
+    let third = refused(&[&training[..], &["--stage", "3"]].concat());
+    assert!(third.contains("stages 1 and 2"), "{third}");
+}
+
+#[test]
 fn what_cannot_be_looked_at_is_refused_in_a_sentence() {
     let desk = Desk::with_picture();
     let empty = desk.path("empty");

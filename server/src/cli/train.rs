@@ -177,7 +177,7 @@ pub(super) fn read_recipe(argument: &str) -> anyhow::Result<(String, Recipe)> {
 }
 
 /// A recipe of any kind, likewise.
-fn read_any(argument: &str) -> anyhow::Result<(String, AnyRecipe)> {
+pub(super) fn read_any(argument: &str) -> anyhow::Result<(String, AnyRecipe)> {
     read(argument, AnyRecipe::named, AnyRecipe::from_toml)
 }
 

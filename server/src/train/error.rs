@@ -62,6 +62,9 @@ pub enum TrainError {
         /// Why.
         source: Box<FolderError>,
     },
+    /// A folder that is looked at could not be read.
+    #[error(transparent)]
+    Folder(Box<FolderError>),
     /// Too many records are broken.
     #[error(transparent)]
     Broken(#[from] ReadError),

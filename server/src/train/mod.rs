@@ -46,7 +46,8 @@ pub use checkpoint::Checkpoint;
 pub use display::Display;
 pub use error::TrainError;
 pub use large::{
-    BasePrecision, DataRecipe, LargeOptions, LargeRecipe, LargeStage, TaskShares, train_large,
+    BasePrecision, DataRecipe, LargeOptions, LargeRecipe, LargeStage, PreviewOptions, TaskShares,
+    preview, train_large,
 };
 pub use layout::{Turn, TurnKind};
 pub use parameters::ParameterTable;

@@ -5,13 +5,14 @@ use clap::Args;
 use fclm_server::{
     data::{
         folder::PictureFolder,
-        look::{MAX_LOOK, look},
+        look::{self, MAX_LOOK, look},
     },
     disk,
+    train::{AnyRecipe, PreviewOptions, preview},
 };
 
 use super::count_pictures;
-use crate::cli::{at_least_one, print, show_progress};
+use crate::cli::{at_least_one, at_least_zero, print, show_progress, train::read_any};
 
 /// Options of `fclm data look`.
 #[derive(Debug, Args)]
@@ -30,11 +31,33 @@ pub(super) struct Look {
     /// The page to write; it needs no other file.
     #[arg(long, value_name = "FILE.html", default_value = "look.html")]
     out: PathBuf,
+    /// Show what a step of training by this recipe would get of each picture: conversations, marks,
+    /// crops and masks. The recipe is one that tunes a model.
+    #[arg(long, value_name = "3b|7b|FILE.toml", requires = "from")]
+    as_training: Option<String>,
+    /// The model directory that is to be tuned, for --as-training: its tokenizer and its sizes say
+    /// what fits.
+    #[arg(long, value_name = "DIR", requires = "as_training")]
+    from: Option<PathBuf>,
+    /// The stage of the recipe, for --as-training [default: 1].
+    #[arg(long, value_name = "1|2", requires = "as_training", value_parser = stage)]
+    stage: Option<u8>,
+    /// What is drawn, for --as-training [default: the recipe's seed].
+    #[arg(
+        long,
+        requires = "as_training",
+        value_parser = at_least_zero::<u64>,
+        allow_negative_numbers = true
+    )]
+    seed: Option<u64>,
 }
 
 impl Look {
     pub(super) fn run(self) -> anyhow::Result<ExitCode> {
-        let Self { dir, count, out } = self;
+        let Self {
+            dir, count, out, ..
+        } = &self;
+        let count = *count;
         ensure!(
             count <= MAX_LOOK,
             "a page shows up to {MAX_LOOK} pictures, not {count}"
@@ -44,9 +67,9 @@ impl Look {
             "{} is a folder; --out names a file",
             out.display()
         );
-        let folder = PictureFolder::open(&dir)?;
+        let folder = PictureFolder::open(dir)?;
         let all = count.min(folder.len());
-        let page = look(&folder, count, &|finished| {
+        let page = self.page(&folder, &|finished| {
             show_progress("pictures", finished, all);
         })?;
         if page.shown == 0
@@ -54,7 +77,7 @@ impl Look {
         {
             bail!("nothing can be shown; {reason}");
         }
-        disk::write_to(&out, page.html.as_bytes())
+        disk::write_to(out, page.html.as_bytes())
             .with_context(|| format!("cannot write {}", out.display()))?;
         for reason in &page.broken {
             eprintln!("fclm: skipped: {reason}");
@@ -69,5 +92,39 @@ impl Look {
         let shown = count_pictures(page.shown as u64);
         print(format!("{}: {shown}", out.display()))?;
         Ok(ExitCode::SUCCESS)
+    }
+
+    /// The page of the folder, or of what training makes of it.
+    fn page(
+        &self,
+        folder: &PictureFolder,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> anyhow::Result<look::Look> {
+        let (Some(name), Some(from)) = (&self.as_training, &self.from) else {
+            return Ok(look(folder, self.count, progress)?);
+        };
+        let AnyRecipe::Large(recipe) = read_any(name)?.1 else {
+            bail!(
+                "the recipe {name} renders its own scenes and reads no folder; --as-training takes \
+                 one that tunes a model"
+            );
+        };
+        let mut recipe = *recipe;
+        recipe.seed = self.seed.unwrap_or(recipe.seed);
+        let options = PreviewOptions {
+            recipe,
+            from: from.clone(),
+            stage: self.stage.unwrap_or(1),
+            count: self.count,
+        };
+        Ok(preview(folder, &options, progress)?)
+    }
+}
+
+fn stage(text: &str) -> Result<u8, String> {
+    match text {
+        "1" => Ok(1),
+        "2" => Ok(2),
+        _ => Err("training has the stages 1 and 2".to_owned()),
     }
 }

@@ -21,7 +21,7 @@ enum Kind {
     Scenes(scenes::Scenes),
     /// Convert a published data set into the format that training and evaluation read.
     Convert(convert::Convert),
-    /// Write a page of pictures with their masks and texts, to see what training sees.
+    /// Write a page of pictures with their masks and texts, or of what training makes of them.
     Look(look::Look),
     /// Turn detailed descriptions around into expressions (DL-RES).
     DlRes(dl_res::DlRes),

@@ -1,8 +1,8 @@
 //! Folders of pictures in our own format: read one picture at a time, and written whole.
 //!
 //! A folder holds `pictures.jsonl`, or the `scenes.jsonl` of rendered scenes, whose lines are read
-//! as pictures. Nothing but the places of the lines is kept in memory, so a folder may be as large
-//! as the disk.
+//! as pictures. Nothing but the places of the lines is kept in memory, 8 bytes for each, so a folder
+//! may be as large as the disk.
 //!
 //! ```
 //! use fclm_server::data::{

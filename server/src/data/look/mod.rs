@@ -1,13 +1,16 @@
-//! A page of pictures with their masks and texts, so that a person sees what training sees.
+//! A page of pictures with their masks and texts, so that a person sees what a folder holds. What
+//! training makes of it is shown by a page of the same kind ([`preview`]).
+//!
+//! [`preview`]: crate::train::preview
 //!
 //! The page is one file: pictures stand in it as data URIs, and it needs no script.
 
 mod data_uri;
 pub(crate) mod figure;
 pub(crate) mod overlay;
-mod picture;
+pub(crate) mod picture;
 pub(crate) mod template;
-mod texts;
+pub(crate) mod texts;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -17,7 +20,10 @@ use self::{
     picture::{Section, section},
     template::Html,
 };
-use super::folder::{FolderError, PictureFolder};
+use super::{
+    folder::{FolderError, PictureFolder},
+    record::PictureRecord,
+};
 
 /// Most pictures of a page; more than these no browser shows with ease.
 pub const MAX_LOOK: usize = 1000;
@@ -45,12 +51,30 @@ pub fn look(
     count: usize,
     progress: &(dyn Fn(usize) + Sync),
 ) -> Result<Look, FolderError> {
+    let show = |_: usize, record: &PictureRecord| section(folder, record);
+    look_by(folder, count, "", &show, progress)
+}
+
+/// Shows a picture by its place in the folder and its record.
+pub(crate) type Show<'a> = &'a (dyn Fn(usize, &PictureRecord) -> Section + Sync);
+
+/// As [`look`], each picture being shown by `show`; `note` says of all of them what is shown.
+///
+/// # Errors
+/// As [`look`].
+pub(crate) fn look_by(
+    folder: &PictureFolder,
+    count: usize,
+    note: &str,
+    show: Show<'_>,
+    progress: &(dyn Fn(usize) + Sync),
+) -> Result<Look, FolderError> {
     let finished = AtomicUsize::new(0);
     let looked: Vec<Looked> = spread(folder.len(), count.min(MAX_LOOK))
         .into_par_iter()
         .map(|place| {
             let looked = match folder.record(place) {
-                Ok(record) => Looked::Section(section(folder, &record)),
+                Ok(record) => Looked::Section(show(place, &record)),
                 Err(error @ FolderError::Line { .. }) => Looked::Broken(error.to_string()),
                 Err(error) => return Err(error),
             };
@@ -72,7 +96,11 @@ pub fn look(
         }
     }
     let name = folder.dir().display();
-    let summary = format!("{shown} of {} pictures.", folder.len());
+    let mut summary = format!("{shown} of {} pictures.", folder.len());
+    if !note.is_empty() {
+        summary.push(' ');
+        summary.push_str(note);
+    }
     let problems = broken
         .iter()
         .map(|reason| Html::piece("warning", &[("text", Html::text(reason))]))

@@ -48,9 +48,16 @@ pub(super) fn lists(record: &PictureRecord) -> Html {
     ];
     lists
         .into_iter()
-        .filter(|(_, items)| !items.is_empty())
-        .map(|(name, items)| Html::piece("list", &[("name", Html::text(name)), ("items", items)]))
+        .map(|(name, items)| list(name, items))
         .collect()
+}
+
+/// A list with its heading; nothing where it holds nothing.
+pub(crate) fn list(name: &str, items: Html) -> Html {
+    match items.is_empty() {
+        true => items,
+        false => Html::piece("list", &[("name", Html::text(name)), ("items", items)]),
+    }
 }
 
 /// A line for the region itself, and one for each of its descriptions.
@@ -125,14 +132,16 @@ fn grounded(caption: &GroundedRecord) -> Html {
     item(Html::default(), text, "")
 }
 
-fn item(lead: Html, text: Html, note: &str) -> Html {
+/// An entry of a list: what leads it, its text, and a note in small type.
+pub(crate) fn item(lead: Html, text: Html, note: &str) -> Html {
     Html::piece(
         "item",
         &[("lead", lead), ("text", text), ("note", Html::text(note))],
     )
 }
 
-fn numbers(places: &[usize]) -> Html {
+/// The numbers of some regions, in their colours.
+pub(crate) fn numbers(places: &[usize]) -> Html {
     places.iter().map(|&place| number(place)).collect()
 }
 

@@ -4,9 +4,9 @@
 //! `read(&Options, Sink, &mut Problems) -> Result<(), ReadError>`. It pushes one picture after
 //! another into the [`Sink`]. What it holds in memory does not grow with the data set: files are read
 //! element by element, and what has to be brought together by picture goes through temporary files
-//! where it is large. Only a pickle is held as a whole, because any part of it may mean any other.
-//! What is broken in a data set is told to [`Problems`] with file and position and skipped, until
-//! there is too much of it.
+//! where it is large. Only a pickle, of at most 256 MiB, is held as a whole, because any part of it may
+//! mean any other. What is broken in a data set is told to [`Problems`] with file and position and
+//! skipped, until there is too much of it.
 //!
 //! ```no_run
 //! use std::path::PathBuf;

@@ -24,6 +24,11 @@ impl<'a> RegionMasks<'a> {
         }
     }
 
+    /// How many regions there are.
+    pub(super) fn count(&self) -> usize {
+        self.masks.len()
+    }
+
     /// The pixels that belong to any of some regions.
     ///
     /// # Errors

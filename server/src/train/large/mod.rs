@@ -7,19 +7,22 @@
 //!
 //! What is seen when is a function of the recipe's seed and of the picture's number (`mixture`,
 //! `questions`, `sample`), so that a run that is resumed needs nothing but parameters, moments and the
-//! number of steps done. Threads of their own prepare pictures (`feed`).
+//! number of steps done. Threads of their own prepare pictures (`feed`). [`preview()`] shows people what
+//! they make of the pictures of a folder.
 
 mod adamw;
 mod checkpoint;
 mod copies;
 mod counts;
 mod device_batch;
+mod draw;
 mod feed;
 mod gradients;
 mod load;
 mod loss;
 mod masks;
 mod mixture;
+mod preview;
 mod questions;
 mod recipe;
 mod reduce;
@@ -30,5 +33,6 @@ mod sample;
 mod tiny;
 mod trained;
 
+pub use preview::{PreviewOptions, preview};
 pub use recipe::{BasePrecision, DataRecipe, LargeRecipe, LargeStage, TaskShares};
 pub use run::{LargeOptions, train_large};

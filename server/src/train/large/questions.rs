@@ -30,6 +30,34 @@ pub(super) struct Asked {
     pub(super) turns: Vec<Turn>,
     /// The regions that are described, by their places in the record.
     pub(super) described: Vec<usize>,
+    /// What had its turn and is not asked.
+    pub(super) dropped: Vec<Dropped>,
+}
+
+/// A text that nothing is asked by, or a phrase of a caption that gets no mask.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Dropped {
+    pub(super) text: String,
+    /// The regions that it is about, by their places in the record.
+    pub(super) regions: Vec<usize>,
+    pub(super) reason: Reason,
+}
+
+/// Why nothing is asked by a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Reason {
+    #[error("a mask of it is empty, or finer than the decoder's map")]
+    TooFine,
+    #[error("more regions than max_regions would be described")]
+    TooManyRegions,
+    #[error("more than {} masks would be asked for", MOST_MASKS)]
+    TooManyMasks,
+    #[error("none of its phrases gets a mask")]
+    NoMask,
+    #[error("nothing is left of the text")]
+    NoText,
+    #[error("it names a region that there is not")]
+    NoRegion,
 }
 
 /// How much is asked of a picture at most.
@@ -68,6 +96,7 @@ pub(super) fn ask(
         tokenizer,
         most_regions: limits.regions,
         described: Vec::new(),
+        dropped: Vec::new(),
     };
     let mut turns = Vec::new();
     while turns.len() < limits.turns {
@@ -86,11 +115,47 @@ pub(super) fn ask(
         let Some(source) = source else {
             break;
         };
-        turns.extend(asker.turn(source, rng));
+        match asker.turn(source, rng) {
+            Ok(turn) => turns.push(turn),
+            Err(reason) => {
+                let (text, regions) = said(record, source);
+                asker.leave_out(text, &regions, reason);
+            }
+        }
     }
     Asked {
         turns,
         described: asker.described,
+        dropped: asker.dropped,
+    }
+}
+
+/// A text, and the regions that it is about.
+fn said(record: &PictureRecord, source: Source) -> (&str, Vec<usize>) {
+    match source {
+        Source::Category(place) => {
+            let category = record.regions[place].category.as_deref();
+            (category.unwrap_or_default(), vec![place])
+        }
+        Source::Description { region, index } => {
+            let description = &record.regions[region].descriptions[index];
+            (description.text.as_str(), vec![region])
+        }
+        Source::Question(place) => {
+            let question = &record.questions[place];
+            (question.question.as_str(), question.regions.clone())
+        }
+        Source::Expression(place) => {
+            let expression = &record.expressions[place];
+            (expression.text.as_str(), expression.targets.clone())
+        }
+        Source::Grounded(place) => {
+            let caption = &record.grounded[place];
+            let phrases = caption.phrases.iter();
+            let targets = phrases.flat_map(|phrase| phrase.targets.iter().copied());
+            (caption.text.as_str(), targets.collect())
+        }
+        Source::Caption(place) => (record.captions[place].as_str(), Vec::new()),
     }
 }
 
@@ -149,16 +214,20 @@ struct Asker<'a, 'b> {
     tokenizer: &'a FclmTokenizer,
     most_regions: usize,
     described: Vec<usize>,
+    dropped: Vec<Dropped>,
 }
 
 impl Asker<'_, '_> {
-    /// A conversation by a text; none where the text is empty, or needs a mask that cannot be drawn or
-    /// more regions than are allowed.
-    fn turn(&mut self, source: Source, rng: &mut ChaCha8Rng) -> Option<Turn> {
+    /// A conversation by a text.
+    ///
+    /// # Errors
+    /// Where the text is empty, or needs a mask that cannot be drawn or more regions than are allowed.
+    fn turn(&mut self, source: Source, rng: &mut ChaCha8Rng) -> Result<Turn, Reason> {
         let record = self.record;
         match source {
             Source::Category(region) => {
-                let category = record.regions[region].category.as_deref()?;
+                let category = record.regions[region].category.as_deref();
+                let category = category.unwrap_or_default();
                 self.describe(region, category, &CATEGORY_QUESTIONS, true, rng)
             }
             Source::Description { region, index } => {
@@ -172,7 +241,7 @@ impl Asker<'_, '_> {
             Source::Question(place) => self.question(place),
             Source::Expression(place) => self.search(place, rng),
             Source::Grounded(place) => self.grounded(place),
-            Source::Caption(place) => Some(Turn {
+            Source::Caption(place) => Ok(Turn {
                 kind: TurnKind::Ask {
                     regions: Vec::new(),
                 },
@@ -182,11 +251,25 @@ impl Asker<'_, '_> {
         }
     }
 
-    /// A text without what the tokenizer would read as a special token; none where nothing is left.
-    fn text(&self, text: &str) -> Option<String> {
+    fn leave_out(&mut self, text: &str, regions: &[usize], reason: Reason) {
+        self.dropped.push(Dropped {
+            text: text.to_owned(),
+            regions: regions.to_vec(),
+            reason,
+        });
+    }
+
+    /// A text without what the tokenizer would read as a special token.
+    ///
+    /// # Errors
+    /// Where nothing is left.
+    fn text(&self, text: &str) -> Result<String, Reason> {
         let clean = self.tokenizer.sanitize(text);
         let clean = clean.trim();
-        (!clean.is_empty()).then(|| clean.to_owned())
+        match clean.is_empty() {
+            true => Err(Reason::NoText),
+            false => Ok(clean.to_owned()),
+        }
     }
 
     fn describe(
@@ -196,11 +279,12 @@ impl Asker<'_, '_> {
         ways: &[&str],
         is_category: bool,
         rng: &mut ChaCha8Rng,
-    ) -> Option<Turn> {
+    ) -> Result<Turn, Reason> {
         let answer = self.text(answer)?;
-        let region = *self.numbers(&[region])?.first()?;
+        let numbers = self.numbers(&[region])?;
+        let region = *numbers.first().ok_or(Reason::NoRegion)?;
         let question = wording(ways, rng);
-        Some(Turn {
+        Ok(Turn {
             kind: TurnKind::Describe {
                 region,
                 is_category,
@@ -211,42 +295,48 @@ impl Asker<'_, '_> {
     }
 
     /// The numbers of some regions among the described ones, to which they are added.
-    fn numbers(&mut self, regions: &[usize]) -> Option<Vec<usize>> {
+    ///
+    /// # Errors
+    /// Where these would be too many, or one of them cannot be drawn.
+    fn numbers(&mut self, regions: &[usize]) -> Result<Vec<usize>, Reason> {
         let new: Vec<usize> = regions
             .iter()
             .copied()
             .filter(|region| !self.described.contains(region))
             .collect();
-        if self.described.len() + new.len() > self.most_regions
-            || !new.iter().all(|&region| self.masks.can_be_drawn(&[region]))
-        {
-            return None;
+        if self.described.len() + new.len() > self.most_regions {
+            return Err(Reason::TooManyRegions);
+        }
+        if !new.iter().all(|&region| self.masks.can_be_drawn(&[region])) {
+            return Err(Reason::TooFine);
         }
         self.described.extend(new);
         regions
             .iter()
             .map(|region| self.described.iter().position(|known| known == region))
-            .collect()
+            .collect::<Option<_>>()
+            .ok_or(Reason::NoRegion)
     }
 
-    fn question(&mut self, place: usize) -> Option<Turn> {
+    fn question(&mut self, place: usize) -> Result<Turn, Reason> {
         let record = self.record;
         let question = &record.questions[place];
         let mut regions = Vec::new();
-        let asked = numbered(&self.text(&question.question)?, &mut regions)?;
-        let answer = numbered(&self.text(&question.answer)?, &mut regions)?;
+        let mut numbered = |text: &str| numbered(text, &mut regions).ok_or(Reason::NoRegion);
+        let asked = numbered(&self.text(&question.question)?)?;
+        let answer = numbered(&self.text(&question.answer)?)?;
         for &region in &question.regions {
             if !regions.contains(&region) {
                 regions.push(region);
             }
         }
         if regions.iter().any(|&region| region >= record.regions.len()) {
-            return None;
+            return Err(Reason::NoRegion);
         }
         let described = self.numbers(&regions)?;
         let mentioned: Vec<usize> = (1..=regions.len()).collect();
         let (question, order) = with_regions(&asked, &mentioned, &[]);
-        Some(Turn {
+        Ok(Turn {
             kind: TurnKind::Ask {
                 regions: order
                     .into_iter()
@@ -258,7 +348,7 @@ impl Asker<'_, '_> {
         })
     }
 
-    fn search(&mut self, place: usize, rng: &mut ChaCha8Rng) -> Option<Turn> {
+    fn search(&mut self, place: usize, rng: &mut ChaCha8Rng) -> Result<Turn, Reason> {
         let record = self.record;
         let expression = &record.expressions[place];
         let text = self.text(&expression.text)?;
@@ -271,9 +361,9 @@ impl Asker<'_, '_> {
             (_, several) => self.several(several, expression.answer.as_deref(), &text)?,
         };
         if !targets.iter().all(|target| self.masks.can_be_drawn(target)) {
-            return None;
+            return Err(Reason::TooFine);
         }
-        Some(Turn {
+        Ok(Turn {
             kind: TurnKind::Find { targets },
             question: find(&careless(&text, rng)),
             answer,
@@ -288,15 +378,15 @@ impl Asker<'_, '_> {
         targets: &[usize],
         answer: Option<&str>,
         text: &str,
-    ) -> Option<(Vec<Vec<usize>>, String)> {
+    ) -> Result<(Vec<Vec<usize>>, String), Reason> {
         if targets.len() > MOST_MASKS {
-            return None;
+            return Err(Reason::TooManyMasks);
         }
         let each = |targets: &[usize]| targets.iter().map(|&target| vec![target]).collect();
-        let answer = answer.and_then(|answer| self.text(answer));
+        let answer = answer.and_then(|answer| self.text(answer).ok());
         if let Some(answer) = answer.filter(|answer| answer.matches(MASK).count() == targets.len())
         {
-            return Some((each(targets), answer.replace(MASK, SEG)));
+            return Ok((each(targets), answer.replace(MASK, SEG)));
         }
         let record = self.record;
         let mut ordered = targets.to_vec();
@@ -305,22 +395,23 @@ impl Asker<'_, '_> {
             .iter()
             .map(|&target| {
                 let category = record.regions[target].category.as_deref()?;
-                Some(grounded(&self.text(category)?))
+                Some(grounded(&self.text(category).ok()?))
             })
             .collect();
-        Some(match phrases {
+        Ok(match phrases {
             Some(phrases) => (each(&ordered), phrases.join(", ")),
             None => (vec![targets.to_vec()], grounded(text)),
         })
     }
 
     /// A caption with its phrases marked; those whose masks cannot be drawn are plain text.
-    fn grounded(&mut self, place: usize) -> Option<Turn> {
+    fn grounded(&mut self, place: usize) -> Result<Turn, Reason> {
         let record = self.record;
         let caption = &record.grounded[place];
         let characters: Vec<char> = caption.text.chars().collect();
-        let piece = |range: std::ops::Range<usize>| -> Option<String> {
-            Some(characters.get(range)?.iter().collect())
+        let piece = |range: std::ops::Range<usize>| -> Result<String, Reason> {
+            let piece = characters.get(range).ok_or(Reason::NoText)?;
+            Ok(piece.iter().collect())
         };
         let mut answer = String::new();
         let mut targets = Vec::new();
@@ -328,20 +419,33 @@ impl Asker<'_, '_> {
         for phrase in &caption.phrases {
             answer.push_str(&self.tokenizer.sanitize(&piece(done..phrase.start)?));
             let text = self.tokenizer.sanitize(&piece(phrase.start..phrase.end)?);
-            let has_mask = targets.len() < MOST_MASKS
-                && !text.trim().is_empty()
-                && self.masks.can_be_drawn(&phrase.targets);
-            match has_mask {
-                true => {
+            let missing = if targets.len() >= MOST_MASKS {
+                Some(Reason::TooManyMasks)
+            } else if text.trim().is_empty() {
+                Some(Reason::NoText)
+            } else {
+                let can_be_drawn = self.masks.can_be_drawn(&phrase.targets);
+                (!can_be_drawn).then_some(Reason::TooFine)
+            };
+            match missing {
+                None => {
                     answer.push_str(&grounded(&text));
                     targets.push(phrase.targets.clone());
                 }
-                false => answer.push_str(&text),
+                Some(reason) => {
+                    answer.push_str(&text);
+                    if !phrase.targets.is_empty() {
+                        self.leave_out(&text, &phrase.targets, reason);
+                    }
+                }
             }
             done = phrase.end;
         }
         answer.push_str(&self.tokenizer.sanitize(&piece(done..characters.len())?));
-        (!targets.is_empty()).then(|| Turn {
+        if targets.is_empty() {
+            return Err(Reason::NoMask);
+        }
+        Ok(Turn {
             kind: TurnKind::Find { targets },
             question: CAPTION_QUESTION.to_owned(),
             answer: answer.trim().to_owned(),
@@ -470,6 +574,12 @@ mod tests {
         let many = more.replace("[2, 1]", "[2, 1, 0]");
         let asked = self::asked(&record(&many), only(|tasks| tasks.question = 1.0), 1);
         assert!(asked.turns.is_empty() && asked.described.is_empty());
+        let dropped = Dropped {
+            text: "Is <region:2> left of<region:1>?".to_owned(),
+            regions: vec![2, 1, 0],
+            reason: Reason::TooManyRegions,
+        };
+        assert_eq!(asked.dropped, [dropped]);
     }
 
     #[test]
@@ -544,6 +654,41 @@ mod tests {
         assert_eq!(of_caption, Some(vec![vec![0, 2]]));
         // What a task has no share in is not asked.
         assert!(self::asked(&record(more), only(|_| ()), 1).turns.is_empty());
+    }
+
+    #[test]
+    fn what_is_too_fine_is_told() {
+        let more = r#", "grounded": [{"text": "A cup.", "phrases":
+            [{"start": 0, "end": 5, "targets": [0]}]}]"#;
+        let record = record(more);
+        // A region takes a ninth of the only cell.
+        let asked = ask(
+            &record,
+            &mut RegionMasks::new(&record, 1),
+            &tiny::tokenizer().1,
+            &only(|tasks| (tasks.grounded, tasks.category) = (1.0, 1.0)),
+            Limits {
+                regions: 2,
+                turns: 6,
+            },
+            &mut ChaCha8Rng::seed_from_u64(1),
+        );
+        assert!(asked.turns.is_empty());
+        let mut dropped: Vec<(&str, &[usize], Reason)> = asked
+            .dropped
+            .iter()
+            .map(|dropped| (&dropped.text[..], &dropped.regions[..], dropped.reason))
+            .collect();
+        dropped.sort_by_key(|(text, regions, _)| (*text, regions[0]));
+        assert_eq!(
+            dropped,
+            [
+                ("A cup", &[0][..], Reason::TooFine),
+                ("A cup.", &[0][..], Reason::NoMask),
+                ("cup", &[0][..], Reason::TooFine),
+                ("cup", &[2][..], Reason::TooFine),
+            ]
+        );
     }
 
     #[test]

@@ -3,17 +3,17 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
-use rand::seq::SliceRandom;
-use rand::{Rng, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use fclm_core::fclm::{FclmConfig, FclmTokenizer, SelfReconstruction};
 use fclm_core::mask::Mask;
-use fclm_core::qwen::{self, GridThw};
+use fclm_core::qwen::{self, GridThw, PreprocessError};
 use fclm_core::region::{PreparedRegion, mask_shape, prepare_region};
 use fclm_core::sam;
 
 use super::counts::Counts;
+use super::draw::{Part, Wanted, draw};
 use super::masks::{RegionMasks, padded};
 use super::mixture::{Mixture, Place, mixed};
 use super::questions::{Asked, Limits, ask};
@@ -25,7 +25,6 @@ use crate::predict::read_picture;
 use crate::train::batch::{Prompt, PromptTarget, Refinement};
 use crate::train::error::TrainError;
 use crate::train::layout::{Packed, Packer, Turn};
-use crate::train::marks;
 
 /// How many cells of a finer mask, on which points are sampled, one cell of the decoder's map has
 /// along a side.
@@ -127,9 +126,7 @@ impl Sampler {
             let Some(place) = self.mixture.place(stage, own_index, attempt) else {
                 break;
             };
-            let seed = mixed(self.recipe.seed ^ mixed(attempt));
-            let mut rng = ChaCha8Rng::seed_from_u64(seed);
-            rng.set_stream(index);
+            let mut rng = self.rng(index, attempt);
             if let Some(picture) = self.prepare(stage, index, place, &mut rng)? {
                 return Ok(HostPicture {
                     is_replacement: attempt > 0,
@@ -161,17 +158,7 @@ impl Sampler {
             }
         };
         let mut masks = RegionMasks::new(&record, self.config.sam.low_res_size());
-        let asked = ask(
-            &record,
-            &mut masks,
-            &self.tokenizer,
-            &self.recipe.stage(stage).tasks,
-            Limits {
-                regions: self.recipe.max_regions,
-                turns: self.recipe.max_turns,
-            },
-            rng,
-        );
+        let asked = self.ask(stage, &record, &mut masks, rng);
         if asked.turns.is_empty() {
             return Ok(None);
         }
@@ -190,30 +177,28 @@ impl Sampler {
                 record.id, record.width, record.height
             ));
         }
-        let vision = &self.config.qwen.vision;
-        let pixels = [self.config.min_pixels, self.config.max_pixels];
-        let (qwen_pixels, grid) = match qwen::preprocess(&image, vision, pixels[0], pixels[1]) {
-            Ok(prepared) => prepared,
+        let (qwen_pixels, grid, merged) = match self.patches(&image) {
+            Ok(patches) => patches,
             Err(error) => return broken(&error),
         };
-        let merge = vision.spatial_merge_size;
-        let merged = [grid.h / merge, grid.w / merge];
         let packed = match self.pack(&asked.turns, merged) {
             Ok(Some(packed)) => packed,
             Ok(None) => return Ok(None),
             Err(error) => return broken(&error),
         };
-        let mut drawing = Drawing {
-            sampler: self,
-            record: &record,
-            image: &image,
-            masks,
+        let wanted = Wanted {
+            stage,
+            described: &asked.described,
+            grounds: &packed.grounds,
         };
-        let Some(drawn) = drawing.draw(stage, &packed, &asked, rng) else {
+        let mut drawn = Drawn::default();
+        let mut take = |part: Part<'_>| self.keep(&mut drawn, &image, part);
+        if draw(&self.recipe, wanted, &mut masks, rng, &mut take).is_none() {
             return Ok(None);
-        };
-        let prepared = sam::preprocess(&image, &self.config.sam);
-        let (low, side) = (self.config.sam.low_res_size(), self.config.sam.image_size);
+        }
+        let config = &self.config.sam;
+        let prepared = sam::preprocess(&image, config);
+        let (low, side) = (config.low_res_size(), config.image_size);
         let window = [prepared.input_h, prepared.input_w];
         Ok(Some(HostPicture {
             index,
@@ -234,6 +219,59 @@ impl Sampler {
         }))
     }
 
+    /// What attempt `attempt` at picture `index` of the run is drawn from.
+    pub(super) fn rng(&self, index: u64, attempt: u64) -> ChaCha8Rng {
+        let seed = mixed(self.recipe.seed ^ mixed(attempt));
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        rng.set_stream(index);
+        rng
+    }
+
+    /// What the sizes of a sample come from.
+    pub(super) fn config(&self) -> &FclmConfig {
+        &self.config
+    }
+
+    /// What samples are drawn by.
+    pub(super) fn recipe(&self) -> &LargeRecipe {
+        &self.recipe
+    }
+
+    /// A picture as the vision tower takes it, with rows and columns of merged tokens.
+    ///
+    /// # Errors
+    /// Where it cannot be brought to a size that the tower takes.
+    pub(super) fn patches(
+        &self,
+        image: &RgbImage,
+    ) -> Result<(Vec<f32>, GridThw, [usize; 2]), PreprocessError> {
+        let FclmConfig {
+            min_pixels,
+            max_pixels,
+            qwen,
+            ..
+        } = &*self.config;
+        let (pixels, grid) = qwen::preprocess(image, &qwen.vision, *min_pixels, *max_pixels)?;
+        let merge = qwen.vision.spatial_merge_size;
+        Ok((pixels, grid, [grid.h / merge, grid.w / merge]))
+    }
+
+    /// What is asked of a picture in a stage.
+    pub(super) fn ask(
+        &self,
+        stage: u8,
+        record: &PictureRecord,
+        masks: &mut RegionMasks<'_>,
+        rng: &mut ChaCha8Rng,
+    ) -> Asked {
+        let limits = Limits {
+            regions: self.recipe.max_regions,
+            turns: self.recipe.max_turns,
+        };
+        let tasks = &self.recipe.stage(stage).tasks;
+        ask(record, masks, &self.tokenizer, tasks, limits, rng)
+    }
+
     /// Tells people of something broken.
     fn leave_out(
         &self,
@@ -249,7 +287,11 @@ impl Sampler {
     }
 
     /// Packs as many conversations as fit; none where not even one does.
-    fn pack(&self, turns: &[Turn], merged: [usize; 2]) -> Result<Option<Packed>, TrainError> {
+    pub(super) fn pack(
+        &self,
+        turns: &[Turn],
+        merged: [usize; 2],
+    ) -> Result<Option<Packed>, TrainError> {
         for count in (1..=turns.len()).rev() {
             let packed = self.packer.pack(&turns[..count], merged)?;
             if packed.slots.len() <= self.recipe.max_length {
@@ -279,6 +321,56 @@ impl Sampler {
         }
     }
 
+    /// Brings a part of what is drawn into the form that a device takes; none where that cannot be.
+    fn keep(&self, drawn: &mut Drawn, image: &RgbImage, part: Part<'_>) -> Option<()> {
+        let sam = &self.config.sam;
+        match part {
+            Part::Region { mask, mark, .. } => {
+                let region = prepare_region(image, mark, sam, &self.config.region)?;
+                drawn.regions.push(region);
+                drawn.reconstructions.push(self.mask(mask));
+            }
+            Part::Ground { mask, .. } => drawn.grounds.push(self.mask(mask)),
+            Part::Extra { mask, .. } => drawn.reconstructions.push(self.mask(mask)),
+            Part::Prompt {
+                mask,
+                prompt,
+                clicks,
+                ..
+            } => {
+                let to_input = |place: [f32; 2]| self.to_input(image, place);
+                if let Some(clicks) = clicks {
+                    drawn.refinements.push(Refinement {
+                        first: drawn.prompts.len(),
+                        clicks: clicks.places.map(|(place, label)| (to_input(place), label)),
+                        is_from_mask: clicks.is_from_mask,
+                    });
+                }
+                let prompt = match prompt {
+                    Prompt::Box([x0, y0, x1, y1]) => {
+                        let [[x0, y0], [x1, y1]] = [[x0, y0], [x1, y1]].map(to_input);
+                        Prompt::Box([x0, y0, x1, y1])
+                    }
+                    Prompt::Point(place) => Prompt::Point(to_input(place)),
+                };
+                let low = sam.low_res_size() as u32;
+                drawn.prompts.push(PromptTarget {
+                    scene: 0,
+                    prompt,
+                    coverage: padded(mask).area_average(low, low),
+                });
+            }
+        }
+        Some(())
+    }
+
+    /// From pixels of a picture to those of SAM's input.
+    fn to_input(&self, image: &RgbImage, place: [f32; 2]) -> [f32; 2] {
+        let original = [image.height() as usize, image.width() as usize];
+        let moved = sam::to_input_coords(&[place], original, self.config.sam.image_size);
+        moved.first().copied().unwrap_or(place)
+    }
+
     /// What a mask looks like to the position branch and to the mask loss.
     fn mask(&self, mask: &Mask) -> HostMask {
         let low = self.config.sam.low_res_size();
@@ -298,135 +390,13 @@ impl Sampler {
 }
 
 /// What is drawn of a picture beside its texts.
+#[derive(Default)]
 struct Drawn {
     regions: Vec<PreparedRegion>,
     reconstructions: Vec<HostMask>,
     grounds: Vec<HostMask>,
     prompts: Vec<PromptTarget>,
     refinements: Vec<Refinement>,
-}
-
-struct Drawing<'a> {
-    sampler: &'a Sampler,
-    record: &'a PictureRecord,
-    image: &'a RgbImage,
-    masks: RegionMasks<'a>,
-}
-
-impl Drawing<'_> {
-    /// Regions, masks and prompts; none where a mask cannot be read after all.
-    fn draw(
-        &mut self,
-        stage: u8,
-        packed: &Packed,
-        asked: &Asked,
-        rng: &mut ChaCha8Rng,
-    ) -> Option<Drawn> {
-        let sampler = self.sampler;
-        let (recipe, config) = (&*sampler.recipe, &*sampler.config);
-        let mut drawn = Drawn {
-            regions: Vec::new(),
-            reconstructions: Vec::new(),
-            grounds: Vec::new(),
-            prompts: Vec::new(),
-            refinements: Vec::new(),
-        };
-        for &place in &asked.described {
-            let mask = self.masks.union(&[place]).ok()?;
-            let mark = match mask.bounds() {
-                Some(bounds) if rng.random_bool(recipe.careless_chance) => {
-                    marks::careless_mark(&mask, bounds, rng)
-                }
-                _ => mask.clone(),
-            };
-            let region = prepare_region(self.image, &mark, &config.sam, &config.region)?;
-            drawn.regions.push(region);
-            drawn.reconstructions.push(sampler.mask(&mask));
-        }
-        for (_, targets) in &packed.grounds {
-            let mask = self.masks.union(targets).ok()?;
-            drawn.grounds.push(sampler.mask(&mask));
-        }
-        if stage == 1 {
-            let mut others: Vec<usize> = (0..self.record.regions.len()).collect();
-            others.shuffle(rng);
-            self.draw_more(&mut drawn, &others, asked, rng);
-        }
-        Some(drawn)
-    }
-
-    /// Further regions for `<pos>`, and prompts of SAM's own task.
-    fn draw_more(
-        &mut self,
-        drawn: &mut Drawn,
-        order: &[usize],
-        asked: &Asked,
-        rng: &mut ChaCha8Rng,
-    ) {
-        let sampler = self.sampler;
-        let recipe = &*sampler.recipe;
-        let mut extra = 0;
-        for &place in order {
-            if extra < recipe.extra_reconstructions
-                && !asked.described.contains(&place)
-                && self.masks.can_be_drawn(&[place])
-                && let Ok(mask) = self.masks.union(&[place])
-            {
-                drawn.reconstructions.push(sampler.mask(&mask));
-                extra += 1;
-            }
-            if drawn.prompts.len() < recipe.prompts
-                && self.masks.can_be_drawn(&[place])
-                && let Ok(mask) = self.masks.union(&[place])
-            {
-                self.prompt(drawn, &mask, rng);
-            }
-            if extra >= recipe.extra_reconstructions && drawn.prompts.len() >= recipe.prompts {
-                break;
-            }
-        }
-    }
-
-    /// A box with moved corners or a point on the mask, by turns, and clicks that go on from it.
-    fn prompt(&self, drawn: &mut Drawn, mask: &Mask, rng: &mut ChaCha8Rng) {
-        let Some(bounds) = mask.bounds() else {
-            return;
-        };
-        let number = drawn.prompts.len();
-        let prompt = if number.is_multiple_of(2) {
-            let [x0, y0, x1, y1] = marks::moved_box(mask, bounds, rng);
-            let [[x0, y0], [x1, y1]] = [[x0, y0], [x1, y1]].map(|place| self.to_input(place));
-            Prompt::Box([x0, y0, x1, y1])
-        } else {
-            match marks::place_in(mask, bounds, rng) {
-                Some(place) => Prompt::Point(self.to_input(place)),
-                None => return,
-            }
-        };
-        let refinements = drawn.refinements.len();
-        if refinements < self.sampler.recipe.refinements
-            && let Some(clicks) = marks::clicks(mask, bounds, rng)
-        {
-            drawn.refinements.push(Refinement {
-                first: number,
-                clicks: clicks.map(|(place, label)| (self.to_input(place), label)),
-                is_from_mask: rng.random_bool(marks::PREVIOUS_MASK),
-            });
-        }
-        let low = self.sampler.config.sam.low_res_size() as u32;
-        drawn.prompts.push(PromptTarget {
-            scene: 0,
-            prompt,
-            coverage: padded(mask).area_average(low, low),
-        });
-    }
-
-    /// From pixels of the picture to those of SAM's input.
-    fn to_input(&self, place: [f32; 2]) -> [f32; 2] {
-        let original = [self.record.height as usize, self.record.width as usize];
-        let moved = sam::to_input_coords(&[place], original, self.sampler.config.sam.image_size);
-        moved.first().copied().unwrap_or(place)
-    }
 }
 
 impl HostPicture {
