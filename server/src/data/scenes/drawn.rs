@@ -3,7 +3,7 @@ use image::RgbImage;
 
 use super::{
     coverage::Coverage,
-    render::{Rendered, render},
+    render::{Rendered, render_covered},
     scene::Scene,
     seeds::SceneSeed,
     view::View,
@@ -35,8 +35,12 @@ impl DrawnScene {
     /// # Panics
     /// When a side is zero.
     pub fn new(seed: SceneSeed, width: u32, height: u32) -> Self {
-        let scene = Scene::generate(seed);
-        let rendered = render(&scene, width, height);
+        let (scene, seen) = Scene::generate_seen(seed);
+        let coverage = match (seen.width, seen.height) == (width, height) {
+            true => seen,
+            false => Coverage::of(&scene, width, height),
+        };
+        let rendered = render_covered(&scene, coverage);
         Self::of(&scene, rendered)
     }
 
@@ -79,4 +83,53 @@ fn masks(coverage: &Coverage) -> Vec<Mask> {
             Mask::from_data(coverage.width, coverage.height, data)
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::data::{
+        record::PictureRecord,
+        scenes::{Seeds, read_dataset, render},
+    };
+
+    /// The seed of the sample pictures, which were drawn by `fclm data scenes` at 512x512.
+    const SAMPLES: u64 = 2026;
+
+    #[test]
+    fn the_sample_pictures_are_drawn_again_pixel_by_pixel() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../public/samples");
+        let samples = read_dataset(&folder).unwrap();
+        assert!(samples.scenes.len() >= 8);
+        for scene in samples.scenes {
+            let expected = image::open(samples.dir.join(&scene.image)).unwrap();
+            let expected = expected.to_rgb8();
+            let index = scene.id.to_string().parse().unwrap();
+            let (width, height) = expected.dimensions();
+            let drawn = DrawnScene::new(Seeds::public(SAMPLES).scene(index), width, height);
+            let pixels = drawn.image.pixels().zip(expected.pixels());
+            let differ = pixels.filter(|(drawn, expected)| drawn != expected).count();
+            assert_eq!(differ, 0, "pixels of {}", scene.image);
+            let record = PictureRecord::from(scene);
+            for (place, mask) in drawn.masks.iter().enumerate() {
+                assert_eq!(record.mask(place).unwrap(), *mask);
+            }
+        }
+    }
+
+    #[test]
+    fn what_was_seen_when_a_scene_was_drawn_is_what_its_picture_shows() {
+        for index in 0..3 {
+            let seed = Seeds::public(8).scene(index);
+            let scene = Scene::generate(seed);
+            for side in [256, 64] {
+                let drawn = DrawnScene::new(seed, side, side);
+                let rendered = render(&scene, side, side);
+                assert_eq!(drawn.image, rendered.image);
+                assert_eq!(drawn.masks, masks(&rendered.coverage));
+            }
+        }
+    }
 }

@@ -27,10 +27,15 @@ impl Scene {
     ///
     /// The same seed always gives the same scene; seeds come from [`Seeds`](super::Seeds).
     pub fn generate(seed: SceneSeed) -> Self {
+        Self::generate_seen(seed).0
+    }
+
+    /// The scene that belongs to a seed, with what a picture of [`REFERENCE_SIDE`] shows of it.
+    pub(super) fn generate_seen(seed: SceneSeed) -> (Self, Coverage) {
         let mut rng = stream(seed.value(), 0);
         loop {
-            if let Some(scene) = attempt(&mut rng, seed) {
-                return scene;
+            if let Some(seen) = attempt(&mut rng, seed) {
+                return seen;
             }
         }
     }
@@ -87,7 +92,7 @@ pub(crate) fn stream(seed: u64, stream: u64) -> ChaCha8Rng {
     rng
 }
 
-fn attempt(rng: &mut ChaCha8Rng, seed: SceneSeed) -> Option<Scene> {
+fn attempt(rng: &mut ChaCha8Rng, seed: SceneSeed) -> Option<(Scene, Coverage)> {
     let crowd = crowd(seed.world());
     let camera = draw_camera(rng);
     let table = draw_table(rng);
@@ -107,7 +112,7 @@ fn attempt(rng: &mut ChaCha8Rng, seed: SceneSeed) -> Option<Scene> {
         coverage.visible[index] >= crowd.min_pixels
             && coverage.visible_share(index) >= crowd.min_share
     });
-    (all_seen && View::new(&scene, &coverage).tells_twins_apart()).then_some(scene)
+    (all_seen && View::new(&scene, &coverage).tells_twins_apart()).then_some((scene, coverage))
 }
 
 fn draw_camera(rng: &mut ChaCha8Rng) -> Camera {

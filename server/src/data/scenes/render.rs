@@ -51,7 +51,11 @@ pub struct Rendered {
 /// # Panics
 /// When a side is zero.
 pub fn render(scene: &Scene, width: u32, height: u32) -> Rendered {
-    let coverage = Coverage::of(scene, width, height);
+    render_covered(scene, Coverage::of(scene, width, height))
+}
+
+/// Renders a scene of which it is known what each pixel shows.
+pub(super) fn render_covered(scene: &Scene, coverage: Coverage) -> Rendered {
     let image = draw(scene, &coverage);
     Rendered { image, coverage }
 }

@@ -45,10 +45,11 @@ pub(crate) struct Sampling {
 /// Shades the rays of one scene.
 pub(crate) struct Shader<'a> {
     scene: &'a Scene,
-    /// Lamp samples for each of several rotations, in units of the lamp's radius.
-    disc: [[(f32, f32); SHADOW_RAYS]; TURNS],
-    /// Two directions across each light.
-    across: Vec<(Vec3, Vec3)>,
+    /// Directions to the places that soft shadows look at on each lamp, for each of several
+    /// rotations.
+    lamps: Vec<[[Vec3; SHADOW_RAYS]; TURNS]>,
+    /// What each object leaves of a lamp's light behind it; none where that is nothing.
+    tints: Vec<Option<Vec3>>,
 }
 
 impl<'a> Shader<'a> {
@@ -66,18 +67,23 @@ impl<'a> Shader<'a> {
                 *sample = (radius * angle.cos(), radius * angle.sin());
             }
         }
-        let across = scene
+        let lamps = scene
             .lights
             .iter()
             .map(|light| {
-                let side = light.towards.cross(vec3(0.31, 0.87, 0.39)).normalized();
-                (side, side.cross(light.towards))
+                let a = light.towards.cross(vec3(0.31, 0.87, 0.39)).normalized();
+                let b = a.cross(light.towards);
+                let towards = |(u, v): (f32, f32)| {
+                    (light.towards + a * (u * light.softness) + b * (v * light.softness))
+                        .normalized()
+                };
+                disc.map(|places| places.map(towards))
             })
             .collect();
         Self {
             scene,
-            disc,
-            across,
+            lamps,
+            tints: scene.objects.iter().map(SceneObject::shadow_tint).collect(),
         }
     }
 
@@ -266,7 +272,7 @@ impl<'a> Shader<'a> {
         for lamp in &self.scene.lights {
             let facing = lamp.towards.dot(normal);
             if facing > 0.0 {
-                light += lamp.radiance.tinted(self.hard_shadow(point, lamp, None)) * facing;
+                light += lamp.radiance.tinted(self.hard_shadow(point, lamp)) * facing;
             }
         }
         self.scene.table.albedo(point).tinted(light)
@@ -359,12 +365,29 @@ impl<'a> Shader<'a> {
         open
     }
 
-    fn hard_shadow(&self, point: Vec3, lamp: &Light, skip: Option<usize>) -> Vec3 {
+    fn hard_shadow(&self, point: Vec3, lamp: &Light) -> Vec3 {
         let origin = point + vec3(0.0, 0.0, OFFSET);
+        let everything = (1_u32 << self.scene.objects.len()) - 1;
+        self.behind(everything, origin, lamp.towards, OFFSET)
+    }
+
+    /// What some objects, one for each bit, leave of the light that comes from a direction.
+    #[inline]
+    fn behind(&self, objects: u32, origin: Vec3, towards: Vec3, t_min: f32) -> Vec3 {
         let mut light = Vec3::splat(1.0);
-        for (index, object) in self.scene.objects.iter().enumerate() {
-            if Some(index) != skip && object.crossing(origin, lamp.towards, OFFSET).is_some() {
-                light = light.tinted(object.shadow_tint());
+        let mut rest = objects;
+        while rest != 0 {
+            let index = rest.trailing_zeros() as usize;
+            rest &= rest - 1;
+            if self.scene.objects[index]
+                .crossing(origin, towards, t_min)
+                .is_some()
+            {
+                match self.tints[index] {
+                    Some(tint) => light = light.tinted(tint),
+                    // Whatever else is in the way takes nothing more.
+                    None => return Vec3::ZERO,
+                }
             }
         }
         light
@@ -396,23 +419,16 @@ impl<'a> Shader<'a> {
         if near == 0 {
             return Vec3::splat(1.0);
         }
-        let (a, b) = self.across[which];
         let mut sum = Vec3::ZERO;
         let mut first = Vec3::ZERO;
         let mut agree = true;
-        for (taken, &(u, v)) in self.disc[sampling.turn % TURNS].iter().enumerate() {
+        let places = &self.lamps[which][sampling.turn % TURNS];
+        for (taken, &towards) in places.iter().enumerate() {
             // Deep in the light or in the shadow the first few rays settle it.
             if taken == SETTLING_RAYS && (agree || !sampling.whole_lamp) {
                 return sum * (1.0 / SETTLING_RAYS as f32);
             }
-            let towards =
-                (lamp.towards + a * (u * lamp.softness) + b * (v * lamp.softness)).normalized();
-            let mut light = Vec3::splat(1.0);
-            for (index, object) in self.scene.objects.iter().enumerate() {
-                if near & (1 << index) != 0 && object.crossing(origin, towards, 4e-3).is_some() {
-                    light = light.tinted(object.shadow_tint());
-                }
-            }
+            let light = self.behind(near, origin, towards, 4e-3);
             if taken == 0 {
                 first = light;
             }
@@ -424,11 +440,11 @@ impl<'a> Shader<'a> {
 }
 
 impl SceneObject {
-    /// What is left of a lamp's light behind the object.
-    fn shadow_tint(&self) -> Vec3 {
+    /// What is left of a lamp's light behind the object; none where that is nothing.
+    fn shadow_tint(&self) -> Option<Vec3> {
         match self.attributes.material {
-            Material::Glass => glass_tint(self.attributes.colour) * 0.62 + Vec3::splat(0.06),
-            Material::Rubber | Material::Metal => Vec3::ZERO,
+            Material::Glass => Some(glass_tint(self.attributes.colour) * 0.62 + Vec3::splat(0.06)),
+            Material::Rubber | Material::Metal => None,
         }
     }
 }
