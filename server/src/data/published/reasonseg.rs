@@ -362,8 +362,7 @@ mod tests {
     #[test]
     fn a_folder_without_pictures_is_named() {
         let (_folder, options) = split(&[]);
-        let mut sink =
-            |_: PictureRecord, _: &mut Problems| -> Result<(), SinkError> { Ok(()) };
+        let mut sink = |_: PictureRecord, _: &mut Problems| -> Result<(), SinkError> { Ok(()) };
         let error = read(&options, &mut sink, &mut Problems::new(0)).unwrap_err();
         assert!(error.to_string().contains("no picture"), "{error}");
         let options = Options {
