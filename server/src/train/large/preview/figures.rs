@@ -137,7 +137,8 @@ impl Figures {
 /// What the extractor sees of a region from near, with its mark.
 fn crop(photo: &RgbImage, place: usize, mark: &Mask, config: &FclmConfig) -> Option<Html> {
     let prepared = prepare_region(photo, mark, &config.sam, &config.region)?;
-    let [x0, y0, x1, y1] = region_crop(mark.bounds()?, photo.width(), photo.height());
+    let size = (photo.width(), photo.height());
+    let [x0, y0, x1, y1] = region_crop(mark.bounds()?, size.0, size.1, config.region.crop);
     let (width, height) = (x1 - x0, y1 - y0);
     let side = config.sam.image_size;
     let [rows, columns] = sam::input_size(height as usize, width as usize, side);
