@@ -1,7 +1,28 @@
 //! Where a region is looked at closely, and how its box is told to the model.
 
-use crate::region::CropConfig;
+use serde::{Deserialize, Serialize};
+
 use crate::wire::BoxPx;
+
+/// How much of the picture the crop around a region shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CropConfig {
+    /// Sides of a region's box count as at least so many pixels.
+    pub least_side: u32,
+    /// What is shown on each side of the box, in per cent of the box's side.
+    pub margin_percent: u32,
+}
+
+impl Default for CropConfig {
+    /// One box of margin on each side of a box of at least 48 pixels.
+    fn default() -> Self {
+        Self {
+            least_side: 48,
+            margin_percent: 100,
+        }
+    }
+}
 
 /// The part of a `width x height` image that shows a region closely: the sides of its box raised to
 /// the least side about the centre, the margin on each side, grown to whole pixels and clipped to the

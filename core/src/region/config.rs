@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::extractor::RegionExtractor;
 use super::shape::BOX_NUMBERS;
 use crate::field::{FieldError, WIDEST, count, divides};
+use crate::image::geometry::CropConfig;
 
 /// Most sampling points of a head.
 const MOST_POINTS: usize = 1 << 10;
@@ -28,26 +29,6 @@ impl Default for ExtractorSteps {
             local: true,
             pixel: true,
             semantic: true,
-        }
-    }
-}
-
-/// How much of the picture the crop around a region shows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct CropConfig {
-    /// Sides of a region's box count as at least so many pixels.
-    pub least_side: u32,
-    /// What is shown on each side of the box, in per cent of the box's side.
-    pub margin_percent: u32,
-}
-
-impl Default for CropConfig {
-    /// One box of margin on each side of a box of at least 48 pixels.
-    fn default() -> Self {
-        Self {
-            least_side: 48,
-            margin_percent: 100,
         }
     }
 }

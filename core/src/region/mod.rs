@@ -20,7 +20,7 @@ mod surroundings;
 
 pub(crate) use cells::cell_features;
 pub use cells::{foreground_cells, pool_selected, select_cells};
-pub use config::{CropConfig, ExtractorSteps, RegionConfig};
+pub use config::{ExtractorSteps, RegionConfig};
 pub use deformable::deformable_attention;
 pub(crate) use deformable::sample_bilinear;
 pub use extractor::{RegionExtractor, RegionTokens};
