@@ -10,9 +10,10 @@ use crate::mask::Mask;
 use crate::region::{RegionBatch, prepare_region};
 use crate::sam::Decoded;
 
-/// Of weights, picture and directions. Any will do but a rare one, with which a part has no slope
-/// above the noise or a kink lies within a step.
-const SEED: u64 = 11;
+/// Of weights, picture and directions. With 14 of the first 39 a kink of a ReLU lies within a step, or
+/// a part has no slope above the noise; with this one no difference is more than a seventh of its
+/// bound.
+const SEED: u64 = 15;
 /// How much the loss should change over a step of the central difference: a thousand times what
 /// f32 rounds off a loss of about 3.
 const CHANGE: f64 = 4e-4;
