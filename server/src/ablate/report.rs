@@ -15,9 +15,9 @@ use super::variant::PAPER;
 /// Everything that has been measured so far, as tables.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Report {
-    /// Runs that have been measured.
+    /// Runs that have been measured or have diverged.
     pub runs: usize,
-    /// The tables of which at least one row has been measured.
+    /// The tables of which at least one row has been measured or has diverged.
     pub tables: Vec<ReportTable>,
 }
 
@@ -120,7 +120,7 @@ impl Report {
         Self {
             runs: results.records().len(),
             tables: tables
-                .filter(|table| table.rows.iter().any(|row| !row.seeds.is_empty()))
+                .filter(|table| table.rows.iter().any(ReportRow::has_results))
                 .collect(),
         }
     }
@@ -182,6 +182,10 @@ impl ReportTable {
 }
 
 impl ReportRow {
+    fn has_results(&self) -> bool {
+        !(self.seeds.is_empty() && self.diverged.is_empty())
+    }
+
     fn of(row: &Row, judged: &Figure, results: &Results) -> Self {
         let records = results.records().iter();
         let mut records: Vec<&ResultRecord> = records
@@ -351,6 +355,14 @@ mod tests {
         );
         assert_eq!(kl.seconds.unwrap().n, 1);
         assert_eq!(kl.cells(2)[1], "1 and 1 diverged");
+        // A table with nothing else is there, too.
+        let mut lost = record("tune-all", 1, DL_RES, 0.0);
+        lost.diverged = Some("the loss is not finite".to_owned());
+        results.add(lost).unwrap();
+        assert_eq!(
+            row(&Report::of(&results), "tuning", "tune-all").diverged,
+            [1]
+        );
     }
 
     #[test]

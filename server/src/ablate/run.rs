@@ -48,7 +48,7 @@ pub struct AblateOptions {
 /// How far ablations have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Runs that have been measured, of those that were asked for.
+    /// Runs that have a result, measured or diverged, of those that were asked for.
     pub measured: usize,
     /// Runs that were asked for.
     pub planned: usize,
@@ -260,7 +260,7 @@ impl<'a> Study<'a> {
 
 /// What a folder's results belong to. Compared by value: a field that a later version adds to recipes
 /// with a default changes nothing.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 struct Identity {
     recipe: Recipe,
     scenes: u64,

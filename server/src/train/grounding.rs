@@ -25,7 +25,8 @@ const NOTHING: f64 = 3.0;
 /// Where the targets of a `[SEG]` are.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct GroundingTarget {
-    /// The share of the targets at each location, `LOCATION_SIDE * LOCATION_SIDE`, one in all.
+    /// The share of the targets at each location, `LOCATION_SIDE * LOCATION_SIDE`, one in all, or all
+    /// zero where nothing is meant.
     locations: Vec<f32>,
     /// How much each of the picture's tokens shows of them, 1 for the one that shows most.
     tokens: Vec<f32>,
@@ -115,8 +116,6 @@ impl DeviceTargets {
 /// What the LLM is to know of a batch.
 #[derive(Debug, Clone)]
 pub(super) struct DeviceGrounding {
-    /// Row of each `[SEG]` in the sequence, `[grounds]`.
-    pub(super) rows: Tensor<1, Int>,
     segs: DeviceTargets,
     /// Of the places that lead up to `[SEG]`; none where there are none.
     leads: Option<DeviceTargets>,
@@ -143,7 +142,6 @@ impl DeviceGrounding {
             one[location_of(row % cells, merged)] = 1.0;
         }
         Some(Self {
-            rows: segs.rows.clone(),
             segs,
             leads: DeviceTargets::new(leads, device),
             image_locations: Tensor::from_data(
@@ -152,6 +150,13 @@ impl DeviceGrounding {
             ),
             image_rows: indices(image_rows, device),
         })
+    }
+}
+
+impl DeviceGrounding {
+    /// Row of each `[SEG]` in the sequence, `[grounds]`.
+    pub(super) fn rows(&self) -> Tensor<1, Int> {
+        self.segs.rows.clone()
     }
 }
 

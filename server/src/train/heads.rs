@@ -18,7 +18,8 @@ use super::grounding::LOCATION_SIDE;
 use super::terms::sum;
 use super::tower::LOCAL_MASK_SIDE;
 
-/// What each attribute counts in the loss; shapes and patterns take longest to learn.
+/// What each attribute counts in the loss. Materials and patterns count most: descriptions were wrong
+/// in them where colours, shapes and sizes had long been right.
 const WEIGHTS: [f64; ATTRIBUTES] = [0.15, 0.25, 0.2, 0.3, 0.1];
 
 /// The model with the heads that only training has.
@@ -125,17 +126,13 @@ impl TrainingHeads {
     ///
     /// # Shapes
     /// - `hidden`: `[rows, hidden_size]`
-    /// - `locations`: `[rows, LOCATION_SIDE^2]`, each row adds up to one
+    /// - `locations`: `[rows, LOCATION_SIDE^2]`, each row adds up to one, or is zero where nothing is
+    ///   meant
     pub(super) fn location_loss(&self, hidden: Tensor<2>, locations: Tensor<2>) -> LocationLoss {
         let logits = self.location.forward(hidden);
-        let likeliest = logits.clone().detach().argmax(1);
         LocationLoss {
-            loss: soft_cross_entropy(logits, locations.clone()),
-            accuracy: locations
-                .gather(1, likeliest)
-                .greater_scalar(0.0)
-                .float()
-                .mean(),
+            accuracy: hits(&logits, &locations),
+            loss: soft_cross_entropy(logits, locations),
         }
     }
 
@@ -188,7 +185,7 @@ impl TrainingHeads {
 pub(super) struct LocationLoss {
     /// Cross-entropy with the share of each place.
     pub(super) loss: Tensor<1>,
-    /// How often the likeliest place holds some of it.
+    /// How often the likeliest place holds some of it, where it is somewhere.
     pub(super) accuracy: Tensor<1>,
 }
 
@@ -229,6 +226,15 @@ fn cross_entropy(
         .iter()
         .fold(loss.0.clone(), |sum, (loss, _)| sum + loss.clone());
     (loss, of_each.map(|(_, right)| right))
+}
+
+/// How often the likeliest location is one of a row's, among the rows that have any; no number where
+/// none has.
+fn hits(logits: &Tensor<2>, locations: &Tensor<2>) -> Tensor<1> {
+    let likeliest = logits.clone().detach().argmax(1);
+    let is_hit = locations.clone().gather(1, likeliest).greater_scalar(0.0);
+    let has_any = locations.clone().sum_dim(1).greater_scalar(0.0);
+    is_hit.float().sum() / has_any.float().sum()
 }
 
 /// The mean over rows of the cross-entropy with a distribution.
@@ -275,6 +281,15 @@ mod tests {
             "{loss}"
         );
         assert_eq!(right, [1.0, 1.0, 0.5, 1.0, 1.0]);
+    }
+
+    #[test]
+    fn what_is_nowhere_is_neither_found_nor_missed() {
+        let device = Device::flex();
+        let logits = Tensor::from_data([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0]], &device);
+        let locations = Tensor::from_data([[0.5, 0.5], [0.0, 0.0], [0.0, 1.0]], &device);
+        let share: f32 = hits(&logits, &locations).into_scalar();
+        assert_eq!(share, 0.5);
     }
 
     #[test]

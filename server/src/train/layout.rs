@@ -59,8 +59,8 @@ pub(super) struct Target {
     /// The token.
     pub(super) id: u32,
     /// What it counts in the mean. An answer counts by the root of its length, so that one
-    /// `[SEG]` or the few words of a category are not drowned by long descriptions; its first token,
-    /// which decides between a mask, several and none, counts the same in all.
+    /// `[SEG]` or the few words of a category are not drowned by long descriptions; the first token
+    /// of any answer counts one, because that of a search decides between a mask, several and none.
     pub(super) weight: f32,
     /// Whether it is a word of a region's category, asked for as such.
     pub(super) is_category: bool,

@@ -97,7 +97,7 @@ pub(super) fn step(
                 );
             }
         }
-        let seg = read.hidden.select(0, targets.rows.clone());
+        let seg = read.hidden.select(0, targets.rows());
         ground_count = seg.dims()[0];
         let projected = model.seg_projection.forward(seg.clone());
         if recipe.latent_weight > 0.0

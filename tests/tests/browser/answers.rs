@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use fclm_core::wire::Chat;
 use fclm_tests::browser::Tab;
 use fclm_tests::samples::{Object, Scene};
+use serde_json::Value;
 
 /// Tokens of a prompt behind its question at most: the question's end and the answer's beginning.
 const BEHIND_QUESTION: usize = 16;
@@ -47,19 +48,40 @@ pub(super) async fn note_lengths(tab: &Tab) {
         .await;
 }
 
-/// The text of the one answer since [`note_lengths`] came bit by bit, and nothing of it was taken
-/// back.
-pub(super) async fn assert_streamed(tab: &Tab, text: &str) {
+/// The text of the chat's one answer, since [`note_lengths`], came as the server sent it, bit by bit
+/// where that is how it was sent, and nothing of it was taken back.
+pub(super) async fn assert_streamed(tab: &Tab, chat: &Chat, text: &str) {
     let lengths: Vec<usize> = tab.evaluate("window.answerLengths").await;
-    let Some((&last, intermediate)) = lengths.split_last() else {
-        panic!("the answer was not seen while it was written");
-    };
+    let run = chat.messages.iter().find_map(|one| one.run_id.as_deref());
+    let run = run.expect("the answer names its run");
+    let events: String = tab
+        .evaluate(&format!(
+            "fetch('/api/v1/runs/{run}/events').then(answer => answer.text())"
+        ))
+        .await;
     // The page counts UTF-16's units.
-    assert_eq!(last, text.encode_utf16().count(), "{lengths:?}");
+    let units = |text: &str| text.trim().encode_utf16().count();
+    let mut written = String::new();
+    let sent: Vec<usize> = events
+        .split("\n\n")
+        .filter_map(|block| block.split_once("event: text\n")?.1.split_once("data: "))
+        .map(|(_, data)| {
+            let data: Value = serde_json::from_str(data.trim()).expect("data are JSON");
+            written.push_str(data["delta"].as_str().expect("a text has a delta"));
+            units(&written)
+        })
+        .collect();
+    assert_eq!(written.trim(), text);
+    assert_eq!(lengths.last(), Some(&units(text)), "{lengths:?}");
     assert!(lengths.is_sorted(), "the text became shorter: {lengths:?}");
     assert!(
-        intermediate.len() >= 2,
-        "{text:?} did not come bit by bit: {lengths:?}"
+        lengths.iter().all(|length| sent.contains(length)),
+        "{lengths:?} were shown of {sent:?}"
+    );
+    // A server whose disk is slow joins what it has written meanwhile.
+    assert!(
+        sent.len() < 4 || lengths.len() >= 2,
+        "{text:?} did not come bit by bit: {lengths:?} of {sent:?}"
     );
 }
 

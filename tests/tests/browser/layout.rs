@@ -4,7 +4,7 @@ use fclm_tests::browser::Tab;
 use fclm_tests::samples::{Object, Scene};
 use fclm_tests::view::View;
 
-use super::marks::draw_box;
+use super::marks::{draw_box, wait_for_regions};
 use super::{ASK_INPUT, CANVAS};
 
 /// What lies beside a fitted picture and never on it.
@@ -75,11 +75,7 @@ pub(super) async fn assert_leaves_room(tab: &Tab, scene: &Scene, object: &Object
     for _ in 0..2 {
         draw_box(tab, object).await;
     }
-    tab.wait_until(
-        "there are not three regions",
-        "document.querySelectorAll('[data-testid=region-item]').length === 3",
-    )
-    .await;
+    wait_for_regions(tab, 3).await;
     let [.., answers] = tab.see("[data-testid=messages]").await;
     let [_, top, _, height] = tab.see(ASK_INPUT).await;
     assert!(answers >= 100.0, "answers have {answers} pixels");

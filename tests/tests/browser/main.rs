@@ -84,7 +84,7 @@ async fn a_person_marks_asks_finds_and_comes_back() {
     tab.press_enter().await;
     let description = answer(&tab, 1).await;
     assert!(!description.is_empty(), "the description is empty");
-    assert_streamed(&tab, &description).await;
+    assert_streamed(&tab, &chat(&served, &tab).await, &description).await;
     assert_describes(&description, object, &scenes);
     assert_marks(&chat(&served, &tab).await, object);
 

@@ -115,17 +115,22 @@ struct Chosen {
 
 /// One region of a picture, another one by turns; none where no region has a text.
 fn choose(record: &PictureRecord, turn: usize) -> Option<Chosen> {
-    let mut regions: Vec<(String, Mask)> = (0..record.regions.len())
+    let region = |place| {
+        // Reading a record has checked its masks.
+        record.mask(place).ok().filter(|mask| !mask.is_empty())
+    };
+    let mut told: Vec<(usize, String, Mask)> = (0..record.regions.len())
         .filter_map(|place| {
             let text = text_of(record, place)?.to_owned();
-            // Reading a record has checked its masks.
-            let mask = record.mask(place).ok().filter(|mask| !mask.is_empty())?;
-            Some((text, mask))
+            Some((place, text, region(place)?))
         })
         .collect();
-    let place = turn.checked_rem(regions.len())?;
-    let (text, mask) = regions.swap_remove(place);
-    let others = regions.into_iter().map(|(_, mask)| mask).collect();
+    let chosen = turn.checked_rem(told.len())?;
+    let (own, text, mask) = told.swap_remove(chosen);
+    let others = (0..record.regions.len())
+        .filter(|&place| place != own)
+        .filter_map(region)
+        .collect();
     Some(Chosen { text, mask, others })
 }
 
@@ -299,6 +304,8 @@ mod tests {
         assert_eq!(texts, [None, Some("A white cup."), Some("the plate")]);
         let chosen = [0, 1, 2].map(|turn| choose(&record, turn).unwrap().text);
         assert_eq!(chosen, ["A white cup.", "the plate", "A white cup."]);
+        let others = [0, 1].map(|turn| choose(&record, turn).unwrap().others.len());
+        assert_eq!(others, [2, 2]);
         assert!(choose(&PictureRecord::default(), 0).is_none());
     }
 }
