@@ -282,6 +282,8 @@ impl FclmBackend {
             let text = answer.reader.text();
             let delta = match found.is_empty() && text.trim().is_empty() {
                 true => Some(prompt::NOT_FOUND.to_owned()),
+                // Whoever measures an answer needs to know where in it its masks stand.
+                false if answer.is_measured && !text.trim().is_empty() => None,
                 false => named_by(&answer.wanted, text, &mut found),
             };
             events.extend(delta.map(|delta| RunEvent::Text { delta }));

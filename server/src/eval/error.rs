@@ -49,9 +49,9 @@ pub enum EvalError {
         /// Two kinds of data that the task can be measured on.
         wanted: &'static str,
     },
-    /// What the task could have asked about is broken.
+    /// Every picture is broken.
     #[error(
-        "{} holds nothing that {task} could ask about, and {count} of its pictures are broken, the \
+        "{} holds nothing that {task} could ask about: all of its {count} pictures are broken, the \
          first of them {first}",
         path.display()
     )]

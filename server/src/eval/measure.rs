@@ -139,13 +139,13 @@ pub fn evaluate_with(
     if report.n == 0 {
         let (path, task) = (data.clone(), task.name());
         return Err(match report.broken.first() {
-            None => EvalError::Empty { path, task },
-            Some(first) => EvalError::AllBroken {
+            Some(first) if report.broken.len() == pictures => EvalError::AllBroken {
                 path,
                 task,
-                count: report.broken.len(),
+                count: pictures,
                 first: first.clone(),
             },
+            _ => EvalError::Empty { path, task },
         });
     }
     if let Some(out) = out {

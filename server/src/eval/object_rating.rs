@@ -61,12 +61,30 @@ pub(super) fn prompt(question: &str, answer: &str, number: usize, object: &str) 
     )
 }
 
-/// The rating in a judge's reply: the first number from 1 to 10; none where there is none.
+/// The rating in a judge's reply: the one number from 1 to 10, or else the one that is said to be of
+/// ten; none where that is not clear.
 pub(super) fn rating_in(reply: &str) -> Option<u8> {
-    reply
+    let sole = |ratings: Vec<u8>| match ratings[..] {
+        [rating] => Some(rating),
+        _ => None,
+    };
+    let in_bounds = |rating: &u8| (1..=10).contains(rating);
+    let numbers = reply
         .split(|letter: char| !letter.is_ascii_digit())
-        .filter_map(|digits| digits.parse::<u8>().ok())
-        .find(|rating| (1..=10).contains(rating))
+        .filter_map(|digits| digits.parse().ok())
+        .filter(in_bounds)
+        .collect();
+    let of_ten = ["/10", "/ 10", "of 10"]
+        .into_iter()
+        .flat_map(|end| reply.match_indices(end))
+        .filter_map(|(place, _)| {
+            let before = reply[..place].trim_end().trim_end_matches("out").trim_end();
+            let other = before.trim_end_matches(|letter: char| letter.is_ascii_digit());
+            before[other.len()..].parse().ok()
+        })
+        .filter(in_bounds)
+        .collect();
+    sole(numbers).or_else(|| sole(of_ten))
 }
 
 #[cfg(test)]
@@ -99,6 +117,10 @@ mod tests {
             ("I would say 10/10.", Some(10)),
             ("Object 0: 7", Some(7)),
             ("999 of 3", Some(3)),
+            ("Object number 2: 9 out of 10", Some(9)),
+            ("It deserves 3 / 10, not 10 / 10", None),
+            ("Object number 2: 9", None),
+            ("On a scale of 1 to 10: 8", None),
             ("good", None),
             ("0", None),
             ("", None),

@@ -19,10 +19,27 @@ const CHARTS: &[(&str, &[&str])] = &[
     ("Consistency", &["consist", "latent"]),
     ("Scores", &["score"]),
     ("Attributes", &["attributes", "local_mask"]),
-    ("Grounding", &["location", "search", "read"]),
+    ("Grounding", &["location", "search", "read", "lead_search"]),
     ("Words", &["token_acc", "category_acc"]),
     ("IoU", &["find_iou", "pos_iou"]),
-    ("Places and colours", &["location_acc", "seg_color_acc"]),
+    (
+        "Places and colours",
+        &[
+            "location_acc",
+            "seg_color_acc",
+            "lead_location_acc",
+            "lead_color_acc",
+        ],
+    ),
+    (
+        "What a region is",
+        &[
+            "mask_color_acc",
+            "mask_material_acc",
+            "mask_pattern_acc",
+            "mask_size_acc",
+        ],
+    ),
     (
         "Shapes",
         &[

@@ -52,7 +52,7 @@ pub(super) fn filled(width: u32, height: u32, corners: &[[f64; 2]]) -> Result<Ma
         edges.extend(canvas.edge(before, corner));
         before = corner;
     }
-    canvas.fill(&edges);
+    canvas.fill(edges);
     Ok(Mask::from_data(width, height, canvas.pixels))
 }
 
@@ -185,14 +185,20 @@ impl Canvas {
 
     /// Sets what lies between the first and the second crossing of each row, the third and the
     /// fourth, and so on.
-    fn fill(&mut self, edges: &[Edge]) {
+    fn fill(&mut self, mut edges: Vec<Edge>) {
+        edges.sort_unstable_by_key(|edge| edge.first);
+        let mut waiting = edges.into_iter().peekable();
+        let mut crossed: Vec<Edge> = Vec::new();
         let mut crossings = Vec::new();
         for row in 0..self.height {
+            while let Some(edge) = waiting.next_if(|edge| edge.first <= row) {
+                crossed.push(edge);
+            }
+            crossed.retain(|edge| edge.end > row);
             crossings.clear();
             crossings.extend(
-                edges
+                crossed
                     .iter()
-                    .filter(|edge| (edge.first..edge.end).contains(&row))
                     .map(|edge| edge.x + (row - edge.first) * edge.slope),
             );
             crossings.sort_unstable();

@@ -38,6 +38,9 @@ use crate::{
 pub const DEFAULT_REGIONS: usize = 24;
 /// Longest side of a drawn picture.
 const LONGEST: u32 = 512;
+/// Other regions of a picture that are looked at beside the one that is drawn: each takes a crop of
+/// SAM's size.
+const MOST_OTHERS: usize = 8;
 /// The page's name in its folder.
 const PAGE: &str = "index.html";
 
@@ -55,8 +58,8 @@ pub struct Heatmaps {
     pub area: f64,
     /// Mean share of their attention that both have in common.
     pub common: f64,
-    /// Mean share that `[SEG]` has in common with `<pos>` of the other regions of its picture; none
-    /// where no picture has another region.
+    /// Mean share that `[SEG]` has in common with `<pos>` of other regions of its picture, of eight at
+    /// most; none where no picture has another region.
     pub common_other: Option<f64>,
 }
 
@@ -109,7 +112,7 @@ pub fn heatmaps(
 struct Chosen {
     text: String,
     mask: Mask,
-    /// The other regions of its picture.
+    /// Other regions of its picture, [`MOST_OTHERS`] at most.
     others: Vec<Mask>,
 }
 
@@ -130,6 +133,7 @@ fn choose(record: &PictureRecord, turn: usize) -> Option<Chosen> {
     let others = (0..record.regions.len())
         .filter(|&place| place != own)
         .filter_map(region)
+        .take(MOST_OTHERS)
         .collect();
     Some(Chosen { text, mask, others })
 }

@@ -217,6 +217,7 @@ fn with_filtered(
         .with("filtered_giou", matched_giou(&filtered, &draws), None)
         .with("filtered_ciou", matched_ciou(&filtered, &draws), None);
     let unread = ratings.iter().filter(|rating| rating.is_none()).count();
+    report.judge = Some(judge.model().to_owned());
     report.notes.push(format!(
         "The judge was {}; an object that it rated below {LOWEST_KEPT} of 10 shares nothing with \
          the truth in filtered_giou and filtered_ciou, nor does one of the {unread} of {} that it \

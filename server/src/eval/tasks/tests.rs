@@ -620,6 +620,7 @@ fn objects_that_a_judge_rates_low_share_nothing() {
     let tools = EvalTools::default();
     let unjudged = of_samples(Task::Muse, DataKind::Pictures, &alone, &tools);
     assert_eq!(unjudged.report.metrics["filtered_giou"].estimate, None);
+    assert_eq!(unjudged.report.judge, None);
     assert!(
         unjudged.report.notes[0].contains("--judge-url"),
         "{:?}",
@@ -656,6 +657,7 @@ fn objects_that_a_judge_rates_low_share_nothing() {
             "{:?}",
             judged.report.notes
         );
+        assert_eq!(judged.report.judge.as_deref(), Some("llama-x"));
     }
     assert_eq!(endpoint.asked(), 2);
     // Nobody knows where in the answer these masks are.

@@ -54,9 +54,7 @@ impl Filter {
                 .is_none_or(|material| material == attributes.material)
             && self.shape.is_none_or(|shape| shape == attributes.shape)
     }
-}
 
-impl Filter {
     /// Whether it names colour, material and shape of a combination that is held out of training.
     pub fn names_held_out(&self) -> bool {
         let (Some(colour), Some(material), Some(shape)) = (self.colour, self.material, self.shape)
