@@ -547,6 +547,8 @@ fn failed(error: FclmError) -> BackendError {
 
 #[cfg(test)]
 mod tests {
+    use fclm_core::fclm::prompt::SEG;
+
     use super::*;
     use crate::train::train_tokenizer;
 
@@ -630,6 +632,48 @@ mod tests {
             _ => None,
         });
         (regions.collect(), has_pixels)
+    }
+
+    /// MUSE's answers are sentences in which masks stand; its judge must see where.
+    #[test]
+    fn masks_of_a_measured_sentence_stay_where_they_stand() {
+        let backend = backend();
+        let features = backend.encode_image(&RgbImage::new(32, 32)).unwrap();
+        let prompt = Prompt {
+            image_key: 1,
+            features: &features,
+            mode: Mode::Find,
+            text: "what is for tea",
+            regions: Vec::new(),
+        };
+        let mut answer = backend.begin(prompt, None).unwrap();
+        answer.measure();
+        let tokenizer = &backend.loaded.tokenizer;
+        let mut said = String::new();
+        let mut ends = Vec::new();
+        for part in ["The cup", SEG, " and the bowl", SEG, "."] {
+            for id in tokenizer.encode(part).unwrap() {
+                for event in backend.read(&mut answer, id).unwrap() {
+                    if let RunEvent::Text { delta } = event {
+                        said.push_str(&delta);
+                    }
+                }
+            }
+            match part {
+                SEG => ends.push(answer.reader.text().chars().count() as u32),
+                _ => {}
+            }
+        }
+        for event in backend.finish(&mut answer, &mut |_| {}).unwrap() {
+            match event {
+                RunEvent::Text { delta } => said.push_str(&delta),
+                RunEvent::Region(region) => assert_eq!(region.end, ends.remove(0)),
+                _ => {}
+            }
+        }
+        assert!(ends.is_empty(), "{ends:?}");
+        assert!(said.contains("cup") && said.contains("bowl"), "{said}");
+        assert!(!said.contains("tea"), "{said}");
     }
 
     #[test]
