@@ -8,11 +8,11 @@ use std::{
     },
 };
 
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 use fclm_core::{
     fclm::{FclmError, ImageFeatures, LatentSpace, Session},
     mask::Mask,
-    region::{RegionBatch, RegionTokens, prepare_region},
+    region::{RegionTokens, mask_shape},
     wire::{BoxPx, ErrorCode, FoundRegion, Mode, ModelInfo, RunEvent, SegmentRequest},
 };
 use image::RgbImage;
@@ -314,22 +314,22 @@ impl Predictor {
             device,
             ..
         } = self.backend.loaded();
-        let prepared = masks
+        let size = picture.image.dimensions();
+        let fits = |mask: &&Mask| !mask.is_empty() && (mask.width(), mask.height()) == size;
+        if masks.is_empty() || !masks.iter().all(fits) {
+            return Err(PredictError::Backend(BackendError::Refused {
+                code: ErrorCode::BadRegion,
+                message: FclmError::Region.to_string(),
+            }));
+        }
+        // Where a region is needs no look at its crop.
+        let shapes: Vec<f32> = masks
             .iter()
-            .map(|mask| prepare_region(&picture.image, mask, &config.sam, &config.region))
-            .collect::<Option<Vec<_>>>();
-        let prepared = match prepared {
-            Some(prepared) if !prepared.is_empty() => prepared,
-            _ => {
-                return Err(PredictError::Backend(BackendError::Refused {
-                    code: ErrorCode::BadRegion,
-                    message: FclmError::Region.to_string(),
-                }));
-            }
-        };
-        let prepared: Vec<_> = prepared.iter().collect();
-        let batch = RegionBatch::new(&prepared, config.sam.image_size, device);
-        Ok(model.region.position.forward(batch.shape))
+            .flat_map(|mask| mask_shape(mask, &config.region))
+            .collect();
+        let dims = [masks.len(), config.region.shape_len()];
+        let shapes = Tensor::from_data(TensorData::new(shapes, dims), device);
+        Ok(model.region.position.forward(shapes))
     }
 
     fn begin(

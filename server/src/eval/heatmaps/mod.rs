@@ -38,8 +38,8 @@ use crate::{
 pub const DEFAULT_REGIONS: usize = 24;
 /// Longest side of a drawn picture.
 const LONGEST: u32 = 512;
-/// Other regions of a picture that are looked at beside the one that is drawn: each takes a crop of
-/// SAM's size.
+/// Other regions of a picture that are looked at beside the one that is drawn: the decoder takes SAM's
+/// map once for each.
 const MOST_OTHERS: usize = 8;
 /// The page's name in its folder.
 const PAGE: &str = "index.html";
