@@ -189,28 +189,20 @@ impl Batch {
             .flat_map(|s| &s.described)
             .chain(scenes.iter().flat_map(|s| &s.extra))
             .collect();
-        let (masks, targets): (Vec<&MaskTarget>, Vec<&GroundingTarget>) = scenes
+        let masks: Vec<&MaskTarget> = scenes
             .iter()
-            .flat_map(|scene| &scene.grounds)
-            .map(|(mask, target)| (mask, target))
-            .unzip();
-        let targets: Vec<(i32, usize, &GroundingTarget)> = sequence
-            .ground_rows
-            .into_iter()
-            .zip(masks.iter().zip(targets))
-            .map(|(row, (mask, target))| (row, mask.scene, target))
+            .flat_map(|scene| scene.grounds.iter().map(|(mask, _)| mask))
             .collect();
-        let leads = scenes
-            .iter()
-            .enumerate()
-            .flat_map(|(scene, host)| host.leads.iter().map(move |lead| (scene, lead)));
-        let leads: Vec<(i32, usize, &GroundingTarget)> = sequence
-            .lead_rows
-            .into_iter()
-            .zip(leads)
-            .map(|(row, (scene, lead))| (row, scene, lead))
-            .collect();
-        let grounding = DeviceGrounding::new(&targets, &leads, sequence.image_rows, merged, device);
+        let hosts = || scenes.iter().enumerate();
+        let segs = hosts().flat_map(|(scene, host)| {
+            let targets = host.grounds.iter().map(|(_, target)| target);
+            targets.map(move |target| (scene, target))
+        });
+        let leads =
+            hosts().flat_map(|(scene, host)| host.leads.iter().map(move |target| (scene, target)));
+        let segs = placed(sequence.ground_rows, segs);
+        let leads = placed(sequence.lead_rows, leads);
+        let grounding = DeviceGrounding::new(&segs, &leads, sequence.image_rows, merged, device);
         let grounds = grounding.map(|grounding| (DeviceMasks::new(&masks, device), grounding));
 
         Self {
@@ -246,6 +238,17 @@ impl Batch {
             labels: labels(scenes, config.sam.grid().pow(2), merged, device),
         }
     }
+}
+
+/// Targets with the rows of the sequence that they belong to, and their scenes.
+fn placed<'a>(
+    rows: Vec<i32>,
+    targets: impl Iterator<Item = (usize, &'a GroundingTarget)>,
+) -> Vec<(i32, usize, &'a GroundingTarget)> {
+    rows.into_iter()
+        .zip(targets)
+        .map(|(row, (scene, target))| (row, scene, target))
+        .collect()
 }
 
 impl DeviceMasks {

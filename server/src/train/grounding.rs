@@ -151,9 +151,7 @@ impl DeviceGrounding {
             image_rows: indices(image_rows, device),
         })
     }
-}
 
-impl DeviceGrounding {
     /// Row of each `[SEG]` in the sequence, `[grounds]`.
     pub(super) fn rows(&self) -> Tensor<1, Int> {
         self.segs.rows.clone()
