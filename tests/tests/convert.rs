@@ -58,6 +58,13 @@ fn coco() -> (Desk, PathBuf, PathBuf) {
     (desk, file, out)
 }
 
+/// Converts instances in COCO's layout.
+fn convert_coco(images: &Path, file: &Path, out: &Path, more: &[&str]) -> binary::Ran {
+    let arguments = ["data", "convert", "--from", "coco", "--out", text(out)];
+    let rest = ["--images", text(images), text(file)];
+    binary::run(&[&arguments[..], more, &rest].concat())
+}
+
 /// A member of a tar file.
 fn member(name: &str, bytes: &[u8]) -> Vec<u8> {
     let mut header = [0_u8; 512];
@@ -83,18 +90,7 @@ fn member(name: &str, bytes: &[u8]) -> Vec<u8> {
 fn instances_are_converted_and_what_is_broken_is_told() {
     let (desk, file, out) = coco();
     let images = desk.path("");
-    let arguments = [
-        "data",
-        "convert",
-        "--from",
-        "coco",
-        "--out",
-        text(&out),
-        "--images",
-        text(&images),
-        text(&file),
-    ];
-    let ran = binary::run(&arguments);
+    let ran = convert_coco(&images, &file, &out, &[]);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
     assert_eq!(
         ran.stdout,
@@ -132,20 +128,7 @@ fn each_broken_record_is_told_even_where_they_are_too_many() {
     annotations.extend(vec![broken; 30]);
     let file = desk.file("instances.json", instances.to_string().as_bytes());
     let (images, out) = (desk.path(""), desk.path("out"));
-    let arguments = [
-        "data",
-        "convert",
-        "--from",
-        "coco",
-        "--limit-broken",
-        "25",
-        "--out",
-        text(&out),
-        "--images",
-        text(&images),
-        text(&file),
-    ];
-    let ran = binary::run(&arguments);
+    let ran = convert_coco(&images, &file, &out, &["--limit-broken", "25"]);
     assert_eq!(ran.code, 2, "{}", ran.stderr);
     let lines: Vec<&str> = ran.stderr.lines().collect();
     assert_eq!(lines.len(), 26, "{}", ran.stderr);

@@ -601,18 +601,26 @@ mod tests {
         assert_eq!(written(&backend, Mode::Ask, 0, seg), 0);
     }
 
+    /// What is said where something is searched for in a picture of no account.
+    fn search<'a>(
+        features: &'a ImageFeatures,
+        text: &'a str,
+    ) -> Prompt<'a, ImageFeatures, Arc<RegionTokens>> {
+        Prompt {
+            image_key: 1,
+            features,
+            mode: Mode::Find,
+            text,
+            regions: Vec::new(),
+        }
+    }
+
     /// The regions of an answer that is so many bare `[SEG]`, and whether each mask that was decoded
     /// has a pixel.
     fn drawn(is_measured: bool, count: usize) -> (Vec<FoundRegion>, Vec<bool>) {
         let backend = backend();
         let features = backend.encode_image(&RgbImage::new(32, 32)).unwrap();
-        let prompt = Prompt {
-            image_key: 1,
-            features: &features,
-            mode: Mode::Find,
-            text: "the cubes",
-            regions: Vec::new(),
-        };
+        let prompt = search(&features, "the cubes");
         let mut answer = backend.begin(prompt, None).unwrap();
         if is_measured {
             answer.measure();
@@ -639,13 +647,7 @@ mod tests {
     fn masks_of_a_measured_sentence_stay_where_they_stand() {
         let backend = backend();
         let features = backend.encode_image(&RgbImage::new(32, 32)).unwrap();
-        let prompt = Prompt {
-            image_key: 1,
-            features: &features,
-            mode: Mode::Find,
-            text: "what is for tea",
-            regions: Vec::new(),
-        };
+        let prompt = search(&features, "what is for tea");
         let mut answer = backend.begin(prompt, None).unwrap();
         answer.measure();
         let tokenizer = &backend.loaded.tokenizer;

@@ -105,6 +105,18 @@ fn check(report: &Report, names: &[&str]) {
     }
 }
 
+/// Tools with a judge whose answers are kept in a folder.
+fn judged_by(endpoint: &Endpoint, cache: &Path) -> EvalTools {
+    let client = ChatClient::new(ChatOptions {
+        cache: Some(cache.to_owned()),
+        ..ChatOptions::new(&endpoint.base_url, "llama-x")
+    });
+    EvalTools {
+        judge: Some(client.unwrap()),
+        ..EvalTools::default()
+    }
+}
+
 #[test]
 fn fixture_model_is_measured_at_every_task_on_scenes() {
     let folder = tempfile::tempdir().unwrap();
@@ -639,14 +651,7 @@ fn objects_that_a_judge_rates_low_share_nothing() {
         completion(if is_cup { "9" } else { "I would say 3 of 10." })
     });
     let folder = tempfile::tempdir().unwrap();
-    let client = ChatClient::new(ChatOptions {
-        cache: Some(folder.path().to_owned()),
-        ..ChatOptions::new(&endpoint.base_url, "llama-x")
-    });
-    let tools = EvalTools {
-        judge: Some(client.unwrap()),
-        ..EvalTools::default()
-    };
+    let tools = judged_by(&endpoint, folder.path());
     for _ in 0..2 {
         let judged = of_samples(Task::Muse, DataKind::Pictures, &alone, &tools);
         close(&judged, "matched_giou", 1.0);
@@ -866,14 +871,7 @@ fn a_judge_is_asked_once_and_named() {
         completion(if is_about_kind { "Yes" } else { "A" })
     });
     let folder = tempfile::tempdir().unwrap();
-    let client = ChatClient::new(ChatOptions {
-        cache: Some(folder.path().to_owned()),
-        ..ChatOptions::new(&endpoint.base_url, "llama-x")
-    });
-    let tools = EvalTools {
-        judge: Some(client.unwrap()),
-        ..EvalTools::default()
-    };
+    let tools = judged_by(&endpoint, folder.path());
     for _ in 0..2 {
         let judged = of_samples(Task::Dlc, DataKind::DlcBench, &pictures, &tools);
         close(&judged, "positive", 1.0);
