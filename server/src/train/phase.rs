@@ -17,6 +17,8 @@ pub(super) enum Phase {
         /// Objects of each scene that are seen from near.
         crops: usize,
     },
+    /// Before stage 1, the heads of training by themselves, with what stage 1 is taught.
+    Heads { mix: MixRecipe, losses: LossRecipe },
     /// A stage of the paper's.
     Stage {
         stage: TrainStage,
@@ -29,7 +31,7 @@ impl Phase {
     /// The stage's number in the log; 0 before stage 1.
     pub(super) fn number(self) -> u8 {
         match self {
-            Self::Tower { .. } => 0,
+            Self::Tower { .. } | Self::Heads { .. } => 0,
             Self::Stage { stage, .. } => match stage {
                 TrainStage::One => 1,
                 TrainStage::Two => 2,
@@ -51,22 +53,23 @@ pub(super) struct PhaseStep {
 
 /// What step `step` of a run trains, and how.
 pub(super) fn phase_at(recipe: &Recipe, step: u64) -> PhaseStep {
-    let before = recipe.tower_steps();
-    let of_stage = |stage, stage_recipe: &StageRecipe, step| {
+    let (towers, before) = (recipe.tower_steps(), recipe.steps_before_stage_1());
+    let taught = |stage_recipe: &StageRecipe, step| {
         let (&mix, attribute_weight) = stage_recipe.at(step);
+        let losses = LossRecipe {
+            consistency: recipe.consistency,
+            score_weight: recipe.score_weight,
+            ce_weight: recipe.ce_weight,
+            attribute_weight,
+            latent_weight: stage_recipe.latent_weight,
+            grounding_weight: stage_recipe.grounding_weight,
+        };
+        (mix, losses)
+    };
+    let of_stage = |stage, stage_recipe: &StageRecipe, step| {
+        let (mix, losses) = taught(stage_recipe, step);
         PhaseStep {
-            phase: Phase::Stage {
-                stage,
-                mix,
-                losses: LossRecipe {
-                    consistency: recipe.consistency,
-                    score_weight: recipe.score_weight,
-                    ce_weight: recipe.ce_weight,
-                    attribute_weight,
-                    latent_weight: stage_recipe.latent_weight,
-                    grounding_weight: stage_recipe.grounding_weight,
-                },
-            },
+            phase: Phase::Stage { stage, mix, losses },
             schedule: stage_recipe.schedule,
             step,
             scenes: recipe.batch.scenes,
@@ -74,7 +77,7 @@ pub(super) fn phase_at(recipe: &Recipe, step: u64) -> PhaseStep {
     };
     let first = recipe.stage_1.schedule.steps;
     match recipe.tower {
-        Some(tower) if step < before => PhaseStep {
+        Some(tower) if step < towers => PhaseStep {
             phase: Phase::Tower {
                 whole: tower.whole,
                 crops: tower.crops,
@@ -83,6 +86,15 @@ pub(super) fn phase_at(recipe: &Recipe, step: u64) -> PhaseStep {
             step,
             scenes: tower.scenes,
         },
+        _ if step < before => {
+            let (mix, losses) = taught(&recipe.stage_1, 0);
+            PhaseStep {
+                phase: Phase::Heads { mix, losses },
+                schedule: recipe.heads.unwrap_or(recipe.stage_1.schedule),
+                step: step - towers,
+                scenes: recipe.batch.scenes,
+            }
+        }
         _ if step < before + first => of_stage(TrainStage::One, &recipe.stage_1, step - before),
         _ => of_stage(TrainStage::Two, &recipe.stage_2, step - before - first),
     }
@@ -90,7 +102,7 @@ pub(super) fn phase_at(recipe: &Recipe, step: u64) -> PhaseStep {
 
 /// The stage that a model is at after `step` steps of a run, `None` where stage 1 has not begun.
 pub(super) fn stage_after(recipe: &Recipe, step: u64) -> Option<Stage> {
-    let before = recipe.tower_steps();
+    let before = recipe.steps_before_stage_1();
     match step {
         _ if step <= before => None,
         _ if step <= before + recipe.stage_1.schedule.steps => Some(Stage::One),
@@ -99,7 +111,7 @@ pub(super) fn stage_after(recipe: &Recipe, step: u64) -> Option<Stage> {
 }
 
 /// Each parameter's share of the learning rate, 0 where a phase does not train it: the vision tower
-/// and its heads before stage 1, everything in stage 1, the LLM's blocks in stage 2. SAM's position
+/// and its heads before stage 1, then where the recipe says so all heads, everything in stage 1, the LLM's blocks in stage 2. SAM's position
 /// table is random by design and never trained.
 pub(super) fn shares(table: &ParameterTable, recipe: &Recipe, phase: Phase) -> Vec<f64> {
     table
@@ -115,6 +127,7 @@ pub(super) fn shares(table: &ParameterTable, recipe: &Recipe, phase: Phase) -> V
                     path.starts_with("qwen.visual.")
                         || heads.iter().any(|head| parameter.path.starts_with(head))
                 }
+                Phase::Heads { .. } => parameter.path.starts_with("heads."),
                 Phase::Stage { stage, .. } => match (stage, recipe.consistency.stage2) {
                     (TrainStage::Two, Stage2Tuning::Llm) => path.starts_with("qwen.model.layers."),
                     _ => true,
@@ -152,6 +165,16 @@ mod tests {
         recipe
     }
 
+    /// The same, with the heads alone in between.
+    fn with_heads(tower_steps: u64, steps: u64) -> Recipe {
+        let mut recipe = recipe(tower_steps);
+        recipe.heads = Some(Schedule {
+            steps,
+            ..recipe.stage_1.schedule
+        });
+        recipe
+    }
+
     #[test]
     fn stages_follow_each_other_without_a_gap() {
         let stage = |recipe: &Recipe, step| {
@@ -163,6 +186,16 @@ mod tests {
         let all = [(4, (0, 4)), (5, (1, 0)), (11, (1, 6)), (12, (2, 0))];
         for (step, expected) in all {
             assert_eq!(stage(&recipe(5), step), expected, "step {step}");
+        }
+        let all = [
+            (4, (0, 4)),
+            (5, (0, 0)),
+            (7, (0, 2)),
+            (8, (1, 0)),
+            (15, (2, 0)),
+        ];
+        for (step, expected) in all {
+            assert_eq!(stage(&with_heads(5, 3), step), expected, "step {step}");
         }
     }
 
@@ -177,7 +210,14 @@ mod tests {
         ];
         for (step, expected) in all {
             assert_eq!(stage_after(&recipe(5), step), expected, "step {step}");
+            let later = if step <= 5 { step } else { step + 3 };
+            assert_eq!(
+                stage_after(&with_heads(5, 3), later),
+                expected,
+                "step {step}"
+            );
         }
+        assert_eq!(stage_after(&with_heads(5, 3), 8), None);
     }
 
     #[test]
@@ -201,12 +241,13 @@ mod tests {
                 })
                 .to_vec(),
         };
-        let recipe = recipe(5);
+        let recipe = with_heads(5, 3);
         let slow = recipe.optimizer.extractor_share;
         for (step, expected) in [
             (0, [1.0, 1.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0]),
-            (5, [1.0, 1.0, 1.0, 1.0, slow, 1.0, 1.0, 0.0]),
-            (12, [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]),
+            (5, [0.0, 1.0, 1.0, 0.0, 0.0, 0.0, 1.0, 0.0]),
+            (8, [1.0, 1.0, 1.0, 1.0, slow, 1.0, 1.0, 0.0]),
+            (15, [0.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0]),
         ] {
             let phase = phase_at(&recipe, step).phase;
             assert_eq!(shares(&table, &recipe, phase), expected, "step {step}");

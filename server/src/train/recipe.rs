@@ -35,7 +35,7 @@ impl Schedule {
     pub(super) fn validate(&self, name: &str) -> Result<(), TrainError> {
         let refuse = |field: &str, value: f64, right: &str| {
             Err(TrainError::Recipe(format!(
-                "{name}.schedule.{field} is {value} but must be {right}"
+                "{name}.{field} is {value} but must be {right}"
             )))
         };
         if !(self.learning_rate > 0.0 && self.learning_rate.is_finite()) {
@@ -208,6 +208,11 @@ pub struct Recipe {
     /// Before stage 1, the vision tower alone learns what objects are and where they end.
     #[serde(default)]
     pub tower: Option<TowerRecipe>,
+    /// Right before stage 1, the heads of training alone learn to read the model, by what stage 1 is
+    /// taught. A run that starts from a model begins with new heads, whose gradients would undo what
+    /// the model knows.
+    #[serde(default)]
+    pub heads: Option<Schedule>,
     /// Stage 1.
     pub stage_1: StageRecipe,
     /// Stage 2.
@@ -292,10 +297,13 @@ impl Recipe {
             }
         }
         if let Some(tower) = &recipe.tower {
-            tower.schedule.validate("tower")?;
+            tower.schedule.validate("tower.schedule")?;
+        }
+        if let Some(heads) = &recipe.heads {
+            heads.validate("heads")?;
         }
         for (name, stage) in [("stage_1", &recipe.stage_1), ("stage_2", &recipe.stage_2)] {
-            stage.schedule.validate(name)?;
+            stage.schedule.validate(&format!("{name}.schedule"))?;
             if stage.latent_weight > 0.0 && recipe.consistency.latent.is_none() {
                 return Err(TrainError::Recipe(format!(
                     "{name} has a latent_weight of {}, but consistency.latent is none",
@@ -332,14 +340,19 @@ impl Recipe {
             .map_err(|error| TrainError::Recipe(format!("model.{error}")))
     }
 
-    /// Steps before stage 1.
+    /// Steps of the vision tower alone.
     pub fn tower_steps(&self) -> u64 {
         self.tower.map_or(0, |tower| tower.schedule.steps)
     }
 
+    /// Steps before stage 1.
+    pub fn steps_before_stage_1(&self) -> u64 {
+        self.tower_steps() + self.heads.map_or(0, |heads| heads.steps)
+    }
+
     /// Steps of all stages.
     pub fn total_steps(&self) -> u64 {
-        self.tower_steps() + self.stage_1.schedule.steps + self.stage_2.schedule.steps
+        self.steps_before_stage_1() + self.stage_1.schedule.steps + self.stage_2.schedule.steps
     }
 }
 
@@ -404,6 +417,11 @@ mod tests {
     fn schedules_that_make_no_sense_are_refused() {
         for (right, wrong) in [
             ("learning_rate = 1e-3", "learning_rate = nan"),
+            (
+                "[stage_1]\n",
+                "[heads]\nsteps = 1\nlearning_rate = -1.0\nwarm_up = 0\ndecay = 0\n\
+                 final_rate = 0\n[stage_1]\n",
+            ),
             ("decay = 0.6", "decay = 1.5"),
             ("decay = 0.95", "decay = 0.99"),
             ("whole = 3", "whole = 300"),
@@ -413,6 +431,11 @@ mod tests {
             assert_ne!(recipe, NANO, "{right}");
             let message = Recipe::from_toml(&recipe).unwrap_err().to_string();
             let field = wrong.split(" = ").next().unwrap();
+            let field = if wrong.contains("[heads]") {
+                "heads.learning_rate"
+            } else {
+                field
+            };
             assert!(message.contains(field), "{message}");
         }
     }

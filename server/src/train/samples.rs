@@ -45,20 +45,22 @@ impl Samples {
         first_scene: u64,
         scenes: usize,
     ) -> Result<Self, TrainError> {
-        match phase {
+        let (stage, mix, losses) = match phase {
             Phase::Tower { whole, crops } => {
                 let scenes = first_scene..first_scene + scenes as u64;
-                Ok(Self::Tower(sampler.tower_batches(scenes, whole, crops)?))
+                return Ok(Self::Tower(sampler.tower_batches(scenes, whole, crops)?));
             }
-            Phase::Stage { stage, mix, losses } => Ok(Self::Scenes {
-                stage,
-                losses,
-                scenes: (0..scenes)
-                    .into_par_iter()
-                    .map(|place| sampler.scene(first_scene + place as u64, place, &mix))
-                    .collect::<Result<_, _>>()?,
-            }),
-        }
+            Phase::Heads { mix, losses } => (TrainStage::One, mix, losses),
+            Phase::Stage { stage, mix, losses } => (stage, mix, losses),
+        };
+        Ok(Self::Scenes {
+            stage,
+            losses,
+            scenes: (0..scenes)
+                .into_par_iter()
+                .map(|place| sampler.scene(first_scene + place as u64, place, &mix))
+                .collect::<Result<_, _>>()?,
+        })
     }
 }
 

@@ -337,7 +337,7 @@ mod tests {
         let device = Device::flex();
         let learner = Learner::new(recipe.model.init(&device), &recipe.model, &device);
         let sampler = Sampler::new(&recipe, &tokenizer, CHAT_TEMPLATE).unwrap();
-        let last = recipe.tower_steps() + recipe.stage_1.schedule.steps - 1;
+        let last = recipe.steps_before_stage_1() + recipe.stage_1.schedule.steps - 1;
         let Phase::Stage { stage, mix, losses } = phase_at(&recipe, last).phase else {
             panic!("stage 1 is a stage");
         };
