@@ -1,18 +1,35 @@
 use burn::tensor::Device;
 #[cfg(test)]
-use fclm_core::fclm::{Fclm, FclmConfig, FclmTokenizer, prompt::CHAT_TEMPLATE};
+use fclm_core::fclm::prompt::CHAT_TEMPLATE;
 use fclm_core::{
-    fclm::LightConfig,
+    fclm::{Fclm, FclmConfig, FclmTokenizer, LightConfig},
     wire::{LightInfo, ModelInfo},
 };
 
-use super::fclm::{FclmBackend, LoadedModel};
+use super::fclm::FclmBackend;
 use crate::device;
 use crate::model_dir::{Hashes, LIGHT, ModelDir, ModelDirError};
 
 /// Largest light part that browsers are offered, in bytes: the TinyViT of MobileSAM has 40 MB, a
 /// ViT-B would have 360.
 const MOST_LIGHT: u64 = 96 << 20;
+
+/// A model with everything that is needed to ask it. Clones share its tensors.
+#[derive(Debug, Clone)]
+pub struct LoadedModel {
+    /// The model.
+    pub model: Fclm,
+    /// Its `config.json`.
+    pub config: FclmConfig,
+    /// Its tokenizer.
+    pub tokenizer: FclmTokenizer,
+    /// Its chat template.
+    pub chat_template: String,
+    /// Where it lives.
+    pub device: Device,
+    /// What people are told about it.
+    pub info: ModelInfo,
+}
 
 impl LoadedModel {
     /// Loads the model of a directory onto a device.

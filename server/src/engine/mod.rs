@@ -16,7 +16,8 @@ mod worker;
 pub(crate) use self::found::scored_masks;
 pub use self::{
     backend::{Backend, BackendError, Prompt, PromptRegion, Step, TokenCounts},
-    fclm::{FclmAnswer, FclmBackend, LoadedModel},
+    fclm::{FclmAnswer, FclmBackend},
+    load::LoadedModel,
     queue::{
         AskedRegion, Engine, EngineError, EngineOptions, ImageSource, LoadState, Permit, Question,
     },
