@@ -8,8 +8,11 @@
 
 mod file;
 mod header;
+mod lines;
 mod path;
 mod sample;
+#[cfg(test)]
+mod tests;
 
 pub(super) use file::Samples;
 pub(super) use header::Header;
