@@ -113,6 +113,20 @@ pub enum EvalError {
         /// What they should be of.
         here: String,
     },
+    /// Samples are there of another version of the program, which may mean something else by them.
+    #[error(
+        "{} holds samples of another version of fclm (format {there}; this one reads {here}); \
+         measure again with another --out, or remove the file",
+        path.display()
+    )]
+    OtherFormat {
+        /// The file.
+        path: PathBuf,
+        /// The format of its samples.
+        there: u32,
+        /// The one that is read.
+        here: u32,
+    },
     /// A line of samples cannot be used.
     #[error("line {line} of {} is damaged ({reason}); remove it, and it is asked again", path.display())]
     Line {

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     PictureSamples,
-    header::{FORMAT, Header},
+    header::Header,
     lines::{BrokenLine, Kept, Pictures, read_lines, whole_lines},
     path::{all_in, path_of},
 };
@@ -101,7 +101,6 @@ impl Samples {
             return Ok(None);
         };
         let current = Header {
-            format: FORMAT,
             task,
             ..header.clone()
         };

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::eval::{data_set::name_of_folder, error::EvalError, protocol::Task, source::DataKind};
 
-/// The layout of the lines, so that those of another one are not misread.
-pub(super) const FORMAT: u32 = 1;
+/// The layout of the lines and what they mean, so that those of another version are not misread.
+/// Version 1 left masks without a pixel out.
+pub(super) const FORMAT: u32 = 2;
 /// How a header's line begins.
 pub(super) const HEADER_OPENING: &str = "{\"format\":";
 /// Digits of a hash that tell it from others in a message.
@@ -23,8 +24,7 @@ pub(in crate::eval) struct Header {
     pub(in crate::eval) model: String,
     /// SHA-256 over its weight files, hexadecimal.
     pub(in crate::eval) model_sha256: String,
-    /// What the data set is called; files of before data sets had names lack it.
-    #[serde(default)]
+    /// What the data set is called.
     pub(in crate::eval) data_set: String,
     /// The data set's folder.
     pub(in crate::eval) data: String,
@@ -56,22 +56,12 @@ impl Header {
         }
     }
 
-    /// Reads a line that begins as headers do.
-    pub(super) fn from_line(line: &str) -> Result<Self, serde_json::Error> {
-        let mut header: Self = serde_json::from_str(line)?;
-        if header.data_set.is_empty() {
-            header.data_set = name_of_folder(Path::new(&header.data));
-        }
-        Ok(header)
-    }
-
     /// Refuses to go on with samples of something else. More or fewer pictures of the same data
     /// set are no hindrance. Rendered sets all have the same ids, so the folder tells them apart.
     pub(super) fn refuse_other(&self, there: &Self, path: &Path) -> Result<(), EvalError> {
         let hash =
             |header: &Self| -> String { header.model_sha256.chars().take(SHOWN_DIGITS).collect() };
         let differs = [
-            ("format", there.format.to_string(), self.format.to_string()),
             ("task", there.task.to_string(), self.task.to_string()),
             ("seed", there.seed.to_string(), self.seed.to_string()),
             ("model", hash(there), hash(self)),
@@ -101,19 +91,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_of_before_are_called_as_their_folder() {
+    fn the_folder_tells_data_sets_apart() {
         let data = ("/sets/scenes".to_owned(), DataKind::Scenes, 3);
         let header = Header::new(Task::Res, 1, "tiny".to_owned(), "00".to_owned(), data);
-        let line = serde_json::to_string(&header).unwrap();
-        assert!(line.starts_with(HEADER_OPENING), "{line}");
-        let before = line.replace("\"data_set\":\"scenes\",", "");
-        assert_ne!(before, line);
-        assert_eq!(Header::from_line(&before).unwrap(), header);
+        assert_eq!(header.data_set, "scenes");
         let mut named = header.clone();
         named.data_set = "Scenes, hard".to_owned();
-        let line = serde_json::to_string(&named).unwrap();
-        assert_eq!(Header::from_line(&line).unwrap(), named);
-        // It is the folder that tells data sets apart.
         assert!(header.refuse_other(&named, Path::new("f")).is_ok());
+        named.data = "/hard/scenes".to_owned();
+        assert!(header.refuse_other(&named, Path::new("f")).is_err());
     }
 }

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use super::header::{HEADER_OPENING, Header};
+use super::header::{FORMAT, HEADER_OPENING, Header};
 use crate::eval::error::EvalError;
 
 /// What is known of pictures, by their places.
@@ -20,6 +20,12 @@ pub(super) struct Pictures {
 pub(super) struct Kept {
     pub(super) id: String,
     pub(super) line: String,
+}
+
+/// The part of a header that every version understands.
+#[derive(Deserialize)]
+struct HeaderHead {
+    format: u32,
 }
 
 /// The part of a line that tells which picture it is about.
@@ -81,7 +87,17 @@ pub(super) fn read_lines(
             continue;
         }
         if line.starts_with(HEADER_OPENING) {
-            let read = Header::from_line(line).map_err(|error| damaged(error.to_string()))?;
+            let HeaderHead { format } =
+                serde_json::from_str(line).map_err(|error| damaged(error.to_string()))?;
+            if format != FORMAT {
+                return Err(EvalError::OtherFormat {
+                    path: path.to_owned(),
+                    there: format,
+                    here: FORMAT,
+                });
+            }
+            let read: Header =
+                serde_json::from_str(line).map_err(|error| damaged(error.to_string()))?;
             header = Some(read);
             continue;
         }

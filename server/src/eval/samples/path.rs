@@ -55,7 +55,7 @@ fn header_of(path: &Path) -> Option<Header> {
     let mut line = String::new();
     let mut reader = BufReader::new(file.take(MAX_HEADER));
     reader.read_line(&mut line).ok()?;
-    Header::from_line(&line).ok()
+    serde_json::from_str(&line).ok()
 }
 
 #[cfg(test)]

@@ -77,7 +77,7 @@ fn pictures_come_in_order_whenever_they_were_finished() {
         (vec![10, 12], &header(1, 3))
     );
     // A file that a kill left without its first line holds nothing.
-    fs::write(dir.join("roc.samples.jsonl"), "{\"format\":1").unwrap();
+    fs::write(dir.join("roc.samples.jsonl"), "{\"format\":2").unwrap();
     assert_eq!(Samples::read_all(&dir).unwrap().len(), 1);
 }
 
@@ -218,10 +218,25 @@ fn damaged_lines_are_named() {
     let other = first.replace("\"detail\":1", "\"detail\":\"x\"");
     let error = read(&format!("{head}\n{other}\n")).unwrap_err();
     assert!(error.to_string().contains("picture p0"), "{error}");
-    let newer = head.replace("\"format\":1", "\"format\":2");
-    let error = read(&format!("{newer}\n")).unwrap_err();
-    assert!(
-        error.to_string().contains("another format (2, not 1)"),
-        "{error}"
-    );
+}
+
+#[test]
+fn samples_of_another_version_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    let head = serde_json::to_string(&header(1, 3)).unwrap();
+    let before = head.replace("\"format\":2", "\"format\":1");
+    assert_ne!(before, head);
+    let before = format!("{before}\n{}\n", line(0, 1));
+    // Nothing but the number is understood of what comes later.
+    for (text, number) in [(before.as_str(), 1), ("{\"format\":3,\"of\":[]}\n", 3)] {
+        fs::write(file_in(dir), text).unwrap();
+        for refused in [read(dir), begin(dir, header(1, 3), true)] {
+            let refused = refused.unwrap_err().to_string();
+            let what = format!("(format {number}; this one reads 2)");
+            assert!(refused.contains(&what), "{refused}");
+            assert!(refused.contains("another --out"), "{refused}");
+        }
+        assert_eq!(fs::read_to_string(file_in(dir)).unwrap(), text);
+    }
 }
