@@ -7,27 +7,21 @@
 //! may lack the zeros that numbers are filled up with elsewhere: `92.jpg` is
 //! `000000000092.jpg`.
 
+mod packed;
 mod regions;
 mod shards;
+mod unpacked;
 
-use std::{
-    collections::HashSet,
-    path::{Path, PathBuf},
+use std::path::PathBuf;
+
+use serde::Deserialize;
+
+use self::{
+    packed::{read_joined, read_pickled},
+    shards::shards_in,
+    unpacked::read_unpacked,
 };
-
-use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-
-use self::shards::{Sample, read_again, read_samples, shards_in};
-use super::{
-    super::record::PictureRecord,
-    PickleError, Pictures, Place, Position, Problems, ReadError, Sink, SinkError,
-    by_picture::{ByPicture, Group, Part},
-    id::Id,
-    json_stream::{Element, read_map, size_of},
-    pickle::Pickle,
-    picture_size::size_in_bytes,
-};
+use super::{Pictures, Problems, ReadError, Sink, SinkError, id::Id, json_stream::Element};
 
 /// The file of a subset that says what is in its pictures.
 const ANNOTATIONS: &str = "annotations.json";
@@ -96,200 +90,6 @@ struct OfPicture {
     tar_file: Option<String>,
 }
 
-/// Where a picture of a shard is.
-#[derive(Debug, Serialize, Deserialize)]
-struct Packed {
-    name: String,
-    start: u64,
-    length: u64,
-    width: u32,
-    height: u32,
-}
-
-/// Reads shards in their order, each picture with the regions of its pickle.
-fn read_pickled(
-    shards: &[PathBuf],
-    save: SavePicture<'_>,
-    sink: Sink<'_>,
-    problems: &mut Problems,
-) -> Result<(), ReadError> {
-    for shard in shards {
-        read_samples(shard, problems, &mut |sample, problems| {
-            let Some(pickle) = &sample.pickle else {
-                let position = sample.position(shard);
-                return problems.report(&position, &"there is no pickle beside the picture");
-            };
-            let position = Position::new(shard, Place::Member(pickle.name.clone()));
-            let size = sample.size(shard, problems)?;
-            let (Some(picture), Some((width, height))) = (&sample.picture, size) else {
-                return Ok(());
-            };
-            let values = match values_in(&pickle.bytes) {
-                Ok(values) => values,
-                Err(broken) => return problems.report(&position, &broken),
-            };
-            let mut record = PictureRecord {
-                id: sample.key.clone(),
-                width,
-                height,
-                ..PictureRecord::default()
-            };
-            for (index, value) in values.into_iter().enumerate() {
-                if index == 0
-                    && let Ok(of) = OfPicture::deserialize(&value)
-                    && let Some(Id(id)) = of.img_id
-                {
-                    record.id = id;
-                }
-                regions::add(&mut record, index, value, &position, problems)?;
-            }
-            if record.regions.is_empty() {
-                problems.leave_out(NOTHING_SAID);
-                return Ok(());
-            }
-            record.image = save_picture(shard, &picture.name, &picture.bytes, save)?;
-            sink(record, problems).map_err(ReadError::of_sink)
-        })?;
-    }
-    Ok(())
-}
-
-/// Brings the pictures of the shards together with what the annotations say of them. Only then it is
-/// known which of them are wanted, so these are read once more.
-fn read_joined(
-    annotations: &Path,
-    shards: &[PathBuf],
-    save: SavePicture<'_>,
-    sink: Sink<'_>,
-    problems: &mut Problems,
-) -> Result<(), ReadError> {
-    let present: HashSet<&str> = shards.iter().filter_map(|shard| name_of(shard)).collect();
-    let mut by_picture = ByPicture::new(size_of(annotations)?)?;
-    read_map(annotations, &mut |element| {
-        let Some(of) = picture_of(element, problems)? else {
-            return Ok(());
-        };
-        let shard = of
-            .tar_file
-            .as_deref()
-            .and_then(|shard| shard.rsplit('/').next());
-        if shard.is_some_and(|shard| !present.contains(shard)) {
-            problems.leave_out("pictures whose shard is not there");
-            return Ok(());
-        }
-        let name = of.image.as_deref().unwrap_or(element.name);
-        by_picture.add(Part::Annotation, Id(short_name(name).to_owned()), element)
-    })?;
-    for shard in shards {
-        read_samples(shard, problems, &mut |sample, problems| {
-            let size = sample.size(shard, problems)?;
-            let (Some(picture), Some((width, height))) = (&sample.picture, size) else {
-                return Ok(());
-            };
-            let packed = Packed {
-                name: picture.name.clone(),
-                start: picture.start,
-                length: picture.bytes.len() as u64,
-                width,
-                height,
-            };
-            let json = json!(packed).to_string();
-            let element = Element {
-                path: shard,
-                name: &sample.key,
-                index: None,
-                byte: None,
-                json: json.as_bytes(),
-            };
-            by_picture.add(
-                Part::Picture,
-                Id(short_name(&sample.key).to_owned()),
-                &element,
-            )
-        })?;
-    }
-    by_picture.finish(
-        problems,
-        &mut |group, problems| match joined(&group, save, problems)? {
-            Some(record) => sink(record, problems).map_err(ReadError::of_sink),
-            None => Ok(()),
-        },
-    )
-}
-
-/// A picture with what is said of it, saved; none where that is nothing.
-fn joined(
-    group: &Group,
-    save: SavePicture<'_>,
-    problems: &mut Problems,
-) -> Result<Option<PictureRecord>, ReadError> {
-    let Some(packed) = group.picture.read::<Packed>(problems)? else {
-        return Ok(None);
-    };
-    let mut record = PictureRecord {
-        id: group.id.0.clone(),
-        width: packed.width,
-        height: packed.height,
-        ..PictureRecord::default()
-    };
-    for entry in &group.annotations {
-        let element = entry.element();
-        record.id = element.name.to_owned();
-        let values = element.read::<Vec<Value>>(problems)?.unwrap_or_default();
-        for (index, value) in values.into_iter().enumerate() {
-            regions::add(&mut record, index, value, &element.position(), problems)?;
-        }
-    }
-    if record.regions.is_empty() {
-        problems.leave_out(NOTHING_SAID);
-        return Ok(None);
-    }
-    let shard = group.picture.element().path;
-    let bytes = read_again(shard, packed.start, packed.length)?;
-    record.image = save_picture(shard, &packed.name, &bytes, save)?;
-    Ok(Some(record))
-}
-
-/// Reads the annotations alone. A picture is as large as the first of its masks.
-fn read_unpacked(
-    annotations: &Path,
-    pictures: &Pictures,
-    sink: Sink<'_>,
-    problems: &mut Problems,
-) -> Result<(), ReadError> {
-    read_map(annotations, &mut |element| {
-        let Some(of) = picture_of(element, problems)? else {
-            return Ok(());
-        };
-        let named = format!("{}.jpg", element.name);
-        let image = match pictures.path(of.image.as_deref().unwrap_or(&named)) {
-            Ok(image) => image,
-            Err(broken) => return problems.report(&element.position(), &broken),
-        };
-        let values = element.read::<Vec<Value>>(problems)?.unwrap_or_default();
-        let size = values.iter().find_map(|value| {
-            let size = value.pointer("/mask_rle/size")?;
-            <[u32; 2]>::deserialize(size).ok()
-        });
-        let [height, width] = size.unwrap_or_default();
-        let mut record = PictureRecord {
-            id: element.name.to_owned(),
-            image,
-            width,
-            height,
-            ..PictureRecord::default()
-        };
-        for (index, value) in values.into_iter().enumerate() {
-            regions::add(&mut record, index, value, &element.position(), problems)?;
-        }
-        if record.regions.is_empty() {
-            problems.leave_out(NOTHING_SAID);
-            return Ok(());
-        }
-        sink(record, problems).map_err(ReadError::of_sink)
-    })
-}
-
 /// What the first region of an entry says of its picture; none where there is no region, or the
 /// entry is broken.
 fn picture_of(
@@ -306,67 +106,9 @@ fn picture_of(
     Ok(first)
 }
 
-/// The regions in a pickle, or what is wrong with it.
-fn values_in(pickle: &[u8]) -> Result<Vec<Value>, PickleError> {
-    Pickle::read(pickle)?.elements()?.collect()
-}
-
-/// What a picture is called however its number is filled up: without folders, ending and leading
-/// zeros.
-fn short_name(path: &str) -> &str {
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let stem = name.split('.').next().unwrap_or(name);
-    let short = stem.trim_start_matches('0');
-    match stem.bytes().all(|byte| byte.is_ascii_digit()) {
-        true if short.is_empty() => "0",
-        true => short,
-        false => stem,
-    }
-}
-
-fn name_of(path: &Path) -> Option<&str> {
-    path.file_name()?.to_str()
-}
-
-impl Sample {
-    /// Where its picture is, or what there is of it.
-    fn position(&self, shard: &Path) -> Position {
-        let member = self.picture.as_ref().or(self.pickle.as_ref());
-        let name = member.map_or(&self.key, |member| &member.name);
-        Position::new(shard, Place::Member(name.clone()))
-    }
-
-    /// Width and height of its picture; none where there is no picture, which is reported.
-    fn size(&self, shard: &Path, problems: &mut Problems) -> Result<Option<(u32, u32)>, ReadError> {
-        let Some(picture) = &self.picture else {
-            problems.report(&self.position(shard), &"there is no picture beside it")?;
-            return Ok(None);
-        };
-        match size_in_bytes(&picture.bytes) {
-            Ok(size) => Ok(Some(size)),
-            Err(broken) => {
-                problems.report(&self.position(shard), &broken)?;
-                Ok(None)
-            }
-        }
-    }
-}
-
-/// Saves a picture and returns the name for its record.
-fn save_picture(
-    shard: &Path,
-    name: &str,
-    bytes: &[u8],
-    save: SavePicture<'_>,
-) -> Result<String, ReadError> {
-    let folder = shard.file_stem().and_then(|stem| stem.to_str());
-    let folder = folder.ok_or_else(|| ReadError::layout(shard, "its name is not UTF-8"))?;
-    save(&format!("{folder}/{name}"), bytes).map_err(ReadError::Sink)
-}
-
 /// Writes a shard for a test.
 #[cfg(test)]
-fn write_shard(path: &Path, members: &[(&str, &[u8])]) {
+fn write_shard(path: &std::path::Path, members: &[(&str, &[u8])]) {
     let mut shard = tar::Builder::new(Vec::new());
     for (name, bytes) in members {
         let mut header = tar::Header::new_gnu();
@@ -379,11 +121,12 @@ fn write_shard(path: &Path, members: &[(&str, &[u8])]) {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, io::Cursor};
+    use std::{fs, io::Cursor, path::Path};
 
     use image::{ImageFormat, RgbImage};
 
-    use super::*;
+    use super::{super::picture_size::size_in_bytes, *};
+    use crate::data::record::PictureRecord;
 
     /// Written by `pickle.dumps` of Python 3 for `[{"img_id": "000000000092", "ann_id": 2229,
     /// "image": "000000000092.jpg", "mask_rle": {"size": [4, 6], "counts": b"02f0"}, "caption":
