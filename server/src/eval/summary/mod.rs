@@ -77,10 +77,33 @@ impl Measured {
             }
         }
         if has_filled {
-            self.report.judge.clone_from(&earlier.report.judge);
-            self.report.notes.clone_from(&earlier.report.notes);
+            if self.report.judge.is_none() {
+                self.report.judge.clone_from(&earlier.report.judge);
+            }
+            self.report.notes = merged(&self.report.notes, &earlier.report.notes);
         }
     }
+}
+
+/// The notes of two reports of the same samples, each once. That a figure wants an option is said
+/// only where both say so: what one of them lacks, the other has.
+fn merged(own: &[String], earlier: &[String]) -> Vec<String> {
+    let mut notes: Vec<String> = own
+        .iter()
+        .filter(|note| !names_option(note) || earlier.contains(note))
+        .cloned()
+        .collect();
+    for note in earlier {
+        if !names_option(note) && !notes.contains(note) {
+            notes.push(note.clone());
+        }
+    }
+    notes
+}
+
+/// Whether a note names the option by which a figure would be computed.
+fn names_option(note: &str) -> bool {
+    note.contains(" --")
 }
 
 impl Summary {
@@ -256,6 +279,20 @@ pub(super) mod tests {
             assert_eq!(!summary.tasks[0].report.notes.is_empty(), kept);
             assert_eq!(summary.tasks[0].report.judge.is_some(), kept);
         }
+        // Notes of both are merged; none says that a figure is missing which is there.
+        let words = "Phrases by words; name --bert.";
+        let lite = "Stems only; name --meteor-jar.";
+        let both = "2 texts were refused.";
+        earlier.report.notes = ["The judge was x.", words, both].map(str::to_owned).into();
+        let mut now = measured(Task::Roc);
+        now.report = now.report.with("ss", None, None);
+        now.report.notes = [both, lite, "Names are words."].map(str::to_owned).into();
+        let mut summary = Summary {
+            tasks: vec![earlier],
+        };
+        summary.put(now);
+        let notes = &summary.tasks[0].report.notes;
+        assert_eq!(*notes, [both, "Names are words.", "The judge was x."]);
         // What stood in for a figure that is computed now stays beside it.
         let mut words = measured(Task::Gcg);
         words.report = words.report.with("recall_words", figure(0.4), None);
