@@ -1,9 +1,14 @@
-use std::{collections::BTreeSet, path::PathBuf, process::ExitCode};
+use std::{
+    collections::BTreeSet,
+    path::PathBuf,
+    process::ExitCode,
+    sync::{Mutex, PoisonError},
+};
 
 use anyhow::{Context, bail};
 use clap::Args;
 use fclm_server::{
-    data::published::DEFAULT_LIMIT,
+    data::published::{DEFAULT_LIMIT, Problem},
     eval::{
         EvalError, EvalOptions, EvalTools, evaluate_with,
         plan::{Measure, Plan},
@@ -14,8 +19,8 @@ use fclm_server::{
 };
 
 use super::{
-    at_least_one, at_least_zero, eval_options::EvalArgs, heatmaps::draw_heatmaps, model::ModelArg,
-    print, refuse, show_progress,
+    at_least_one, at_least_zero, data::tell_skipped, eval_options::EvalArgs,
+    heatmaps::draw_heatmaps, model::ModelArg, print, refuse, show_progress,
 };
 
 /// Where no folder is named.
@@ -136,7 +141,7 @@ impl Round<'_> {
         measure: &Measure,
     ) -> anyhow::Result<ExitCode> {
         let report = self.measure(predictor, tools, measure)?;
-        tell(&report, measure, &mut BTreeSet::new());
+        tell_left_out(&report, measure, &mut BTreeSet::new());
         match self.json {
             true => print(report.to_json())?,
             false => print(report.to_string().trim_end())?,
@@ -170,7 +175,7 @@ impl Round<'_> {
                     continue;
                 }
             };
-            tell(&report, measure, &mut told);
+            tell_left_out(&report, measure, &mut told);
             if !self.json {
                 let gap = if reports.is_empty() { "" } else { "\n" };
                 print(format!("{gap}{}", report.to_string().trim_end()))?;
@@ -204,6 +209,7 @@ impl Round<'_> {
             limit: self.limit,
             seed: self.seed,
             limit_broken: self.limit_broken,
+            on_skip: tell_skipped_once,
             ..EvalOptions::new(measure.task, &measure.data)
         };
         let title = measure.to_string();
@@ -213,21 +219,27 @@ impl Round<'_> {
     }
 }
 
-/// Says what of a data set is broken or not understood, which several tasks may find, once.
-fn tell(report: &Report, measure: &Measure, told: &mut BTreeSet<String>) {
-    let broken = report.broken.iter();
-    let mut sentences: Vec<String> = broken.map(|broken| format!("skipped: {broken}")).collect();
-    if !report.left_out.is_empty() {
-        sentences.push(format!(
-            "{} has what is not understood and was left out: {}",
-            measure.data.display(),
-            report.left_out
-        ));
+/// Says what of a data set is broken, which several tasks may find, once.
+fn tell_skipped_once(problem: &Problem) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let mut told = TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    if told.insert(problem.to_string()) {
+        tell_skipped(problem);
     }
-    for sentence in sentences {
-        if !told.contains(&sentence) {
-            eprintln!("fclm: {sentence}");
-            told.insert(sentence);
-        }
+}
+
+/// Says what of a data set is not understood, which several tasks may find, once.
+fn tell_left_out(report: &Report, measure: &Measure, told: &mut BTreeSet<String>) {
+    if report.left_out.is_empty() {
+        return;
+    }
+    let sentence = format!(
+        "{} has what is not understood and was left out: {}",
+        measure.data.display(),
+        report.left_out
+    );
+    if !told.contains(&sentence) {
+        eprintln!("fclm: {sentence}");
+        told.insert(sentence);
     }
 }

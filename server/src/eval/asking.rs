@@ -13,7 +13,7 @@ use super::{
     source::{Entry, Source},
 };
 use crate::{
-    data::published::Problems,
+    data::published::{Problem, Problems},
     predict::{Found, Picture, PredictError, Predictor, read_picture},
 };
 
@@ -28,6 +28,8 @@ pub(super) struct Asking<'a> {
     pub(super) pictures: usize,
     /// How many broken ones are skipped before that is too much.
     pub(super) limit_broken: u64,
+    /// Hears of each that is skipped as soon as it is found.
+    pub(super) on_skip: fn(&Problem),
     /// Hears how many pictures of how many are finished.
     pub(super) progress: &'a (dyn Fn(usize, usize) + Sync),
 }
@@ -47,6 +49,7 @@ impl Asking<'_> {
             source,
             pictures,
             limit_broken,
+            on_skip,
             progress,
             ..
         } = *self;
@@ -90,7 +93,7 @@ impl Asking<'_> {
             Ok((picture.id, line))
         };
         let finished = AtomicUsize::new(pictures - places.len());
-        let kept = Mutex::new((samples, Problems::new(limit_broken)));
+        let kept = Mutex::new((samples, Problems::told_to(limit_broken, on_skip)));
         on_all_cores(predictor, &places, |predictor, place| {
             let looked = look(predictor, place);
             let mut kept = kept.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     chat_client::ChatClient,
-    data::{folder::FolderError, published::DEFAULT_LIMIT},
+    data::{
+        folder::FolderError,
+        published::{DEFAULT_LIMIT, Problem},
+    },
     predict::Predictor,
 };
 
@@ -31,6 +34,8 @@ pub struct EvalOptions {
     pub seed: u64,
     /// How many broken pictures are skipped before that is too much.
     pub limit_broken: u64,
+    /// Hears of each of them as soon as it is found; the one that is too many is in the error.
+    pub on_skip: fn(&Problem),
 }
 
 impl EvalOptions {
@@ -43,6 +48,7 @@ impl EvalOptions {
             limit: None,
             seed: 0,
             limit_broken: DEFAULT_LIMIT,
+            on_skip: |_| {},
         }
     }
 }
@@ -105,6 +111,7 @@ pub fn evaluate_with(
         limit,
         seed,
         limit_broken,
+        on_skip,
     } = options;
     let source = Source::open(data, *task)?;
     let pictures = limit.unwrap_or(usize::MAX).min(source.count());
@@ -131,6 +138,7 @@ pub fn evaluate_with(
         seed: *seed,
         pictures,
         limit_broken: *limit_broken,
+        on_skip: *on_skip,
         progress,
     };
     tasks::ask(&asking, &mut samples)?;

@@ -39,7 +39,7 @@ impl Data {
 }
 
 /// Says what is broken.
-fn tell_skipped(problem: &Problem) {
+pub(super) fn tell_skipped(problem: &Problem) {
     eprintln!("fclm: skipped: {problem}");
 }
 
