@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use anyhow::{Context, bail};
+use anyhow::bail;
 use clap::Args;
 use fclm_server::{
     data::published::{DEFAULT_LIMIT, Problem},
@@ -22,9 +22,6 @@ use super::{
     at_least_one, at_least_zero, data::tell_skipped, eval_options::EvalArgs,
     heatmaps::draw_heatmaps, model::ModelArg, print, refuse, show_progress,
 };
-
-/// Where no folder is named.
-const NO_DATA: &str = "a data set is missing: name --data";
 
 /// Options of `fclm eval`.
 #[derive(Debug, Args)]
@@ -97,15 +94,14 @@ impl Eval {
         if let Some(dir) = self.further.report() {
             return self.further.rebuild(dir, &tools);
         }
-        if let Some(out) = &self.heatmaps {
-            let data = self.data.context(NO_DATA)?;
+        if let (Some(out), Some(data)) = (&self.heatmaps, &self.data) {
             let predictor = self.model.open()?;
-            return draw_heatmaps(&predictor, &data, self.limit, out);
+            return draw_heatmaps(&predictor, data, self.limit, out);
         }
-        let plan = match (&self.plan, &self.data) {
-            (Some(file), _) => Plan::read(file)?,
-            (None, Some(data)) => Plan::of(&self.task, data),
-            (None, None) => bail!(NO_DATA),
+        let of_tasks = |data| Plan::of(&self.task, data);
+        let plan = match &self.plan {
+            Some(file) => Plan::read(file)?,
+            None => self.data.as_deref().map(of_tasks).unwrap_or_default(),
         };
         let round = Round {
             limit: self.limit,
@@ -115,7 +111,6 @@ impl Eval {
             further: &self.further,
         };
         match plan.measures.as_slice() {
-            [] => bail!("what to measure is missing: name a --task"),
             [only] => round.one(&self.model.open()?, &tools, only),
             several => round.several(&self.model.open()?, &tools, several),
         }
