@@ -37,7 +37,7 @@ pub use neck::Neck;
 pub use norm::LayerNorm2d;
 pub use place::LogitPlace;
 pub use postprocess::{upscale_logits, upscale_mask};
-pub use preprocess::{Prepared, input_size, preprocess, seen, to_input_coords};
+pub use preprocess::{Prepared, denormalize, input_size, preprocess, to_input_coords};
 pub use prompt_encoder::{MaskDownscaling, PositionEncoding, PromptEncoder};
 pub use segment::PicturePrompt;
 pub use tiny_vit::{ConvNorm, RunningNorm, TinyVit};

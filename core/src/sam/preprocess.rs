@@ -50,9 +50,9 @@ pub fn preprocess(image: &RgbImage, config: &SamConfig) -> Prepared {
     }
 }
 
-/// What the encoder sees of an image whose `[3, size, size]` values [`preprocess`] has made, without
-/// the padding: the given rows and columns.
-pub fn seen(pixels: &[f32], size: usize, [rows, columns]: [usize; 2]) -> RgbImage {
+/// The image behind the `[3, size, size]` values that [`preprocess`] has made, as the encoder sees
+/// it, without the padding: the given rows and columns.
+pub fn denormalize(pixels: &[f32], size: usize, [rows, columns]: [usize; 2]) -> RgbImage {
     RgbImage::from_fn(columns as u32, rows as u32, |x, y| {
         let index = y as usize * size + x as usize;
         Rgb([0, 1, 2].map(|channel| {
@@ -125,9 +125,9 @@ mod tests {
                 assert_eq!(prepared.pixels[y * 3 + 2], 0.0);
             }
         }
-        let seen = seen(&prepared.pixels, 3, [prepared.input_h, prepared.input_w]);
-        assert_eq!(seen.dimensions(), (2, 3));
-        assert_eq!(seen.into_raw(), expected.as_flattened().as_flattened());
+        let image = denormalize(&prepared.pixels, 3, [prepared.input_h, prepared.input_w]);
+        assert_eq!(image.dimensions(), (2, 3));
+        assert_eq!(image.into_raw(), expected.as_flattened().as_flattened());
     }
 
     #[test]

@@ -142,7 +142,7 @@ fn crop(photo: &RgbImage, place: usize, mark: &Mask, config: &FclmConfig) -> Opt
     let (width, height) = (x1 - x0, y1 - y0);
     let side = config.sam.image_size;
     let [rows, columns] = sam::input_size(height as usize, width as usize, side);
-    let view = sam::seen(&prepared.crop_pixels, side, [rows, columns]);
+    let view = sam::denormalize(&prepared.crop_pixels, side, [rows, columns]);
     let (rows, columns) = (rows as u32, columns as u32);
     let at = |place: u32, from: u32, to: u32| {
         (u64::from(place) * u64::from(to) / u64::from(from.max(1))) as u32
