@@ -13,6 +13,7 @@ use fclm_tests::double::words;
 use fclm_tests::words_server::WordsServer;
 use futures::future::join_all;
 use image::RgbImage;
+use rand::{Rng, SeedableRng, rngs::StdRng};
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use tokio::time::{sleep, timeout};
 
@@ -23,30 +24,32 @@ const KILLS: usize = 12;
 /// Those who work with the server at a time.
 const PEOPLE: u64 = 3;
 /// The most confirmed steps that a kill waits for.
-const STEPS: u64 = 90;
+const STEPS: usize = 90;
 /// The most milliseconds that it comes behind them, in the midst of the next steps.
 const LATER: u64 = 12;
 /// Chats that somebody keeps.
 const KEPT: usize = 2;
 /// The most words of an answer, each of which takes a millisecond.
-const WORDS: u64 = 20;
+const WORDS: usize = 20;
 /// Different pictures: chats about equal ones share a file.
-const SHADES: u64 = 3;
+const SHADES: u8 = 3;
 /// How long a server may take to confirm that many steps on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
 
 #[tokio::test]
 async fn a_server_that_is_killed_at_any_moment_keeps_what_it_has_confirmed() {
     let data = tempfile::tempdir().expect("a folder");
-    let mut random = Random(SEED);
-    let mut people: Vec<Person> = (1..=PEOPLE).map(Person::new).collect();
+    let mut random = StdRng::seed_from_u64(SEED);
+    let mut people: Vec<Person> = (1..=PEOPLE)
+        .map(|number| Person::new(SEED + number))
+        .collect();
     for _ in 0..KILLS {
         let server = WordsServer::start(SERVER, data.path());
         check(&mut people, &server.client).await;
         let client = server.client.clone();
         let watch = Watch::default();
-        let steps = 1 + random.below(STEPS) as usize;
-        let later = Duration::from_millis(random.below(LATER + 1));
+        let steps = random.random_range(1..=STEPS);
+        let later = Duration::from_millis(random.random_range(0..=LATER));
         let killing = async {
             let reached = timeout(PATIENCE, watch.reached(steps)).await;
             assert!(reached.is_ok(), "the server confirms nothing more");
@@ -85,18 +88,6 @@ async fn check(people: &mut [Person], client: &Client) {
     }
 }
 
-/// Pseudo-random numbers (`SplitMix64`).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % end
-    }
-}
-
 /// What has happened since the server was started.
 #[derive(Default)]
 struct Watch {
@@ -126,7 +117,7 @@ impl Watch {
 
 /// Somebody who does one thing after the other and knows what the server has confirmed of it.
 struct Person {
-    random: Random,
+    random: StdRng,
     /// Shades of the pictures by their paths.
     pictures: BTreeMap<String, u8>,
     /// The oldest first.
@@ -172,7 +163,7 @@ enum Tried {
 impl Person {
     fn new(seed: u64) -> Self {
         Self {
-            random: Random(seed << 32),
+            random: StdRng::seed_from_u64(seed),
             pictures: BTreeMap::new(),
             chats: VecDeque::new(),
             deleted: Vec::new(),
@@ -190,7 +181,7 @@ impl Person {
     /// A picture and a chat about it with regions and answers, and no more old chats than are
     /// kept; none where the connection was lost meanwhile.
     async fn round(&mut self, client: &Client, watch: &Watch) -> Option<()> {
-        let shade = self.random.below(SHADES) as u8;
+        let shade = self.random.random_range(0..SHADES);
         let upload = client
             .request(Method::POST, "/api/v1/images")
             .body(png(shade));
@@ -238,7 +229,7 @@ impl Person {
     }
 
     async fn ask(&mut self, client: &Client, watch: &Watch) -> Option<()> {
-        let count = 1 + self.random.below(WORDS) as usize;
+        let count = self.random.random_range(1..=WORDS);
         let chat = self.chats.back_mut().expect("there is one");
         self.tried = Some(Tried::Question);
         let path = format!("/api/v1/chats/{}/messages", chat.id);
