@@ -121,20 +121,13 @@ fn paper_rows(summary: &Summary, figure: &PaperFigure) -> Html {
 }
 
 fn paper_row(figure: &PaperFigure, here: &str, metric: Option<&Metric>) -> Html {
-    let (value, interval, blind) = shown(metric);
-    let (fclm_3b, fclm_7b, before) = of_paper(figure.values);
     piece(
         "paper-row",
         &[
             ("on", Html::text(figure.on)),
             ("called", Html::text(figure.called)),
             ("here", Html::text(here)),
-            ("value", value),
-            ("interval", interval),
-            ("blind", blind),
-            ("fclm_3b", fclm_3b),
-            ("fclm_7b", fclm_7b),
-            ("before", before),
+            ("cells", cells(metric, "-", figure.values)),
         ],
     )
 }
@@ -169,26 +162,16 @@ fn task(those: &[Measured]) -> Html {
 
 /// A figure of a data set, beside the paper's of that data set where it is known.
 fn row(measured: &Measured, name: &str, metric: &Metric) -> Html {
-    let (value, interval, blind) = shown(Some(metric));
-    let value = match metric.estimate {
-        Some(_) => value,
-        None => Html::text(NOT_COMPUTED),
-    };
     let beside = PAPER
         .iter()
         .find(|figure| figure.metric == name && figure.is_on(measured));
-    let (fclm_3b, fclm_7b, before) = of_paper(beside.and_then(|figure| figure.values));
+    let paper = beside.and_then(|figure| figure.values);
     piece(
         "row",
         &[
             ("name", Html::text(name)),
             ("data_set", Html::text(&measured.report.data_set)),
-            ("value", value),
-            ("interval", interval),
-            ("blind", blind),
-            ("fclm_3b", fclm_3b),
-            ("fclm_7b", fclm_7b),
-            ("before", before),
+            ("cells", cells(Some(metric), NOT_COMPUTED, paper)),
         ],
     )
 }
@@ -238,36 +221,41 @@ fn data_set(measured: &Measured) -> Html {
     )
 }
 
-/// The paper's values: of both models, and of the best before.
-fn of_paper(values: Option<PaperValues>) -> (Html, Html, Html) {
-    let before = match values {
+/// The cells of a figure: its value (`missing` where there is none), interval and blind value, a
+/// hundred times, and the paper's values of both models and of the best before.
+fn cells(metric: Option<&Metric>, missing: &str, paper: Option<PaperValues>) -> Html {
+    let estimate = metric.and_then(|metric| metric.estimate);
+    let (value, interval) = match estimate {
+        Some(Estimate { value, low, high }) => {
+            let (low, high) = (HUNDRED * low, HUNDRED * high);
+            let interval = Html::text(format_args!("{low:.1} to {high:.1}"));
+            (one_decimal(Some(HUNDRED * value)), interval)
+        }
+        None => (Html::text(missing), Html::text("-")),
+    };
+    let blind = metric.and_then(|metric| metric.blind);
+    let before = match paper {
         Some(PaperValues {
             before: (name, value),
             ..
         }) => Html::text(format_args!("{name} {value:.1}")),
         None => Html::text("-"),
     };
-    (
-        one_decimal(values.map(|values| values.fclm_3b)),
-        one_decimal(values.and_then(|values| values.fclm_7b)),
-        before,
+    let fclm_7b = paper.and_then(|values| values.fclm_7b);
+    piece(
+        "cells",
+        &[
+            ("value", value),
+            ("interval", interval),
+            (
+                "blind",
+                one_decimal(blind.map(|blind| HUNDRED * blind.value)),
+            ),
+            ("fclm_3b", one_decimal(paper.map(|values| values.fclm_3b))),
+            ("fclm_7b", one_decimal(fclm_7b)),
+            ("before", before),
+        ],
     )
-}
-
-/// Value, interval and blind value of a figure, a hundred times.
-fn shown(metric: Option<&Metric>) -> (Html, Html, Html) {
-    let estimate = metric.and_then(|metric| metric.estimate);
-    let blind = metric.and_then(|metric| metric.blind);
-    let value = |figure: Option<Estimate>| one_decimal(figure.map(|f| HUNDRED * f.value));
-    let interval = match estimate {
-        Some(Estimate { low, high, .. }) => Html::text(format_args!(
-            "{:.1} to {:.1}",
-            HUNDRED * low,
-            HUNDRED * high
-        )),
-        None => Html::text("-"),
-    };
-    (value(estimate), interval, value(blind))
 }
 
 /// A number of things in words.
