@@ -238,3 +238,34 @@ fn tell_left_out(report: &Report, measure: &Measure, told: &mut BTreeSet<String>
         told.insert(sentence);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use clap::Parser;
+
+    use super::{super::Cli, *};
+
+    #[test]
+    fn the_example_of_a_plan_says_how_its_folders_are_made() {
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/plans/paper.toml");
+        let text = fs::read_to_string(&example).unwrap();
+        let mut made = BTreeSet::from(["DLC-Bench"]);
+        let comments = text.lines().filter_map(|line| line.strip_prefix("# "));
+        for command in comments.filter(|comment| comment.starts_with("fclm data ")) {
+            if let Err(error) = Cli::try_parse_from(command.split_whitespace()) {
+                panic!("{command}: {error}");
+            }
+            let (_, out) = command.split_once(" --out ").unwrap();
+            made.insert(out.split(' ').next().unwrap());
+        }
+        for measure in Plan::read(&example).unwrap().measures {
+            let folder = measure.data.file_name().unwrap().to_str().unwrap();
+            assert!(
+                made.contains(folder),
+                "nothing makes {folder} for {measure}"
+            );
+        }
+    }
+}
