@@ -8,6 +8,7 @@ use fclm_core::wire::{
     ApiError, Chat, Counts, CreateChat, ErrorCode, ImageInfo, MaskRle, MaskSource, Mode,
     PostMessage, PostedMessage, Region, RunEvent,
 };
+use fclm_server::api::{EventReader, NumberedEvent};
 use fclm_server::engine::{Backend, Engine, EngineOptions, LoadState};
 use fclm_server::serve::{ServeOptions, Server};
 use futures::StreamExt;
@@ -15,7 +16,6 @@ use futures::channel::mpsc::{self, UnboundedSender};
 use reqwest::{Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -50,15 +50,6 @@ pub struct Api {
 pub struct BegunUpload {
     body: UnboundedSender<std::io::Result<Vec<u8>>>,
     answer: JoinHandle<reqwest::Result<Response>>,
-}
-
-/// One event of a stream.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Numbered {
-    /// Its `id:`.
-    pub id: u64,
-    /// Its content.
-    pub event: RunEvent,
 }
 
 #[derive(Deserialize)]
@@ -255,7 +246,7 @@ impl Client {
     }
 
     /// All events of a run after `seen`, waiting for its end.
-    pub async fn events(&self, run_id: &str, seen: u64) -> Vec<Numbered> {
+    pub async fn events(&self, run_id: &str, seen: u64) -> Vec<NumberedEvent> {
         let mut stream = self.follow(run_id, seen).await;
         let mut events = Vec::new();
         while let Some(event) = stream.next().await {
@@ -296,7 +287,7 @@ impl Client {
         assert_eq!(response.headers()["x-accel-buffering"], "no");
         Ok(EventStream {
             body: Box::pin(response.bytes_stream()),
-            text: String::new(),
+            reader: EventReader::default(),
         })
     }
 }
@@ -315,7 +306,7 @@ impl BegunUpload {
 /// A stream of events.
 pub struct EventStream {
     body: std::pin::Pin<Box<dyn futures::Stream<Item = reqwest::Result<bytes::Bytes>> + Send>>,
-    text: String,
+    reader: EventReader,
 }
 
 impl std::fmt::Debug for EventStream {
@@ -326,46 +317,26 @@ impl std::fmt::Debug for EventStream {
 
 impl EventStream {
     /// The next event; none at the end or where the connection is lost.
-    pub async fn next(&mut self) -> Option<Numbered> {
+    ///
+    /// # Panics
+    /// If something that comes is no event.
+    pub async fn next(&mut self) -> Option<NumberedEvent> {
         loop {
-            while let Some((block, rest)) = self.text.split_once("\n\n") {
-                let event = parse(block);
-                self.text = rest.to_owned();
-                if event.is_some() {
-                    return event;
-                }
+            if let Some(event) = self.reader.next_event() {
+                return Some(event.expect("events are those of the interface"));
             }
-            let chunk = self.body.next().await?.ok()?;
-            self.text
-                .push_str(std::str::from_utf8(&chunk).expect("events are UTF-8"));
+            self.reader.push(&self.body.next().await?.ok()?);
         }
     }
 }
 
 /// The text that events add up to.
-pub fn text_of(events: &[Numbered]) -> String {
-    let delta = |numbered: &Numbered| match &numbered.event {
+pub fn text_of(events: &[NumberedEvent]) -> String {
+    let delta = |numbered: &NumberedEvent| match &numbered.event {
         RunEvent::Text { delta } => Some(delta.clone()),
         _ => None,
     };
     events.iter().filter_map(delta).collect()
-}
-
-/// None for comments.
-fn parse(block: &str) -> Option<Numbered> {
-    let field = |name: &str| {
-        block
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    };
-    let name = field("event")?;
-    let data: Value = serde_json::from_str(field("data")?).expect("data are JSON");
-    let event = serde_json::from_value(serde_json::json!({ "event": name, "data": data }));
-    let id = field("id")?.parse().expect("ids are numbers");
-    Some(Numbered {
-        id,
-        event: event.expect("events are those of the interface"),
-    })
 }
 
 /// The JSON of an answer with that status.

@@ -8,7 +8,8 @@ use fclm_core::wire::{
     Chat, ChatSummary, CreateChat, ErrorCode, FinishReason, ImageInfo, Message, PostedMessage,
     PutRegions, Region, RunState,
 };
-use fclm_tests::api::{Client, Numbered, ask, png, read, refused, region, text_of};
+use fclm_server::api::NumberedEvent;
+use fclm_tests::api::{Client, ask, png, read, refused, region, text_of};
 use fclm_tests::double::words;
 use fclm_tests::words_server::WordsServer;
 use futures::future::join_all;
@@ -150,7 +151,7 @@ struct Followed {
     run_id: String,
     /// Words of the whole answer.
     count: usize,
-    seen: Vec<Numbered>,
+    seen: Vec<NumberedEvent>,
 }
 
 enum Tried {

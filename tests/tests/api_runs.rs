@@ -7,9 +7,10 @@ use fclm_core::wire::{
     ChatSummary, CreateChat, ErrorCode, FinishReason, Mode, ModelInfo, PostMessage, PostedMessage,
     RegionVector, RunEvent, RunState, SegmentRequest, SegmentResponse,
 };
+use fclm_server::api::NumberedEvent;
 use fclm_server::engine::EngineOptions;
 use fclm_tests::api::{
-    Api, Client, HEIGHT, Numbered, WIDTH, ask, png, read, refused, region, start_server, text_of,
+    Api, Client, HEIGHT, WIDTH, ask, png, read, refused, region, start_server, text_of,
 };
 use fclm_tests::double::{LIGHT, Words, words};
 use fclm_tests::words_server::WordsServer;
@@ -18,7 +19,7 @@ use reqwest::{Method, StatusCode};
 /// A server that can be killed.
 const SERVER: &str = env!("CARGO_BIN_EXE_words-server");
 
-fn finish_of(events: &[Numbered]) -> Option<FinishReason> {
+fn finish_of(events: &[NumberedEvent]) -> Option<FinishReason> {
     match events.last()?.event {
         RunEvent::Done { finish } => Some(finish),
         _ => None,

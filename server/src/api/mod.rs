@@ -8,6 +8,7 @@ mod body;
 mod chats;
 mod decode;
 mod error;
+mod event_reader;
 mod health;
 mod images;
 mod light;
@@ -32,6 +33,7 @@ use tokio::time::timeout;
 pub use self::{
     decode::{ImageLimits, decode_picture},
     error::{AppError, ErrorBody},
+    event_reader::{EventError, EventReader, NumberedEvent},
     router::{openapi, router},
     site::{Site, SiteError},
 };

@@ -1,4 +1,4 @@
-use crate::engine::BackendError;
+use crate::{api::EventError, engine::BackendError};
 
 /// Why nothing could be measured.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +25,9 @@ pub enum BenchError {
         /// What the server says about it.
         reason: String,
     },
+    /// An answer holds what is no event.
+    #[error("the server that is measured sends what is not understood: {0}")]
+    Event(#[from] EventError),
     /// An answer ended with an error.
     #[error("the server that is measured failed on a question: {0}")]
     Answer(String),

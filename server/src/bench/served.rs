@@ -13,10 +13,10 @@ use fclm_core::wire::{
 use image::{ImageFormat, RgbImage};
 use reqwest::{Client, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use super::{BenchError, BenchReport, SEED};
+use crate::api::{EventReader, NumberedEvent};
 use crate::chat_client::prepare_tls;
 use crate::data::scenes::{AnnotatedScene, Seeds, sample};
 use crate::engine::{Engine, EngineOptions, FclmBackend, LoadState};
@@ -184,10 +184,11 @@ impl Caller {
         let posted: PostedMessage = answer(self.post(&path).json(message)).await?;
         let path = format!("/api/v1/runs/{}/events", posted.run_id);
         let mut stream = accepted(self.http.get(self.url(&path))).await?;
-        let (mut unread, mut first) = (Unread::default(), None);
+        let (mut reader, mut first) = (EventReader::default(), None);
         while let Some(bytes) = stream.chunk().await? {
-            unread.push(&bytes);
-            while let Some(event) = unread.next_event() {
+            reader.push(&bytes);
+            while let Some(read) = reader.next_event() {
+                let NumberedEvent { event, .. } = read?;
                 if let RunEvent::Error(error) = event {
                     return Err(BenchError::Answer(error.message));
                 }
@@ -224,62 +225,9 @@ async fn accepted(request: RequestBuilder) -> Result<Response, BenchError> {
     })
 }
 
-/// What has come of a stream of events and was not read yet.
-#[derive(Default)]
-struct Unread(Vec<u8>);
-
-impl Unread {
-    fn push(&mut self, bytes: &[u8]) {
-        self.0.extend_from_slice(bytes);
-    }
-
-    /// The next event that is there as a whole.
-    fn next_event(&mut self) -> Option<RunEvent> {
-        while let Some(length) = self.0.windows(2).position(|end| end == b"\n\n") {
-            let block: Vec<u8> = self.0.drain(..length + 2).collect();
-            let event = event_in(&String::from_utf8_lossy(&block));
-            if event.is_some() {
-                return event;
-            }
-        }
-        None
-    }
-}
-
-/// None for what only keeps the connection alive.
-fn event_in(block: &str) -> Option<RunEvent> {
-    let field = |name: &str| {
-        block
-            .lines()
-            .find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
-    };
-    let name = field("event")?;
-    let data: Value = serde_json::from_str(field("data")?).ok()?;
-    serde_json::from_value(json!({ "event": name, "data": data })).ok()
-}
-
 #[cfg(test)]
 mod tests {
-    use fclm_core::wire::FinishReason;
-
     use super::*;
-
-    #[test]
-    fn events_are_read_once_they_are_whole() {
-        let mut unread = Unread::default();
-        unread.push(b":\n\nid: 1\nevent: text\ndata: {\"delta\":\"a red\"}\n");
-        assert_eq!(unread.next_event(), None);
-        unread.push(b"\nid: 2\nevent: done\ndata: {\"finish\":\"stop\"}\n\nid: 3");
-        let text = RunEvent::Text {
-            delta: "a red".to_owned(),
-        };
-        assert_eq!(unread.next_event(), Some(text));
-        let done = RunEvent::Done {
-            finish: FinishReason::Stop,
-        };
-        assert_eq!(unread.next_event(), Some(done));
-        assert_eq!(unread.next_event(), None);
-    }
 
     #[test]
     fn there_is_something_to_ask_about_the_scenes() {
