@@ -9,8 +9,8 @@ use serde_json::{Map, Value};
 use tokenizers::Tokenizer;
 
 use super::*;
-use crate::fixtures::{self, assert_all_known, folder, tensors, test_device};
-use crate::weights::{NameMap, WeightFile, Weights, load, tensor_specs};
+use crate::fixtures::{self, assert_all_known, folder, tensors, test_device, test_precision};
+use crate::weights::{NameMap, Precision, WeightFile, Weights, load_as, tensor_specs};
 
 /// Bound on `|out - reference| / |reference|`: f32 sums in another order.
 const TOLERANCE: f64 = 1e-4;
@@ -26,17 +26,23 @@ struct Fixture {
 
 impl Fixture {
     fn read() -> Self {
-        Self::read_on(test_device())
+        Self::read_on(test_device(), Precision::F32)
     }
 
-    fn read_on(device: Device) -> Self {
+    /// With weights in the type that forward passes are tested in.
+    fn read_for_passes() -> Self {
+        Self::read_on(test_device(), test_precision())
+    }
+
+    fn read_on(device: Device, precision: Precision) -> Self {
         let folder = folder("qwen");
         let config = QwenConfig::from_json(&text(&folder.join("config.json"))).unwrap();
         let qwen = config.init(&device);
         // A head that is the embedding table is sometimes stored all the same.
         let tied = config.tie_word_embeddings;
         let weights = checkpoint(&folder).filtered(|name| !(tied && name == "lm_head.weight"));
-        let qwen = load(qwen, &weights, &NameMap::with_rewrites(names()), &[]).unwrap();
+        let names = NameMap::with_rewrites(names());
+        let qwen = load_as(qwen, &weights, &names, &[], precision).unwrap();
         let case = serde_json::from_str(&text(&folder.join("case.json"))).unwrap();
         Self {
             expected: tensors("qwen", "expected.safetensors"),
@@ -299,7 +305,7 @@ fn fixture_pictures_become_the_published_pixel_values() {
 
 #[test]
 fn fixture_pictures_become_the_published_vision_features() {
-    let fixture = Fixture::read();
+    let fixture = Fixture::read_for_passes();
     for picture in fixture.pictures() {
         let pixels = fixture
             .floats::<2>(&picture, "pixel_values")
@@ -328,7 +334,7 @@ fn fixture_prompts_have_the_published_positions() {
 
 #[test]
 fn fixture_prompts_have_the_published_logits() {
-    let fixture = Fixture::read();
+    let fixture = Fixture::read_for_passes();
     for picture in fixture.pictures() {
         let embeds = fixture.prompt(&picture);
         let len = embeds.dims()[1];
@@ -353,7 +359,7 @@ fn fixture_prompts_have_the_published_logits() {
 
 #[test]
 fn fixture_prompts_have_the_published_forced_logits() {
-    let fixture = Fixture::read();
+    let fixture = Fixture::read_for_passes();
     for picture in fixture.pictures() {
         let embeds = fixture.prompt(&picture);
         let (mut positions, delta) = fixture.positions(&picture);
@@ -422,7 +428,7 @@ fn fixture_prompts_have_the_published_forced_logits() {
 
 #[test]
 fn recorded_passes_over_fixture_prompts_agree_and_reach_every_weight() {
-    let fixture = Fixture::read_on(fixtures::device());
+    let fixture = Fixture::read_on(fixtures::device(), Precision::F32);
     for picture in fixture.pictures() {
         let positions = fixture.positions_tensor(&fixture.positions(&picture).0);
         let hidden = fixture
