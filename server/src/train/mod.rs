@@ -14,6 +14,7 @@ mod dashboard;
 mod display;
 mod encoded;
 mod error;
+mod flops;
 mod folders;
 mod grounding;
 mod heads;
@@ -34,6 +35,7 @@ mod samples;
 mod schedule;
 #[cfg(test)]
 mod serving;
+mod speed;
 mod step;
 mod stop;
 mod terms;
@@ -45,6 +47,7 @@ pub use adamw::AdamW;
 pub use checkpoint::Checkpoint;
 pub use display::Display;
 pub use error::TrainError;
+pub use flops::{COUNTED, Product};
 pub use large::{
     BasePrecision, DataRecipe, LargeOptions, LargeRecipe, LargeStage, PreviewOptions, TaskShares,
     preview, train_large,
@@ -54,5 +57,6 @@ pub use parameters::ParameterTable;
 pub use recipe::Recipe;
 pub use recipe_kind::AnyRecipe;
 pub use run::{TrainOptions, Trained, train};
+pub use speed::{PhaseSpeed, time_phases};
 pub use stop::StopRequest;
 pub use tokenizer::train_tokenizer;

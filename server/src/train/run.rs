@@ -23,6 +23,8 @@ use super::samples::Ahead;
 use super::stop::StopRequest;
 use super::worker::Worker;
 
+pub(super) use self::start::{new_tokenizer, worker_count};
+
 /// How a run is started.
 #[derive(Debug, Clone)]
 pub struct TrainOptions {

@@ -7,6 +7,7 @@ use burn::tensor::Device;
 
 use super::batch::Batch;
 use super::error::TrainError;
+use super::flops::StepSize;
 use super::heads::Learner;
 use super::parameters::ParameterTable;
 use super::phase::Phase;
@@ -38,6 +39,8 @@ pub(super) struct Outcome {
     pub(super) terms: [f32; TERMS.len()],
     /// Region turns learned from.
     pub(super) turns: usize,
+    /// How much it learned from.
+    pub(super) size: StepSize,
     /// How long it drew samples, in which nothing was learned.
     pub(super) drawing: Duration,
 }
@@ -145,7 +148,7 @@ fn compute(
     };
     let drawing = started.elapsed();
     let learner = table.with_values(learner, &task.parameters, &task.trained, device);
-    let (output, turns) = forward(&learner, samples, recipe, sampler, device);
+    let (output, turns, size) = forward(&learner, samples, recipe, sampler, device);
     let gradients = output.loss.backward();
     let gradients = table.gradients(&learner, &gradients);
     // Read last: a device that computes while the host goes on would be waited for here.
@@ -159,21 +162,25 @@ fn compute(
             gradients,
             terms,
             turns,
+            size,
             drawing,
         }),
     )
 }
 
-/// The step's loss, and how many region turns it learns from.
+/// The step's loss, how many region turns it learns from, and how much that is to compute.
 fn forward(
     learner: &Learner,
     samples: Samples,
     recipe: &Recipe,
     sampler: &Sampler,
     device: &Device,
-) -> (StepOutput, usize) {
+) -> (StepOutput, usize, StepSize) {
     match samples {
-        Samples::Tower([whole, crops]) => (tower_step(learner, &whole, &crops, device), 0),
+        Samples::Tower([whole, crops]) => {
+            let size = StepSize::of_tower([&whole, &crops]);
+            (tower_step(learner, &whole, &crops, device), 0, size)
+        }
         Samples::Scenes {
             stage,
             losses,
@@ -184,7 +191,8 @@ fn forward(
                 .map(|scene| scene.described.len() + scene.grounds.len())
                 .sum();
             let batch = Batch::new(&scenes, sampler.grid(), &recipe.model, device);
-            (step(learner, batch, stage, losses), turns)
+            let size = StepSize::of_stage(&batch, stage, &losses);
+            (step(learner, batch, stage, losses), turns, size)
         }
     }
 }

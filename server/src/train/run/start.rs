@@ -132,7 +132,7 @@ impl<'a> Run<'a> {
 
 /// How many threads compute gradients: the recipe's workers on the CPU, one on a GPU, which is busy
 /// with one already.
-fn worker_count(recipe: &Recipe, device: &Device) -> usize {
+pub(in crate::train) fn worker_count(recipe: &Recipe, device: &Device) -> usize {
     match device::is_cpu(device) {
         true => recipe.batch.workers,
         false => recipe.batch.workers.min(1),
@@ -150,14 +150,19 @@ fn tokenizer(options: &TrainOptions, recipe: &Recipe) -> Result<String, TrainErr
     };
     let json = match source {
         Some(source) => fs::read_to_string(&source).map_err(TrainError::io(&source))?,
-        None => train_tokenizer(
-            corpus(recipe.seed, TOKENIZER_SCENES, recipe.stage_1.mix),
-            recipe.vocabulary,
-        )?,
+        None => new_tokenizer(recipe)?,
     };
     disk::write_whole(&path, |file| file.write_all(json.as_bytes()))
         .map_err(TrainError::io(&path))?;
     Ok(json)
+}
+
+/// A tokenizer that is trained for a recipe's texts.
+pub(in crate::train) fn new_tokenizer(recipe: &Recipe) -> Result<String, TrainError> {
+    train_tokenizer(
+        corpus(recipe.seed, TOKENIZER_SCENES, recipe.stage_1.mix),
+        recipe.vocabulary,
+    )
 }
 
 #[cfg(test)]
