@@ -1,4 +1,4 @@
-use crate::{api::EventError, engine::BackendError};
+use crate::{api::EventError, engine::BackendError, train::TrainError};
 
 /// Why nothing could be measured.
 #[derive(Debug, thiserror::Error)]
@@ -6,6 +6,9 @@ pub enum BenchError {
     /// The model or its device failed.
     #[error(transparent)]
     Backend(#[from] BackendError),
+    /// Training cannot be measured.
+    #[error(transparent)]
+    Training(#[from] Box<TrainError>),
     /// There is no server to measure.
     #[error("the server that is to be measured does not run: {0}")]
     Server(String),

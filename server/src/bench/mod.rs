@@ -3,7 +3,7 @@
 //!
 //! [`bench()`] measures a loaded model on rendered scenes, part by part and then as a client of the
 //! server sees it; [`bench_shapes`] measures the published sizes with random weights, so that it
-//! needs no model.
+//! needs no model; [`bench_training`] measures training, beside plain products of matrices.
 
 mod error;
 mod random_model;
@@ -12,12 +12,16 @@ mod served;
 mod shapes;
 mod shapes_report;
 mod shapes_run;
+mod training;
+mod training_report;
 
 pub use error::BenchError;
 pub use report::{BenchReport, Timing};
 pub use shapes::{Part, ShapeOptions, Shapes, UnknownName, Workload};
 pub use shapes_report::{ShapeRow, ShapesReport};
 pub use shapes_run::bench_shapes;
+pub use training::bench_training;
+pub use training_report::{PhaseRow, ProductRow, TrainingReport};
 
 use std::time::{Duration, Instant};
 

@@ -4,12 +4,15 @@ use burn::tensor::Device;
 use clap::Args;
 use fclm_core::weights::Precision;
 use fclm_server::{
-    bench::{Part, ShapeOptions, ShapeRow, Shapes, bench, bench_shapes},
+    bench::{Part, ShapeOptions, ShapeRow, Shapes, bench, bench_shapes, bench_training},
     engine::FclmBackend,
     model_dir::ModelDir,
 };
 
-use super::{at_least_one, model::ModelArg, print};
+use super::{at_least_one, model::ModelArg, print, train::read_recipe};
+
+/// Steps of each phase that --training times where no number is given.
+const TRAINING_STEPS: u64 = 8;
 
 /// Options of `fclm bench`.
 #[derive(Debug, Args)]
@@ -37,6 +40,13 @@ pub(crate) struct Bench {
     /// How many tokens --shapes decodes in a run; 64 where it is not given.
     #[arg(long, value_name = "N", requires = "shapes", value_parser = at_least_one::<usize>, allow_negative_numbers = true)]
     tokens: Option<usize>,
+    /// Load no model; time training by this recipe, which makes a small model from scratch, beside
+    /// plain products of matrices, and tell what share of their rate it reaches.
+    #[arg(long, value_name = "nano|micro|FILE.toml", conflicts_with_all = ["model", "shapes"])]
+    training: Option<String>,
+    /// How many steps of each phase --training times; 8 where it is not given.
+    #[arg(long, value_name = "N", requires = "training", value_parser = at_least_one::<u64>, allow_negative_numbers = true)]
+    steps: Option<u64>,
     /// Print JSON instead of a table.
     #[arg(long)]
     json: bool,
@@ -47,6 +57,16 @@ impl Bench {
         let device = self.model.device()?;
         if let Some(shapes) = self.shapes {
             return self.run_shapes(shapes, &device);
+        }
+        if let Some(recipe) = &self.training {
+            let (_, recipe) = read_recipe(recipe)?;
+            let steps = self.steps.unwrap_or(TRAINING_STEPS);
+            let report = bench_training(&recipe, &device, steps)?;
+            match self.json {
+                true => print(serde_json::to_string_pretty(&report)?)?,
+                false => print(report.to_string().trim_end())?,
+            }
+            return Ok(ExitCode::SUCCESS);
         }
         let backend = FclmBackend::load(&ModelDir::open(&self.model.path()?)?, &device)?;
         let report = bench(&backend)?;
@@ -127,6 +147,13 @@ mod tests {
     }
 
     #[test]
+    fn training_has_options_of_its_own() {
+        let bench = parsed(&["--training", "nano", "--steps", "3", "--device", "cpu"]).unwrap();
+        assert_eq!(bench.training.as_deref(), Some("nano"));
+        assert_eq!(bench.steps, Some(3));
+    }
+
+    #[test]
     fn what_cannot_be_measured_is_refused() {
         for wrong in [
             &["--shapes", "5b"][..],
@@ -137,6 +164,10 @@ mod tests {
             &["--shapes", "3b", "--runs", "-1"],
             &["--dtype", "bf16"],
             &["--only", "encode"],
+            &["--steps", "3"],
+            &["--training", "nano", "--steps", "0"],
+            &["--training", "nano", "--shapes", "3b"],
+            &["--training", "nano", "--model", "dir"],
         ] {
             assert!(parsed(wrong).is_err(), "{wrong:?}");
         }
