@@ -105,7 +105,6 @@ pub struct Branches {
 /// What hides keys in a stack of layers, prepared once and used by each of them.
 #[derive(Debug, Clone)]
 pub struct SharedMask {
-    mask: Option<Tensor<4, Bool>>,
     bias: Option<Tensor<4>>,
     causal: bool,
     branches: Option<Rows>,
@@ -135,21 +134,18 @@ impl SharedMask {
         dtype: DType,
         device: &Device,
     ) -> Self {
-        if !composes(device) {
-            let causal = mask.is_none();
-            return Self {
-                mask,
-                bias: None,
-                causal,
-                branches: None,
-            };
-        }
-        // A lone query is the last one, so that causality hides nothing from it.
-        let hidden = mask.or_else(|| (queries > 1).then(|| causal_mask(queries, keys, device)));
+        let is_composed = composes(device);
+        let causal = !is_composed && mask.is_none();
+        let hidden = match is_composed {
+            // A lone query is the last one, so that causality hides nothing from it.
+            true => mask.or_else(|| (queries > 1).then(|| causal_mask(queries, keys, device))),
+            false => mask,
+        };
+        // Kernels know causality by themselves. Every other mask is a bias, with which burn takes
+        // none of the fused kernels: what they do with a mask that heads share is their own.
         Self {
-            mask: None,
             bias: hidden.map(|mask| additive(mask, dtype)),
-            causal: false,
+            causal,
             branches: None,
         }
     }
@@ -186,7 +182,7 @@ impl SharedMask {
                 scale,
                 causal: self.causal,
             };
-            attend(q, k, v, self.mask.clone(), self.bias.clone(), options)
+            attend(q, k, v, None, self.bias.clone(), options)
         };
         let Some(rows) = &self.branches else {
             return whole(q, k, v);

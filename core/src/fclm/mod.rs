@@ -37,6 +37,6 @@ pub use self::{
     light::{LightConfig, LightFeatures, LightModel},
     model::{Fclm, ImageFeatures, ScoredLogits, SegProjection},
     names::{is_light, name_map, part_of},
-    session::{PromptPart, Session, StepOutput},
+    session::{PromptPart, Session, SessionBatch, StepOutput},
     tokenizer::{FclmTokenizer, SPECIAL_TOKENS, SpecialTokens},
 };

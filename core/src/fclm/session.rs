@@ -1,8 +1,11 @@
+mod batch;
+
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+pub use self::batch::SessionBatch;
 use super::error::FclmError;
 use super::model::Fclm;
-use crate::qwen::{KvCache, TextConfig};
+use crate::qwen::{KvCache, TextConfig, positions_tensor};
 
 /// A part of a prompt, in order.
 #[derive(Debug, Clone)]
@@ -42,12 +45,12 @@ enum Slot {
     Pos(u64),
 }
 
-/// The state after the newest token.
+/// The state after the newest token of one conversation, or of each of a [`SessionBatch`].
 #[derive(Debug, Clone)]
 pub struct StepOutput {
-    /// `[1, vocab]`
+    /// `[rows, vocab]`
     pub logits: Tensor<2>,
-    /// `[1, hidden_size]`, after the final norm: what `[SEG]` is decoded from if the next token
+    /// `[rows, hidden_size]`, after the final norm: what `[SEG]` is decoded from if the next token
     /// is `[SEG]`.
     pub hidden: Tensor<2>,
 }
@@ -111,16 +114,9 @@ impl Session {
                 capacity: self.capacity(),
             });
         }
-        let common = self
-            .slots
-            .iter()
-            .zip(&layout.slots)
-            .take_while(|(held, wanted)| held == wanted)
-            .count();
         // The last token is always computed: its state is what is asked for.
-        let keep = common.min(layout.slots.len() - 1);
-        self.cache.truncate(keep);
-        self.slots.truncate(keep);
+        let keep = common(&self.slots, &layout.slots).min(layout.slots.len() - 1);
+        self.truncate(keep);
 
         let embeds = embed(model, parts, &self.device);
         let length = layout.slots.len() - keep;
@@ -151,23 +147,60 @@ impl Session {
         Ok(output)
     }
 
+    /// Holds the first `length` places of a prompt and nothing else; those that are held already
+    /// are not computed again.
+    fn hold(&mut self, model: &Fclm, parts: &[PromptPart], layout: &Layout, length: usize) {
+        let keep = common(&self.slots, &layout.slots).min(length);
+        self.truncate(keep);
+        if keep < length {
+            let embeds = embed(model, parts, &self.device).narrow(1, keep, length - keep);
+            self.read(model, embeds, &layout.positions[keep..length]);
+            self.slots.extend_from_slice(&layout.slots[keep..length]);
+        }
+        let next = layout.positions.get(length);
+        self.next_position = next.map_or(layout.next_position, |position| position[0]);
+    }
+
+    fn truncate(&mut self, length: usize) {
+        self.cache.truncate(length);
+        self.slots.truncate(length);
+    }
+
+    /// Computes tokens behind those held. Returns their states, `[1, tokens, hidden_size]`.
+    fn read(&mut self, model: &Fclm, embeds: Tensor<3>, positions: &[[i32; 3]]) -> Tensor<3> {
+        let positions = positions_tensor(&[positions], &self.device);
+        let qwen = &model.qwen;
+        qwen.forward(embeds, positions, None, Some(&mut self.cache))
+    }
+
     fn advance(&mut self, model: &Fclm, embeds: Tensor<3>, positions: &[[i32; 3]]) -> StepOutput {
-        let [_, length, hidden_size] = embeds.dims();
-        let axes: Vec<i32> = (0..3)
-            .flat_map(|axis| positions.iter().map(move |position| position[axis]))
-            .collect();
-        let positions = Tensor::from_data(TensorData::new(axes, [3, 1, length]), &self.device);
-        let hidden = model
-            .qwen
-            .forward(embeds, positions, None, Some(&mut self.cache));
+        let hidden = self.read(model, embeds, positions);
+        StepOutput::of_last(model, hidden)
+    }
+}
+
+impl StepOutput {
+    /// The state after the last token of each row.
+    ///
+    /// # Shapes
+    /// - `hidden`: `[rows, tokens, hidden_size]`
+    fn of_last(model: &Fclm, hidden: Tensor<3>) -> Self {
+        let [rows, length, hidden_size] = hidden.dims();
         let last = hidden.narrow(1, length - 1, 1);
+        // As tokens of one sequence, whose product with the head is one.
+        let last = last.reshape([1, rows, hidden_size]);
         let logits = model.qwen.logits(last.clone());
         let [_, _, vocab] = logits.dims();
-        StepOutput {
-            logits: logits.reshape([1, vocab]),
-            hidden: last.reshape([1, hidden_size]),
+        Self {
+            logits: logits.reshape([rows, vocab]),
+            hidden: last.reshape([rows, hidden_size]),
         }
     }
+}
+
+/// How many places two sequences begin with alike.
+fn common(a: &[Slot], b: &[Slot]) -> usize {
+    a.iter().zip(b).take_while(|(a, b)| a == b).count()
 }
 
 /// Slots and M-RoPE positions of a prompt.

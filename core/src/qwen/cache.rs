@@ -1,6 +1,6 @@
 //! Keys and values of what was already read.
 
-use burn::tensor::{Device, Tensor, s};
+use burn::tensor::{Device, Int, Tensor, TensorData, s};
 
 use super::TextConfig;
 
@@ -80,6 +80,52 @@ impl KvCache {
             *buffer = Tensor::zeros(shape, (&self.device, held.dtype()))
                 .slice_assign(s![.., .., 0..self.len, ..], held);
         }
+    }
+
+    /// The same for `rows` sequences that all begin with what is held, in buffers for `capacity`
+    /// tokens.
+    ///
+    /// # Panics
+    ///
+    /// Panics if several sequences are held, or more tokens than `capacity`.
+    pub fn spread(&self, rows: usize, capacity: usize) -> Self {
+        assert_eq!(self.batch, 1, "only one sequence can be spread over rows");
+        assert!(
+            self.len <= capacity,
+            "{} tokens exceed a cache of {capacity}",
+            self.len
+        );
+        let shape = [rows, self.kv_heads, capacity, self.head_dim];
+        let spread = |buffer: &Tensor<4>| -> Tensor<4> {
+            let held = buffer.clone().slice_dim(2, 0..self.len);
+            let held = held.repeat_dim(0, rows);
+            Tensor::zeros(shape, (&self.device, held.dtype()))
+                .slice_assign(s![.., .., 0..self.len, ..], held)
+        };
+        let layers = self.layers.iter().map(|layer| match layer {
+            Some([keys, values]) if self.len > 0 => Some([spread(keys), spread(values)]),
+            _ => None,
+        });
+        Self {
+            layers: layers.collect(),
+            batch: rows,
+            capacity,
+            len: self.len,
+            kv_heads: self.kv_heads,
+            head_dim: self.head_dim,
+            device: self.device.clone(),
+        }
+    }
+
+    /// Forgets all sequences but these, which are then held in this order.
+    pub fn keep_rows(&mut self, rows: &[usize]) {
+        let indices: Vec<i32> = rows.iter().map(|&row| row as i32).collect();
+        let indices =
+            Tensor::<1, Int>::from_data(TensorData::new(indices, [rows.len()]), &self.device);
+        for buffer in self.layers.iter_mut().flatten().flatten() {
+            buffer.inplace(|buffer| buffer.select(0, indices.clone()));
+        }
+        self.batch = rows.len();
     }
 
     /// Puts the keys and values `[B, Hkv, L, D]` of new tokens behind those held and returns all.
