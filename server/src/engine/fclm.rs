@@ -1,14 +1,14 @@
 mod answer;
+mod finish;
 mod masks;
 mod parts;
+mod together;
 
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 use fclm_core::{
-    fclm::{
-        AnswerReader, FclmError, ImageFeatures, LightConfig, PromptPart, ScoredLogits, Session,
-    },
+    fclm::{FclmError, ImageFeatures, LightConfig, ScoredLogits, Session},
     mask::Mask,
     region::RegionTokens,
     sam::Decoded,
@@ -187,52 +187,17 @@ impl Backend for FclmBackend {
         prompt: Prompt<'_, ImageFeatures, Arc<RegionTokens>>,
         session: Option<Session>,
     ) -> Result<FclmAnswer, BackendError> {
-        let LoadedModel {
-            model,
-            config,
-            device,
-            ..
-        } = &self.loaded;
-        let parts = self.parts(&prompt)?;
-        let length: usize = parts
-            .iter()
-            .map(|part| match part {
-                PromptPart::Text(ids) => ids.len(),
-                PromptPart::Image {
-                    grid: [height, width],
-                    ..
-                } => height * width,
-                PromptPart::Region { .. } => 2,
-            })
-            .sum();
-        let text = &config.qwen.text;
-        // One place is left for the answer.
-        let capacity = text.max_position_embeddings.saturating_sub(1);
-        if length > capacity {
-            return Err(refused(FclmError::TooLong {
-                needed: length,
-                capacity,
-            }));
-        }
-        let needed = length + MAX_NEW_TOKENS;
-        let mut session = session
-            .filter(|kept| kept.capacity() >= needed)
-            .unwrap_or_else(|| Session::new(text, needed.next_multiple_of(SESSION_STEP), device));
-        let (state, cached) = session.prefill(model, &parts).map_err(refused)?;
+        let (parts, draft) = self.prepare(&prompt)?;
+        let mut session = self.session_for(session, draft.prompt);
+        let (state, cached) = session
+            .prefill(&self.loaded.model, &parts)
+            .map_err(refused)?;
         Ok(FclmAnswer {
             session,
             state,
-            reader: AnswerReader::default(),
             features: prompt.features.clone(),
-            mode: prompt.mode,
-            wanted: prompt.text.trim().to_owned(),
-            masks: Vec::new(),
-            is_measured: false,
-            counts: TokenCounts {
-                prompt: length as u32,
-                cached: cached as u32,
-                written: 0,
-            },
+            draft,
+            cached: cached as u32,
         })
     }
 
@@ -241,7 +206,11 @@ impl Backend for FclmBackend {
     }
 
     fn counts(&self, answer: &FclmAnswer) -> TokenCounts {
-        answer.counts
+        TokenCounts {
+            prompt: answer.draft.prompt as u32,
+            cached: answer.cached,
+            written: answer.draft.written as u32,
+        }
     }
 
     fn end(&self, answer: FclmAnswer) -> Session {

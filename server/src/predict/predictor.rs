@@ -1,4 +1,5 @@
 mod looks;
+mod together;
 
 use std::{
     path::Path,
@@ -29,7 +30,7 @@ use crate::model_dir::ModelDir;
 /// Tells pictures apart in what a session holds.
 static NEXT_PICTURE: AtomicU64 = AtomicU64::new(1);
 
-/// A loaded model that answers one question after the other. Clones share its tensors.
+/// A loaded model that answers questions for one caller at a time. Clones share its tensors.
 #[derive(Debug, Clone)]
 pub struct Predictor {
     backend: FclmBackend,
@@ -82,9 +83,35 @@ impl Picture {
     pub fn height(&self) -> u32 {
         self.image.height()
     }
+
+    /// The one region of a further question.
+    fn asked_about(&mut self, tokens: Arc<RegionTokens>) -> PromptRegion<Arc<RegionTokens>> {
+        self.regions += 1;
+        PromptRegion {
+            number: 1,
+            key: self.regions,
+            tokens,
+        }
+    }
 }
 
 impl Found {
+    /// What an answer consists of.
+    fn of(events: Vec<RunEvent>) -> Self {
+        let mut found = Self {
+            text: String::new(),
+            regions: Vec::new(),
+        };
+        for event in events {
+            match event {
+                RunEvent::Text { delta } => found.text.push_str(&delta),
+                RunEvent::Region(region) => found.regions.push(region),
+                _ => {}
+            }
+        }
+        found
+    }
+
     /// Everything that was found, as one mask at the size of the picture.
     pub fn union(&self, picture: &Picture) -> Mask {
         let mut union = Mask::new(picture.width(), picture.height());
@@ -155,12 +182,7 @@ impl Predictor {
         let tokens = self
             .backend
             .encode_region(&picture.features, &picture.image, mask)?;
-        picture.regions += 1;
-        let region = PromptRegion {
-            number: 1,
-            key: picture.regions,
-            tokens,
-        };
+        let region = picture.asked_about(tokens);
         let answer = self.ask(picture, Mode::Ask, question, vec![region])?;
         Ok(answer.text.trim().to_owned())
     }
@@ -368,25 +390,16 @@ impl Predictor {
         mut answer: FclmAnswer,
         hear: &mut dyn FnMut(&[f32]),
     ) -> Result<Found, PredictError> {
-        let mut found = Found {
-            text: String::new(),
-            regions: Vec::new(),
-        };
+        let mut written = Vec::new();
         loop {
             let Step { events, finish } = self.backend.step_hearing(&mut answer, hear)?;
-            for event in events {
-                match event {
-                    RunEvent::Text { delta } => found.text.push_str(&delta),
-                    RunEvent::Region(region) => found.regions.push(region),
-                    _ => {}
-                }
-            }
+            written.extend(events);
             if finish.is_some() {
                 break;
             }
         }
         picture.session = Some(self.backend.end(answer));
-        Ok(found)
+        Ok(Found::of(written))
     }
 }
 

@@ -1,16 +1,16 @@
 //! An answer that is being written, token by token.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Int, Tensor};
 use fclm_core::{
-    fclm::{AnswerEvent, AnswerReader, ImageFeatures, Session, StepOutput, prompt},
+    fclm::{AnswerEvent, AnswerReader, ImageFeatures, Session, StepOutput},
     wire::{FinishReason, Mode, RunEvent},
 };
 
 use super::super::{
-    backend::{BackendError, Step, TokenCounts},
-    found::named_by,
+    backend::{BackendError, Step},
+    load::LoadedModel,
 };
-use super::{FclmBackend, MAX_NEW_TOKENS, failed, masks::PendingMask};
+use super::{FclmBackend, MAX_NEW_TOKENS, SESSION_STEP, failed, masks::PendingMask};
 
 /// Most masks of an answer.
 const MAX_MASKS: usize = 32;
@@ -22,24 +22,91 @@ const MAX_MEASURED_MASKS: usize = 100;
 pub struct FclmAnswer {
     pub(super) session: Session,
     pub(super) state: StepOutput,
-    pub(super) reader: AnswerReader,
     pub(super) features: ImageFeatures,
+    pub(super) draft: Draft,
+    /// Tokens of the prompt that were at hand.
+    pub(super) cached: u32,
+}
+
+/// What an answer says so far.
+#[derive(Debug)]
+pub(super) struct Draft {
+    pub(super) reader: AnswerReader,
     pub(super) mode: Mode,
     /// What was searched for.
     pub(super) wanted: String,
     pub(super) masks: Vec<PendingMask>,
     /// Whether it is written to be measured.
     pub(super) is_measured: bool,
-    pub(super) counts: TokenCounts,
+    /// Tokens of the prompt.
+    pub(super) prompt: usize,
+    /// Tokens written.
+    pub(super) written: usize,
+}
+
+impl Draft {
+    /// One of which nothing is written yet, behind a prompt of that many tokens.
+    pub(super) fn new(mode: Mode, wanted: String, prompt: usize) -> Self {
+        Self {
+            reader: AnswerReader::default(),
+            mode,
+            wanted,
+            masks: Vec::new(),
+            is_measured: false,
+            prompt,
+            written: 0,
+        }
+    }
 }
 
 impl FclmBackend {
-    fn read(&self, answer: &mut FclmAnswer, id: u32) -> Result<Vec<RunEvent>, BackendError> {
-        let read = answer
+    /// A session for a prompt of `length` tokens and its answer: the one that was kept, where it is
+    /// large enough.
+    pub(super) fn session_for(&self, kept: Option<Session>, length: usize) -> Session {
+        let LoadedModel { config, device, .. } = &self.loaded;
+        let needed = length + MAX_NEW_TOKENS;
+        kept.filter(|kept| kept.capacity() >= needed)
+            .unwrap_or_else(|| {
+                let capacity = needed.next_multiple_of(SESSION_STEP);
+                Session::new(&config.qwen.text, capacity, device)
+            })
+    }
+
+    /// Takes the next token of an answer, which was predicted from `hidden`, and says whether that
+    /// was the last one.
+    pub(super) fn take(
+        &self,
+        draft: &mut Draft,
+        id: u32,
+        hidden: impl Fn() -> Tensor<2>,
+    ) -> Result<Step, BackendError> {
+        if self.ends.contains(&id) {
+            return Ok(Step {
+                events: Vec::new(),
+                finish: Some(FinishReason::Stop),
+            });
+        }
+        draft.written += 1;
+        let events = self.read(draft, id, hidden)?;
+        let limit = self.loaded.config.qwen.text.max_position_embeddings;
+        let is_full = draft.written >= MAX_NEW_TOKENS || draft.prompt + draft.written >= limit;
+        Ok(Step {
+            events,
+            finish: is_full.then_some(FinishReason::Length),
+        })
+    }
+
+    fn read(
+        &self,
+        draft: &mut Draft,
+        id: u32,
+        hidden: impl Fn() -> Tensor<2>,
+    ) -> Result<Vec<RunEvent>, BackendError> {
+        let read = draft
             .reader
             .push(id, &self.loaded.tokenizer)
             .map_err(failed)?;
-        let most_masks = match answer.is_measured {
+        let most_masks = match draft.is_measured {
             true => MAX_MEASURED_MASKS,
             false => MAX_MASKS,
         };
@@ -47,10 +114,9 @@ impl FclmBackend {
         for event in read {
             match event {
                 AnswerEvent::Text(delta) => events.push(RunEvent::Text { delta }),
-                AnswerEvent::Segment { phrase, start, end } if answer.masks.len() < most_masks => {
-                    let hidden = answer.state.hidden.clone();
-                    answer.masks.push(PendingMask {
-                        hidden,
+                AnswerEvent::Segment { phrase, start, end } if draft.masks.len() < most_masks => {
+                    draft.masks.push(PendingMask {
+                        hidden: hidden(),
                         phrase,
                         start,
                         end,
@@ -62,17 +128,34 @@ impl FclmBackend {
         Ok(events)
     }
 
-    /// The likeliest id that has a token and may stand in an answer of that mode.
+    /// The likeliest ids that have a token and may stand in an answer of that mode.
     ///
     /// # Shapes
-    /// - `logits`: `[1, vocab]`
-    fn next_id(&self, logits: Tensor<2>, mode: Mode) -> Result<u32, BackendError> {
+    /// - `logits`: `[rows, vocab]`
+    /// - output: `[rows, 1]`
+    fn likeliest(&self, logits: Tensor<2>, mode: Mode) -> Tensor<2, Int> {
         let forbidden = match mode {
             Mode::Ask => &self.forbidden_in_words,
             Mode::Find | Mode::Caption => &self.forbidden,
         };
-        let id = (logits + forbidden.clone())
-            .argmax(1)
+        (logits + forbidden.clone()).argmax(1)
+    }
+
+    /// The likeliest id of each row; as [`Self::likeliest`].
+    pub(super) fn next_ids(&self, logits: Tensor<2>, mode: Mode) -> Result<Vec<u32>, BackendError> {
+        let ids = self
+            .likeliest(logits, mode)
+            .try_into_vec_as::<i64>()
+            .map_err(|error| BackendError::Failed(error.to_string().into()))?;
+        ids.into_iter()
+            .map(|id| u32::try_from(id).map_err(|error| BackendError::Failed(Box::new(error))))
+            .collect()
+    }
+
+    /// The likeliest id of a lone row.
+    fn next_id(&self, logits: Tensor<2>, mode: Mode) -> Result<u32, BackendError> {
+        let id = self
+            .likeliest(logits, mode)
             .try_into_scalar::<i64>()
             .map_err(|error| BackendError::Failed(error.to_string().into()))?;
         u32::try_from(id).map_err(|error| BackendError::Failed(Box::new(error)))
@@ -85,66 +168,20 @@ impl FclmBackend {
         answer: &mut FclmAnswer,
         hear: &mut dyn FnMut(&[f32]),
     ) -> Result<Step, BackendError> {
-        let id = self.next_id(answer.state.logits.clone(), answer.mode)?;
-        if self.ends.contains(&id) {
-            let events = self.finish(answer, hear)?;
-            return Ok(Step {
-                events,
-                finish: Some(FinishReason::Stop),
-            });
+        let FclmAnswer {
+            session,
+            state,
+            features,
+            draft,
+            ..
+        } = answer;
+        let id = self.next_id(state.logits.clone(), draft.mode)?;
+        let mut step = self.take(draft, id, || state.hidden.clone())?;
+        match step.finish {
+            None => *state = session.step(&self.loaded.model, id).map_err(failed)?,
+            Some(_) => step.events.extend(self.finish(draft, features, hear)?),
         }
-        answer.counts.written += 1;
-        let mut events = self.read(answer, id)?;
-        let limit = self.loaded.config.qwen.text.max_position_embeddings;
-        let is_full = answer.counts.written as usize >= MAX_NEW_TOKENS
-            || answer.session.len() + 1 >= limit.min(answer.session.capacity());
-        if is_full {
-            events.extend(self.finish(answer, hear)?);
-            return Ok(Step {
-                events,
-                finish: Some(FinishReason::Length),
-            });
-        }
-        answer.state = answer
-            .session
-            .step(&self.loaded.model, id)
-            .map_err(failed)?;
-        Ok(Step {
-            events,
-            finish: None,
-        })
-    }
-
-    /// What comes after the last token: text that was held back, what stands for the answer to a
-    /// search that is no text, then all masks.
-    fn finish(
-        &self,
-        answer: &mut FclmAnswer,
-        hear: &mut dyn FnMut(&[f32]),
-    ) -> Result<Vec<RunEvent>, BackendError> {
-        let mut events = Vec::new();
-        for event in answer
-            .reader
-            .finish(&self.loaded.tokenizer)
-            .map_err(failed)?
-        {
-            if let AnswerEvent::Text(delta) = event {
-                events.push(RunEvent::Text { delta });
-            }
-        }
-        let mut found = self.ground(answer, hear)?;
-        if answer.mode == Mode::Find {
-            let text = answer.reader.text();
-            let delta = match found.is_empty() && text.trim().is_empty() {
-                true => Some(prompt::NOT_FOUND.to_owned()),
-                // Whoever measures an answer needs to know where in it its masks stand.
-                false if answer.is_measured && !text.trim().is_empty() => None,
-                false => named_by(&answer.wanted, text, &mut found),
-            };
-            events.extend(delta.map(|delta| RunEvent::Text { delta }));
-        }
-        events.extend(found.into_iter().map(RunEvent::Region));
-        Ok(events)
+        Ok(step)
     }
 }
 
@@ -158,7 +195,7 @@ impl FclmAnswer {
     /// Says that the answer is written to be measured: a mask without a pixel is one that is wrong,
     /// not one that is not there, and more masks count than a person is shown.
     pub(crate) fn measure(&mut self) {
-        self.is_measured = true;
+        self.draft.is_measured = true;
     }
 }
 
@@ -238,15 +275,16 @@ mod tests {
             answer.measure();
         }
         let seg = backend.loaded.tokenizer.special().seg;
+        let FclmAnswer { state, draft, .. } = &mut answer;
         for _ in 0..count {
-            backend.read(&mut answer, seg).unwrap();
+            backend.read(draft, seg, || state.hidden.clone()).unwrap();
         }
         let mut has_pixels = Vec::new();
         let mut hear = |logits: &[f32]| {
             assert_eq!(logits.len(), 32 * 32);
             has_pixels.push(logits.iter().any(|&logit| logit > 0.0));
         };
-        let events = backend.finish(&mut answer, &mut hear).unwrap();
+        let events = backend.finish(draft, &features, &mut hear).unwrap();
         let regions = events.into_iter().filter_map(|event| match event {
             RunEvent::Region(region) => Some(region),
             _ => None,
@@ -262,22 +300,24 @@ mod tests {
         let prompt = search(&features, "what is for tea");
         let mut answer = backend.begin(prompt, None).unwrap();
         answer.measure();
+        let FclmAnswer { state, draft, .. } = &mut answer;
+        let hidden = || state.hidden.clone();
         let tokenizer = &backend.loaded.tokenizer;
         let mut said = String::new();
         let mut ends = Vec::new();
         for part in ["The cup", SEG, " and the bowl", SEG, "."] {
             for id in tokenizer.encode(part).unwrap() {
-                for event in backend.read(&mut answer, id).unwrap() {
+                for event in backend.read(draft, id, hidden).unwrap() {
                     if let RunEvent::Text { delta } = event {
                         said.push_str(&delta);
                     }
                 }
             }
             if part == SEG {
-                ends.push(answer.reader.text().chars().count() as u32);
+                ends.push(draft.reader.text().chars().count() as u32);
             }
         }
-        for event in backend.finish(&mut answer, &mut |_| {}).unwrap() {
+        for event in backend.finish(draft, &features, &mut |_| {}).unwrap() {
             match event {
                 RunEvent::Text { delta } => said.push_str(&delta),
                 RunEvent::Region(region) => assert_eq!(region.end, ends.remove(0)),

@@ -1,10 +1,7 @@
-//! The masks of an answer.
+//! Masks of an answer that are still to be decoded.
 
 use burn::tensor::Tensor;
-use fclm_core::{fclm::ImageFeatures, wire::FoundRegion};
-
-use super::super::{backend::BackendError, found::drawn_masks, load::LoadedModel};
-use super::{FclmAnswer, FclmBackend};
+use fclm_core::fclm::ImageFeatures;
 
 /// Mask pixels that are brought to the picture's size at a time.
 const GROUNDED_PIXELS: usize = 1 << 25;
@@ -16,40 +13,6 @@ pub(super) struct PendingMask {
     pub(super) phrase: Option<String>,
     pub(super) start: u32,
     pub(super) end: u32,
-}
-
-impl FclmBackend {
-    /// Decodes the answer's masks, as many at a time as fit. Those of a bare `[SEG]` have an empty
-    /// phrase; those without a pixel stay only where the answer is measured.
-    pub(super) fn ground(
-        &self,
-        answer: &mut FclmAnswer,
-        hear: &mut dyn FnMut(&[f32]),
-    ) -> Result<Vec<FoundRegion>, BackendError> {
-        let LoadedModel { model, config, .. } = &self.loaded;
-        let features = &answer.features;
-        let at_a_time = masks_at_a_time(features);
-        let mut found = Vec::new();
-        for pending in answer.masks.chunks(at_a_time) {
-            let hidden = pending.iter().map(|mask| mask.hidden.clone()).collect();
-            let decoded = model.ground(Tensor::cat(hidden, 0), features, config);
-            for (pending, scored) in pending.iter().zip(drawn_masks(decoded, features, hear)?) {
-                if scored.mask.is_empty() && !answer.is_measured {
-                    continue;
-                }
-                found.push(FoundRegion {
-                    phrase: pending.phrase.clone().unwrap_or_default(),
-                    start: pending.start,
-                    end: pending.end,
-                    score: scored.score,
-                    box_px: scored.box_px,
-                    mask: scored.mask.to_wire(),
-                });
-            }
-        }
-        answer.masks.clear();
-        Ok(found)
-    }
 }
 
 /// How many masks may be brought to the picture's size together.
@@ -65,7 +28,10 @@ mod tests {
     use image::RgbImage;
 
     use super::super::{
-        super::{backend::Backend, found::scored_masks},
+        super::{
+            backend::Backend,
+            found::{drawn_masks, scored_masks},
+        },
         fixtures::backend,
     };
     use super::*;

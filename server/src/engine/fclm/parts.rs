@@ -15,11 +15,41 @@ use super::super::{
     backend::{BackendError, Prompt},
     load::LoadedModel,
 };
-use super::{FclmBackend, refused};
+use super::{FclmBackend, answer::Draft, refused};
 
 impl FclmBackend {
+    /// The parts of a prompt that fits the model, and an answer of which nothing is written yet.
+    pub(super) fn prepare(
+        &self,
+        prompt: &Prompt<'_, ImageFeatures, Arc<RegionTokens>>,
+    ) -> Result<(Vec<PromptPart>, Draft), BackendError> {
+        let parts = self.parts(prompt)?;
+        let length: usize = parts
+            .iter()
+            .map(|part| match part {
+                PromptPart::Text(ids) => ids.len(),
+                PromptPart::Image {
+                    grid: [height, width],
+                    ..
+                } => height * width,
+                PromptPart::Region { .. } => 2,
+            })
+            .sum();
+        let text = &self.loaded.config.qwen.text;
+        // One place is left for the answer.
+        let capacity = text.max_position_embeddings.saturating_sub(1);
+        if length > capacity {
+            return Err(refused(FclmError::TooLong {
+                needed: length,
+                capacity,
+            }));
+        }
+        let wanted = prompt.text.trim().to_owned();
+        Ok((parts, Draft::new(prompt.mode, wanted, length)))
+    }
+
     /// The parts of a prompt: template, picture, regions, question.
-    pub(super) fn parts(
+    fn parts(
         &self,
         prompt: &Prompt<'_, ImageFeatures, Arc<RegionTokens>>,
     ) -> Result<Vec<PromptPart>, BackendError> {
