@@ -110,6 +110,29 @@ fn what_is_measured_is_kept_and_told_in_one_page() {
 }
 
 #[test]
+fn figures_do_not_depend_on_what_is_answered_together() {
+    let scenes = samples::folder();
+    for task in ["res", "region-caption"] {
+        let [alone, together] = ["1", "8"].map(|batch| {
+            let data = text(&scenes);
+            json_of(&[
+                "eval", "--task", task, "--data", data, "--limit", "4", "--batch", batch, "--json",
+            ])
+        });
+        assert_eq!(alone["n"], together["n"], "{task}");
+        for (name, figure) in alone["metrics"].as_object().unwrap() {
+            let figures = [figure, &together["metrics"][name]];
+            match figures.map(|figure| figure["value"].as_f64()) {
+                [Some(one), Some(other)] => {
+                    assert!((one - other).abs() < 1e-2, "{name}: {one} and {other}");
+                }
+                values => assert_eq!(values, [None, None], "{name}"),
+            }
+        }
+    }
+}
+
+#[test]
 fn all_tasks_fill_one_report() {
     let desk = Desk::with_picture();
     let (scenes, out) = (samples::folder(), desk.path("out"));

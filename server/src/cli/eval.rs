@@ -10,7 +10,7 @@ use clap::Args;
 use fclm_server::{
     data::published::{DEFAULT_LIMIT, Problem},
     eval::{
-        EvalError, EvalOptions, EvalTools, evaluate_with,
+        DEFAULT_BATCH, EvalError, EvalOptions, EvalTools, evaluate_with,
         plan::{Measure, Plan},
         protocol::TaskChoice,
         report::Report,
@@ -69,6 +69,16 @@ pub(crate) struct Eval {
         allow_negative_numbers = true
     )]
     limit_broken: u64,
+    /// How many questions about a picture are answered together. Answers are the same whatever it
+    /// is, up to rounding; more of them take more memory.
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = DEFAULT_BATCH,
+        value_parser = at_least_one::<usize>,
+        allow_negative_numbers = true
+    )]
+    batch: usize,
     /// Chooses what is asked of each scene, and draws the intervals.
     #[arg(
         long,
@@ -106,6 +116,7 @@ impl Eval {
         let round = Round {
             limit: self.limit,
             limit_broken: self.limit_broken,
+            batch: self.batch,
             seed: self.seed,
             json: self.json,
             further: &self.further,
@@ -122,6 +133,7 @@ impl Eval {
 struct Round<'a> {
     limit: Option<usize>,
     limit_broken: u64,
+    batch: usize,
     seed: u64,
     json: bool,
     further: &'a EvalArgs,
@@ -205,6 +217,7 @@ impl Round<'_> {
             seed: self.seed,
             limit_broken: self.limit_broken,
             on_skip: tell_skipped_once,
+            batch: self.batch,
             ..EvalOptions::new(measure.task, &measure.data)
         };
         let title = measure.to_string();

@@ -17,6 +17,9 @@ use crate::{
     predict::{Found, Picture, PredictError, Predictor, read_picture},
 };
 
+/// What came of things that were asked together, in their order.
+type Asked<D> = Result<Vec<Sample<D>>, PredictError>;
+
 /// A model that is asked about the pictures of a data set.
 pub(super) struct Asking<'a> {
     pub(super) predictor: &'a Predictor,
@@ -30,19 +33,23 @@ pub(super) struct Asking<'a> {
     pub(super) limit_broken: u64,
     /// Hears of each that is skipped as soon as it is found.
     pub(super) on_skip: fn(&Problem),
+    /// How many questions about a picture are answered together.
+    pub(super) batch: usize,
     /// Hears how many pictures of how many are finished.
     pub(super) progress: &'a (dyn Fn(usize, usize) + Sync),
 }
 
 impl Asking<'_> {
     /// Asks about every picture whose samples are not there yet, and adds them. `cases` says what a
-    /// picture is asked, and `ask` asks it. A picture is encoded once, and only where it is asked
-    /// anything. What is broken is noted and skipped, until it is too much.
+    /// picture is asked, and `ask` asks as much of it as is answered together, which is never about
+    /// two pictures: so the samples of a picture do not depend on which others are asked about. A
+    /// picture is encoded once, and only where it is asked anything. What is broken is noted and
+    /// skipped, until it is too much.
     pub(super) fn fill<C, D: Serialize>(
         &self,
         samples: &mut Samples,
         cases: impl Fn(&Entry<'_>) -> Vec<C> + Sync,
-        ask: impl Fn(&Predictor, &mut Picture, C) -> Result<Sample<D>, PredictError> + Sync,
+        ask: impl Fn(&Predictor, &mut Picture, Vec<C>) -> Asked<D> + Sync,
     ) -> Result<(), EvalError> {
         let Self {
             predictor,
@@ -50,6 +57,7 @@ impl Asking<'_> {
             pictures,
             limit_broken,
             on_skip,
+            batch,
             progress,
             ..
         } = *self;
@@ -71,15 +79,20 @@ impl Asking<'_> {
         let look = |predictor: &Predictor, place: usize| -> Result<(String, String), EvalError> {
             let entry = source.entry(place)?;
             let cases = cases(&entry);
-            let mut asked = Vec::with_capacity(cases.len());
+            let mut asked: Vec<Sample<D>> = Vec::with_capacity(cases.len());
             if !cases.is_empty() {
                 let failed = |source| EvalError::Predict {
                     picture: entry.id.clone(),
                     source,
                 };
                 let mut picture = see(predictor, source, place, &entry)?;
-                for case in cases {
-                    asked.push(ask(predictor, &mut picture, case).map_err(failed)?);
+                let mut cases = cases.into_iter();
+                loop {
+                    let together: Vec<C> = cases.by_ref().take(batch.max(1)).collect();
+                    if together.is_empty() {
+                        break;
+                    }
+                    asked.extend(ask(predictor, &mut picture, together).map_err(failed)?);
                 }
             }
             let picture = PictureSamples {
@@ -109,6 +122,22 @@ impl Asking<'_> {
             drop(kept);
             progress(finished.fetch_add(1, Ordering::Relaxed) + 1, pictures);
             Ok(())
+        })
+    }
+
+    /// As [`Self::fill`], where one thing is asked after another.
+    pub(super) fn fill_one_by_one<C, D: Serialize>(
+        &self,
+        samples: &mut Samples,
+        cases: impl Fn(&Entry<'_>) -> Vec<C> + Sync,
+        ask: impl Fn(&Predictor, &mut Picture, C) -> Result<Sample<D>, PredictError> + Sync,
+    ) -> Result<(), EvalError> {
+        self.fill(samples, cases, |predictor, picture, cases| {
+            let mut asked = Vec::with_capacity(cases.len());
+            for case in cases {
+                asked.push(ask(predictor, picture, case)?);
+            }
+            Ok(asked)
         })
     }
 }
@@ -141,31 +170,36 @@ fn see(
         })
 }
 
-/// What is found for a text. A model that refuses a text, because it is too long for it or because
-/// nothing of it is left to read, has found nothing; why, is the second.
-pub(super) fn find(
+/// What is found for each text. A model that refuses a text, because it is too long for it or
+/// because nothing of it is left to read, has found nothing; why, is the second.
+pub(super) fn find_all(
     predictor: &Predictor,
     picture: &mut Picture,
-    text: &str,
-) -> Result<(Found, Option<String>), PredictError> {
-    find_hearing(predictor, picture, text, &mut |_| {})
+    texts: &[&str],
+) -> Result<Vec<(Found, Option<String>)>, PredictError> {
+    find_all_hearing(predictor, picture, texts, &mut |_, _| {})
 }
 
-/// As [`find`]; `hear` gets the logits of each mask, row by row at the picture's size.
-pub(super) fn find_hearing(
+/// As [`find_all`]; `hear` gets the place of the text and the logits of each mask, row by row at
+/// the picture's size.
+pub(super) fn find_all_hearing(
     predictor: &Predictor,
     picture: &mut Picture,
-    text: &str,
-    hear: &mut dyn FnMut(&[f32]),
-) -> Result<(Found, Option<String>), PredictError> {
-    match predictor.find_measured(picture, text, hear) {
-        Err(error) if error.is_refusal() => {
-            let nothing = Found {
-                text: String::new(),
-                regions: Vec::new(),
-            };
-            Ok((nothing, Some(error.to_string())))
-        }
-        found => Ok((found?, None)),
-    }
+    texts: &[&str],
+    hear: &mut dyn FnMut(usize, &[f32]),
+) -> Result<Vec<(Found, Option<String>)>, PredictError> {
+    let found = predictor.find_all_measured(picture, texts, hear)?;
+    found
+        .into_iter()
+        .map(|found| match found {
+            Err(error) if error.is_refusal() => {
+                let nothing = Found {
+                    text: String::new(),
+                    regions: Vec::new(),
+                };
+                Ok((nothing, Some(error.to_string())))
+            }
+            found => Ok((found?, None)),
+        })
+        .collect()
 }

@@ -19,6 +19,9 @@ use crate::{
     predict::Predictor,
 };
 
+/// How many questions about a picture are answered together where nothing is said.
+pub const DEFAULT_BATCH: usize = 8;
+
 /// What is to be measured, and on what.
 #[derive(Debug, Clone)]
 pub struct EvalOptions {
@@ -36,6 +39,9 @@ pub struct EvalOptions {
     pub limit_broken: u64,
     /// Hears of each of them as soon as it is found; the one that is too many is in the error.
     pub on_skip: fn(&Problem),
+    /// How many questions about a picture are answered together. Answers are the same whatever it
+    /// is, up to rounding, so samples of several belong together.
+    pub batch: usize,
 }
 
 impl EvalOptions {
@@ -49,6 +55,7 @@ impl EvalOptions {
             seed: 0,
             limit_broken: DEFAULT_LIMIT,
             on_skip: |_| {},
+            batch: DEFAULT_BATCH,
         }
     }
 }
@@ -112,6 +119,7 @@ pub fn evaluate_with(
         seed,
         limit_broken,
         on_skip,
+        batch,
     } = options;
     let source = Source::open(data, *task)?;
     let pictures = limit.unwrap_or(usize::MAX).min(source.count());
@@ -139,6 +147,7 @@ pub fn evaluate_with(
         pictures,
         limit_broken: *limit_broken,
         on_skip: *on_skip,
+        batch: *batch,
         progress,
     };
     tasks::ask(&asking, &mut samples)?;

@@ -36,4 +36,6 @@ mod tasks;
 pub mod text;
 
 pub use error::EvalError;
-pub use measure::{EvalOptions, EvalOut, EvalTools, evaluate, evaluate_with, rebuild_report};
+pub use measure::{
+    DEFAULT_BATCH, EvalOptions, EvalOut, EvalTools, evaluate, evaluate_with, rebuild_report,
+};

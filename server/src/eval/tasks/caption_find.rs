@@ -1,6 +1,6 @@
 //! Region to detailed description, and from that text alone back to the mask.
 
-use fclm_core::fclm::prompt::DEFAULT_QUESTION;
+use fclm_core::{fclm::prompt::DEFAULT_QUESTION, mask::Mask};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     data::scenes::Attributes,
     eval::{
-        asking::find,
+        asking::find_all,
         error::EvalError,
         metrics::Overlap,
         samples::{Exchange, MarkedMask, PictureSamples, Sample, StoredMask},
@@ -33,29 +33,38 @@ pub(super) struct Retold {
 pub(super) fn ask(
     predictor: &Predictor,
     picture: &mut Picture,
-    case: AskedRegion,
-) -> Result<Sample<Retold>, PredictError> {
-    let answer = predictor.describe(picture, &case.mask, DEFAULT_QUESTION)?;
+    cases: Vec<AskedRegion>,
+) -> Result<Vec<Sample<Retold>>, PredictError> {
+    let asked: Vec<(&Mask, &str)> = cases
+        .iter()
+        .map(|case| (&case.mask, DEFAULT_QUESTION))
+        .collect();
+    let answers = predictor.describe_all(picture, &asked)?;
     // A description that never ended does not fit a second time.
-    let (found, refusal) = find(predictor, picture, &answer)?;
-    let overlap = Overlap::of(&found.union(picture), &case.mask);
-    Ok(Sample {
-        exchange: Exchange {
-            asked: DEFAULT_QUESTION.to_owned(),
-            answer,
-            refusal,
-            expected: case.detailed,
-            region: Some(StoredMask::of(&case.mask)),
-            truths: vec![MarkedMask::truth(&case.mask, None)],
-            drawn: MarkedMask::all_found(&found),
-            ..Exchange::default()
-        },
-        detail: Retold {
-            attributes: case.attributes,
-            overlap,
-            iou: overlap.iou(),
-        },
-    })
+    let texts: Vec<&str> = answers.iter().map(String::as_str).collect();
+    let all = find_all(predictor, picture, &texts)?;
+    let mut samples = Vec::with_capacity(cases.len());
+    for ((case, answer), (found, refusal)) in cases.into_iter().zip(answers).zip(all) {
+        let overlap = Overlap::of(&found.union(picture), &case.mask);
+        samples.push(Sample {
+            exchange: Exchange {
+                asked: DEFAULT_QUESTION.to_owned(),
+                answer,
+                refusal,
+                expected: case.detailed,
+                region: Some(StoredMask::of(&case.mask)),
+                truths: vec![MarkedMask::truth(&case.mask, None)],
+                drawn: MarkedMask::all_found(&found),
+                ..Exchange::default()
+            },
+            detail: Retold {
+                attributes: case.attributes,
+                overlap,
+                iou: overlap.iou(),
+            },
+        });
+    }
+    Ok(samples)
 }
 
 /// How well the masks of descriptions are found again, and on scenes how many descriptions name

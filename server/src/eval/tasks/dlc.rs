@@ -93,27 +93,34 @@ impl AskedInDetail {
 pub(super) fn ask(
     predictor: &Predictor,
     picture: &mut Picture,
-    case: AskedInDetail,
-) -> Result<Sample<Told>, PredictError> {
-    let answer = predictor.describe(picture, &case.mask, DEFAULT_QUESTION)?;
-    let mut detail = case.detail;
-    if let Told::Object {
-        attributes,
-        is_right,
-    } = &mut detail
-    {
-        *is_right = Some(Judgement::of(&answer, attributes).is_right);
-    }
-    Ok(Sample {
-        exchange: Exchange {
-            asked: DEFAULT_QUESTION.to_owned(),
-            answer,
-            expected: case.expected,
-            region: Some(StoredMask::of(&case.mask)),
-            ..Exchange::default()
-        },
-        detail,
-    })
+    cases: Vec<AskedInDetail>,
+) -> Result<Vec<Sample<Told>>, PredictError> {
+    let asked: Vec<(&Mask, &str)> = cases
+        .iter()
+        .map(|case| (&case.mask, DEFAULT_QUESTION))
+        .collect();
+    let answers = predictor.describe_all(picture, &asked)?;
+    let sample = |(case, answer): (AskedInDetail, String)| {
+        let mut detail = case.detail;
+        if let Told::Object {
+            attributes,
+            is_right,
+        } = &mut detail
+        {
+            *is_right = Some(Judgement::of(&answer, attributes).is_right);
+        }
+        Sample {
+            exchange: Exchange {
+                asked: DEFAULT_QUESTION.to_owned(),
+                answer,
+                expected: case.expected,
+                region: Some(StoredMask::of(&case.mask)),
+                ..Exchange::default()
+            },
+            detail,
+        }
+    };
+    Ok(cases.into_iter().zip(answers).map(sample).collect())
 }
 
 pub(super) fn figures(

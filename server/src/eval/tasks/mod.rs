@@ -1,7 +1,8 @@
 //! One module for each task: what a picture is asked for it, how, and which figures follow from
-//! the answers. What several of them share: [`cases`] are the questions, [`search`] asks for one
-//! mask by a text, [`masks`], [`names`] and [`texts`] turn masks, names and longer texts into
-//! figures.
+//! the answers. Questions about a picture are asked together, but for captions of the whole of it
+//! and for masks that need no answer. What several tasks share: [`cases`] are the questions,
+//! [`search`] asks for one mask by a text, [`masks`], [`names`] and [`texts`] turn masks, names and
+//! longer texts into figures.
 
 mod box_mask;
 mod caption_find;
@@ -51,7 +52,7 @@ pub(super) fn ask(asking: &Asking<'_>, samples: &mut Samples) -> Result<(), Eval
             asking.fill(
                 samples,
                 |entry| cases::expressions(entry, task, seed),
-                |predictor, picture, case| muse::ask(predictor, picture, case, &points),
+                |predictor, picture, cases| muse::ask(predictor, picture, cases, &points),
             )
         }
         Task::Roc => asking.fill(samples, |entry| roc::cases(entry, seed), roc::ask),
@@ -61,14 +62,16 @@ pub(super) fn ask(asking: &Asking<'_>, samples: &mut Samples) -> Result<(), Eval
             |entry| region_caption::cases(entry, seed),
             region_caption::ask,
         ),
-        Task::Gcg => asking.fill(samples, |entry| gcg::cases(entry, seed), gcg::ask),
+        Task::Gcg => asking.fill_one_by_one(samples, |entry| gcg::cases(entry, seed), gcg::ask),
         Task::CaptionFind => asking.fill(
             samples,
             |entry| cases::regions(entry, seed),
             caption_find::ask,
         ),
-        Task::BoxMask => asking.fill(samples, |entry| cases::regions(entry, seed), box_mask::ask),
-        Task::Consistency => asking.fill(
+        Task::BoxMask => {
+            asking.fill_one_by_one(samples, |entry| cases::regions(entry, seed), box_mask::ask)
+        }
+        Task::Consistency => asking.fill_one_by_one(
             samples,
             |entry| consistency::cases(entry, seed),
             consistency::ask,

@@ -9,7 +9,7 @@ use super::{Figures, Setting, cases::AskedExpression, draws};
 use crate::{
     chat_client::ChatClient,
     eval::{
-        asking::find_hearing,
+        asking::find_all_hearing,
         blind::ConstantMask,
         dlc::JUDGE_TOKENS,
         error::EvalError,
@@ -51,34 +51,41 @@ struct Judged {
 pub(super) fn ask(
     predictor: &Predictor,
     picture: &mut Picture,
-    case: AskedExpression,
+    cases: Vec<AskedExpression>,
     points: &MatchingPoints,
-) -> Result<Sample<Matched>, PredictError> {
-    let (width, height) = case.size;
-    let mut logits = Vec::new();
-    let mut hear = |values: &[f32]| logits.push(points.logits(values, width, height));
-    let (found, refusal) = find_hearing(predictor, picture, &case.text, &mut hear)?;
-    let targets: Vec<Mask> = case.targets.iter().map(|(mask, _)| mask.clone()).collect();
-    let places = found.regions.iter().map(|region| region.end as usize);
-    let truths = case.targets.into_iter();
-    Ok(Sample {
-        detail: Matched {
-            is_held_out: case.is_held_out,
-            masks: [truths.len(), found.regions.len()],
-            pairs: Some(matched_pairs(&logits, &targets, points)),
-            places: Some(places.collect()),
-        },
-        exchange: Exchange {
-            asked: case.text,
-            refusal,
-            truths: truths
-                .map(|(mask, name)| MarkedMask::truth(&mask, name))
-                .collect(),
-            drawn: MarkedMask::all_found(&found),
-            answer: found.text,
-            ..Exchange::default()
-        },
-    })
+) -> Result<Vec<Sample<Matched>>, PredictError> {
+    let mut logits = vec![Vec::new(); cases.len()];
+    let mut hear = |place: usize, values: &[f32]| {
+        let (width, height) = cases[place].size;
+        logits[place].push(points.logits(values, width, height));
+    };
+    let texts: Vec<&str> = cases.iter().map(|case| case.text.as_str()).collect();
+    let all = find_all_hearing(predictor, picture, &texts, &mut hear)?;
+    let mut samples = Vec::with_capacity(cases.len());
+    for ((case, logits), (found, refusal)) in zip(zip(cases, logits), all) {
+        let targets: Vec<Mask> = case.targets.iter().map(|(mask, _)| mask.clone()).collect();
+        let places = found.regions.iter().map(|region| region.end as usize);
+        let truths = case.targets.into_iter();
+        samples.push(Sample {
+            detail: Matched {
+                is_held_out: case.is_held_out,
+                masks: [truths.len(), found.regions.len()],
+                pairs: Some(matched_pairs(&logits, &targets, points)),
+                places: Some(places.collect()),
+            },
+            exchange: Exchange {
+                asked: case.text,
+                refusal,
+                truths: truths
+                    .map(|(mask, name)| MarkedMask::truth(&mask, name))
+                    .collect(),
+                drawn: MarkedMask::all_found(&found),
+                answer: found.text,
+                ..Exchange::default()
+            },
+        });
+    }
+    Ok(samples)
 }
 
 /// gIoU and cIoU after matching, as PixelLM has them, and, where there is a judge, the same without

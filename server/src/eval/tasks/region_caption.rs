@@ -58,26 +58,31 @@ pub(super) fn cases(entry: &Entry<'_>, seed: u64) -> Vec<AskedDescription> {
 pub(super) fn ask(
     predictor: &Predictor,
     picture: &mut Picture,
-    case: AskedDescription,
-) -> Result<Sample<Described>, PredictError> {
-    let question = match case.length {
+    cases: Vec<AskedDescription>,
+) -> Result<Vec<Sample<Described>>, PredictError> {
+    let question = |case: &AskedDescription| match case.length {
         DescriptionLength::Brief => BRIEF_QUESTION,
         DescriptionLength::Detailed => DEFAULT_QUESTION,
     };
-    let answer = predictor.describe(picture, &case.mask, question)?;
-    Ok(Sample {
+    let asked: Vec<(&Mask, &str)> = cases
+        .iter()
+        .map(|case| (&case.mask, question(case)))
+        .collect();
+    let answers = predictor.describe_all(picture, &asked)?;
+    let sample = |(case, answer): (AskedDescription, String)| Sample {
         detail: Described {
             length: case.length,
             rouge_l: rouge_l_of(&answer, &case.references),
         },
         exchange: Exchange {
-            asked: question.to_owned(),
+            asked: question(&case).to_owned(),
             answer,
             expected: case.references,
             region: Some(StoredMask::of(&case.mask)),
             ..Exchange::default()
         },
-    })
+    };
+    Ok(cases.into_iter().zip(answers).map(sample).collect())
 }
 
 /// METEOR, CIDEr, BLEU-4 and ROUGE-L, of brief and of detailed descriptions; blind, all regions

@@ -2,7 +2,7 @@
 
 use std::iter::zip;
 
-use fclm_core::fclm::prompt::CATEGORY_QUESTION;
+use fclm_core::{fclm::prompt::CATEGORY_QUESTION, mask::Mask};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -54,28 +54,36 @@ pub(super) fn cases(entry: &Entry<'_>, seed: u64) -> Vec<AskedRegion> {
 pub(super) fn ask(
     predictor: &Predictor,
     picture: &mut Picture,
-    case: AskedRegion,
-) -> Result<Sample<Called>, PredictError> {
-    let question = match case.attributes {
+    cases: Vec<AskedRegion>,
+) -> Result<Vec<Sample<Called>>, PredictError> {
+    let question = |case: &AskedRegion| match case.attributes {
         Some(_) => CATEGORY_QUESTION,
         None => PUBLISHED_QUESTION,
     };
-    let answer = predictor.describe(picture, &case.mask, question)?;
-    let category = category_in_words(&case.category.unwrap_or_default());
-    Ok(Sample {
-        detail: Called {
-            attributes: case.attributes,
-            is_right: case.attributes.map(|truth| is_right(&truth, &answer)),
-            siou: semantic_iou(&category_of_answer(&answer), &category),
-        },
-        exchange: Exchange {
-            asked: question.to_owned(),
-            answer,
-            expected: vec![category],
-            region: Some(StoredMask::of(&case.mask)),
-            ..Exchange::default()
-        },
-    })
+    let asked: Vec<(&Mask, &str)> = cases
+        .iter()
+        .map(|case| (&case.mask, question(case)))
+        .collect();
+    let answers = predictor.describe_all(picture, &asked)?;
+    let sample = |(case, answer): (AskedRegion, String)| {
+        let asked = question(&case).to_owned();
+        let category = category_in_words(&case.category.unwrap_or_default());
+        Sample {
+            detail: Called {
+                attributes: case.attributes,
+                is_right: case.attributes.map(|truth| is_right(&truth, &answer)),
+                siou: semantic_iou(&category_of_answer(&answer), &category),
+            },
+            exchange: Exchange {
+                asked,
+                answer,
+                expected: vec![category],
+                region: Some(StoredMask::of(&case.mask)),
+                ..Exchange::default()
+            },
+        }
+    };
+    Ok(zip(cases, answers).map(sample).collect())
 }
 
 /// Semantic similarity and semantic IoU as Osprey has them, and on scenes how many names are right;

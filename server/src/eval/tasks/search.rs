@@ -1,4 +1,4 @@
-//! Asks for what a text means and takes all that is found as one mask.
+//! Asks for what texts mean and takes all that is found as one mask.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,12 +6,12 @@ use super::{Placed, cases::AskedExpression, masks::Drawn};
 use crate::{
     data::scenes::ReferKind,
     eval::{
-        asking::find,
+        asking::find_all,
         error::EvalError,
         metrics::Overlap,
         samples::{Exchange, MarkedMask, Sample, StoredMask},
     },
-    predict::{Picture, PredictError, Predictor},
+    predict::{Found, Picture, PredictError, Predictor},
 };
 
 /// What a search is judged by.
@@ -31,29 +31,33 @@ pub(super) struct Searched {
 pub(super) fn ask(
     predictor: &Predictor,
     picture: &mut Picture,
-    case: AskedExpression,
-) -> Result<Sample<Searched>, PredictError> {
-    let region = case.region();
-    let (found, refusal) = find(predictor, picture, &case.text)?;
-    let overlap = region.overlap(&found.union(picture));
-    Ok(Sample {
-        exchange: Exchange {
-            asked: case.text,
-            refusal,
-            ignored: case.ignored.as_ref().map(StoredMask::of),
-            truths: vec![MarkedMask::truth(region.target(), None)],
-            drawn: MarkedMask::all_found(&found),
-            answer: found.text,
-            ..Exchange::default()
-        },
-        detail: Searched {
-            kind: case.kind,
-            is_held_out: case.is_held_out,
-            overlap,
-            iou: overlap.iou(),
-            is_sentence: case.is_sentence,
-        },
-    })
+    cases: Vec<AskedExpression>,
+) -> Result<Vec<Sample<Searched>>, PredictError> {
+    let texts: Vec<&str> = cases.iter().map(|case| case.text.as_str()).collect();
+    let all = find_all(predictor, picture, &texts)?;
+    let sample = |(case, (found, refusal)): (AskedExpression, (Found, Option<String>))| {
+        let region = case.region();
+        let overlap = region.overlap(&found.union(picture));
+        Sample {
+            exchange: Exchange {
+                asked: case.text,
+                refusal,
+                ignored: case.ignored.as_ref().map(StoredMask::of),
+                truths: vec![MarkedMask::truth(region.target(), None)],
+                drawn: MarkedMask::all_found(&found),
+                answer: found.text,
+                ..Exchange::default()
+            },
+            detail: Searched {
+                kind: case.kind,
+                is_held_out: case.is_held_out,
+                overlap,
+                iou: overlap.iou(),
+                is_sentence: case.is_sentence,
+            },
+        }
+    };
+    Ok(cases.into_iter().zip(all).map(sample).collect())
 }
 
 /// The masks of searches, each beside the kind of its expression.

@@ -8,6 +8,7 @@ mod going_on;
 mod muse;
 mod names;
 mod searches;
+mod together;
 
 use std::{
     fs,
