@@ -122,3 +122,14 @@ impl FclmBackend {
 fn rows_at_a_time(longest: usize) -> usize {
     (MOST_TOKENS / (longest + MAX_NEW_TOKENS)).max(1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_that_do_not_fit_side_by_side_take_turns() {
+        assert_eq!(rows_at_a_time(1536), 16);
+        assert_eq!(rows_at_a_time(1 << 20), 1);
+    }
+}
