@@ -12,16 +12,18 @@ use crate::train::{PhaseSpeed, Product, Recipe, time_phases};
 const LARGE_SIDE: usize = 1024;
 /// Products of each phase that are timed by themselves.
 const OF_EACH_PHASE: usize = 4;
-/// Operations of one run: clocks and GPUs are too slow for a single small product.
+/// Operations of one run on the CPU: clocks are too slow for a single small product.
 const RUN_FLOPS: u64 = 4_000_000_000;
+/// The same on a GPU, for which starting a run and waiting for its end take time, too.
+const GPU_RUN_FLOPS: u64 = 1000 * RUN_FLOPS;
 /// Most products of one run.
 const MOST_REPEATS: u64 = 1000;
 /// Runs that are timed, after one that warms up.
 const RUNS: usize = 7;
 
 /// Times training by a recipe, then plain products of matrices in f32: a large one, and those of
-/// each phase that have the most operations. On the CPU they are computed with one thread and with as
-/// many as training has workers.
+/// each phase that have the most operations. On the CPU they are computed with one thread and with
+/// as many as training has workers.
 ///
 /// # Errors
 /// Where the recipe cannot be followed, or the device fails.
@@ -128,7 +130,11 @@ fn rate_of<const D: usize>(
         Tensor::random(shape, numbers, (device, DType::F32))
     };
     let (left, right) = (normal(left), normal(right));
-    let repeats = (RUN_FLOPS / flops.max(1)).clamp(1, MOST_REPEATS);
+    let run_flops = match device::is_cpu(device) {
+        true => RUN_FLOPS,
+        false => GPU_RUN_FLOPS,
+    };
+    let repeats = (run_flops / flops.max(1)).clamp(1, MOST_REPEATS);
     let run = || -> Result<f64, BackendError> {
         let ((), time) = timed(device, || {
             for _ in 0..repeats {
