@@ -10,8 +10,8 @@ pub struct PhaseRow {
     /// Its speed.
     #[serde(flatten)]
     pub speed: PhaseSpeed,
-    /// Its operations a second as a share of those of a large product, computed with as many threads
-    /// as there are workers.
+    /// Its operations a second as a share of those of a large product, computed with as many
+    /// threads as there are workers.
     pub of_large: Option<f64>,
 }
 

@@ -1,8 +1,8 @@
 //! The products of matrices of a step of training, counted from the model's configuration and from
 //! the size of what the step learns from.
 //!
-//! Nothing is measured here: the count follows `core`'s forward passes as they are with autodiff on,
-//! convolutions as the products that they are computed by.
+//! Nothing is measured here: the count follows `core`'s forward passes as they are with autodiff
+//! on, convolutions as the products that they are computed by.
 
 mod parts;
 
@@ -21,11 +21,12 @@ use super::step::{LossRecipe, TrainStage};
 use super::tower::TowerBatch;
 
 /// What is counted of a step, and what is not.
-pub const COUNTED: &str = "Counted are the products of matrices of the vision tower, SAM's encoder, \
-    the region extractor, the language model and the mask decoder with seg_projection, three times \
-    each for forward and backward, or twice where a factor is data. Not counted are the heads of \
-    training, the queries and keys that the grounding loss compares, the <pos> that the latent loss \
-    compares with, masks that are prompts again, and whatever is no product of matrices.";
+pub const COUNTED: &str = "Counted are the products of matrices of the vision tower, SAM's \
+    encoder, the region extractor, the language model and the mask decoder with seg_projection, \
+    three times each for forward and backward, or twice where a factor is data. Not counted are \
+    the heads of training, the queries and keys that the grounding loss compares, the <pos> that \
+    the latent loss compares with, masks that are prompts again, and whatever is no product of \
+    matrices.";
 
 /// Sparse tokens of a box, its two corners, and of a point with the one that fills its row.
 const PROMPT_TOKENS: usize = 2;

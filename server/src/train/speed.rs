@@ -44,8 +44,8 @@ pub struct PhaseSpeed {
     pub products: Vec<Product>,
 }
 
-/// Times the phases of a recipe in which all that is computed is trained: the vision tower's lessons
-/// and stage 1, its opening apart. A step is that of a run, from drawing the scenes to the
+/// Times the phases of a recipe in which all that is computed is trained: the vision tower's
+/// lessons and stage 1, its opening apart. A step is that of a run, from drawing the scenes to the
 /// optimiser; one before those that are timed warms up. Nothing is written.
 ///
 /// A phase of fewer steps is timed as long as it is, and left out where it has no more than one.
