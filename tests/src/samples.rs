@@ -43,6 +43,8 @@ pub struct Object {
     /// Tight box around the mask.
     #[serde(rename = "box")]
     pub box_px: BoxPx,
+    /// How large it is, one word.
+    pub size: String,
     /// Its colour, one word.
     pub color: String,
     /// What it is made of, one word.

@@ -159,6 +159,45 @@ async fn a_person_marks_asks_finds_and_comes_back() {
     tab.close().await;
 }
 
+/// What the manual's first search asks for, in the scene that has one.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_person_finds_the_small_red_cylinder() {
+    let scenes = samples::scenes();
+    let is_wanted = |object: &Object| {
+        let Object {
+            size, color, shape, ..
+        } = object;
+        (size.as_str(), color.as_str(), shape.as_str()) == ("small", "red", "cylinder")
+    };
+    let (scene, wanted) = scenes
+        .iter()
+        .find_map(|scene| {
+            Some((
+                scene,
+                scene.objects.iter().find(|&object| is_wanted(object))?,
+            ))
+        })
+        .expect("a sample has a small red cylinder");
+    let SceneId::Number(id) = scene.id else {
+        panic!("samples have numbers");
+    };
+    let served = Served::start().await;
+    let tab = Tab::open(&served.url("/")).await;
+    tab.click(&format!("{CARD}[data-sample-id='{id}']")).await;
+    View::of(&tab).await;
+    tab.click("[data-testid=mode-find]").await;
+    tab.type_into(ASK_INPUT, "the small red cylinder").await;
+    tab.press_enter().await;
+    answer(&tab, 1).await;
+    tab.see("[data-testid=found-item]").await;
+    assert_tells_score(&tab).await;
+    let stored = chat(&served, &tab).await;
+    let iou = found(&stored).iou(&mask(&wanted.mask));
+    assert!(iou >= 0.5, "IoU {iou:.2}");
+    assert_eq!(tab.complaints(), [] as [&str; 0], "the browser complained");
+    tab.close().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_text_as_upload_shows_what_is_wrong() {
     let served = Served::start().await;
