@@ -215,6 +215,26 @@ mod tests {
         assert!(distracted * 10 >= all * 3, "{distracted} of {all}");
     }
 
+    /// "the small red cylinder" is there at least as often as not.
+    #[test]
+    fn length_does_not_tell_what_is_not_there() {
+        let (mut there, mut absent) = (0, 0);
+        for AnnotatedScene { annotations, .. } in scenes() {
+            for expression in &annotations.refs {
+                let is_plain = expression.reference.clauses.is_empty();
+                if !is_plain || expression.text.split(' ').count() < 4 {
+                    continue;
+                }
+                match expression.kind {
+                    ReferKind::Short => there += 1,
+                    ReferKind::None => absent += 1,
+                    ReferKind::Detailed | ReferKind::Several => {}
+                }
+            }
+        }
+        assert!(absent > 0 && there >= absent, "{there} and {absent}");
+    }
+
     #[test]
     fn whatever_is_asked_about_can_be_seen() {
         for AnnotatedScene { drawn, annotations } in scenes() {

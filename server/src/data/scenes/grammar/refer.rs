@@ -44,6 +44,9 @@ pub struct Referring {
     pub reference: Reference,
 }
 
+/// Share of the expressions by attributes alone that name more of them than are needed.
+const AT_LENGTH: f64 = 0.5;
+
 /// A way to single an object out.
 type Way = fn(&View, usize, &mut ChaCha8Rng) -> Option<Reference>;
 
@@ -220,10 +223,19 @@ fn alter(filter: &mut Filter, rng: &mut ChaCha8Rng) {
     }
 }
 
-/// A shortest combination of attributes, sometimes with one more than needed.
+/// A shortest combination of attributes, sometimes with one more than needed, often with as many as
+/// [`refer_none`] names. People say more than is needed, and if only what is not there were called
+/// "the small red cylinder", the length of a text would tell whether it is.
 fn by_attributes(view: &View, object: usize, rng: &mut ChaCha8Rng) -> Option<Reference> {
     let names = names_of(view, object);
     let fewest = names.iter().map(|bits| bits.count_ones()).min()?;
+    if rng.random_bool(AT_LENGTH) {
+        let shortest = names.iter().filter(|bits| bits.count_ones() == fewest);
+        let needed = *shortest.collect::<Vec<_>>().choose(rng)?;
+        let bits = needed | bits_with_shape(rng);
+        let filter = Filter::subset(view.objects[object].attributes, bits);
+        return Some(Reference::by(filter));
+    }
     let length = fewest + u32::from(rng.random_bool(0.35));
     let fitting = |length: u32| -> Vec<u32> {
         names
