@@ -291,7 +291,7 @@ impl LargeRecipe {
 
     fn validate_stage(&self, number: u8, stage: &LargeStage) -> Result<(), TrainError> {
         let name = format!("stage_{number}");
-        stage.schedule.validate(&name)?;
+        stage.schedule.validate(&format!("{name}.schedule"))?;
         weighs(&format!("{name}.latent_weight"), stage.latent_weight)?;
         if stage.latent_weight > 0.0 && self.consistency.latent.is_none() {
             return refuse(
