@@ -84,13 +84,24 @@ fn scenes_that_make_no_sense_are_refused_in_a_sentence() {
     write(&desk, &scene);
     let folder = desk.path("scenes");
     let arguments = ["eval", "--task", "box-mask", "--data", text(&folder)];
-    let sentence = binary::run(&arguments).expect_refusal();
-    for part in [
-        "scenes.jsonl:1",
-        "scene 0, object 1",
-        "[300.0, 300.0, 200.0, 100.0]",
-    ] {
-        assert!(sentence.contains(part), "{part} is not in {sentence}");
+    let ran = binary::run(&arguments);
+    assert_eq!((ran.code, ran.stdout.as_str()), (2, ""), "{}", ran.stderr);
+    // The scene is told when it is found, and then that nothing else is there.
+    let lines: Vec<&str> = ran.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{}", ran.stderr);
+    assert!(
+        lines[1].contains("holds nothing that box-mask could ask about"),
+        "{}",
+        lines[1]
+    );
+    for line in lines {
+        for part in [
+            "scenes.jsonl:1",
+            "scene 0, object 1",
+            "[300.0, 300.0, 200.0, 100.0]",
+        ] {
+            assert!(line.contains(part), "{part} is not in {line}");
+        }
     }
 }
 
