@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use burn::module::Module;
 use burn::tensor::Device;
 use serde::Serialize;
 
@@ -111,18 +110,8 @@ impl<'a> Trial<'a> {
         // The values come first: parameters are made when they are first used.
         let parameters = table.values(&learner);
         let recording = device.clone().autodiff();
-        let workers = (0..worker_count(&recipe, device))
-            .map(|number| {
-                Worker::spawn(
-                    number,
-                    learner.clone().fork(&recording),
-                    table.clone(),
-                    &recipe,
-                    sampler.clone(),
-                    recording.clone(),
-                )
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let count = worker_count(&recipe, device);
+        let workers = Worker::spawn_all(count, &learner, &table, &recipe, &sampler, &recording)?;
         Ok(Self {
             device,
             sampler,
@@ -188,32 +177,23 @@ impl<'a> Trial<'a> {
         let began = Instant::now();
         let shares = shares(&self.table, &self.recipe, now.phase);
         let trained: Arc<[bool]> = shares.iter().map(|&share| share > 0.0).collect();
-        let shared = Arc::new(std::mem::take(&mut self.parameters));
         let count = self.recipe.batch.workers;
-        let mut waited = Duration::ZERO;
-        for (number, worker) in self.workers.iter().cycle().take(count).enumerate() {
-            let asked = Instant::now();
-            let samples = ahead.map(Ahead::next).transpose()?;
-            waited += asked.elapsed();
-            worker.start(Task {
-                parameters: Arc::clone(&shared),
-                phase: now.phase,
-                first_scene: self.scenes + (number * now.scenes) as u64,
-                scenes: now.scenes,
-                samples,
-                trained: Arc::clone(&trained),
-            })?;
-        }
-        let finished = self.workers.iter().cycle().take(count).map(Worker::finish);
-        let outcomes = finished.collect::<Result<Vec<_>, _>>()?;
-        self.parameters = Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.as_ref().clone());
+        let first = Task {
+            samples: None,
+            parameters: Arc::new(std::mem::take(&mut self.parameters)),
+            phase: now.phase,
+            first_scene: self.scenes,
+            scenes: now.scenes,
+            trained,
+        };
+        let (outcomes, waited) = Worker::compute_shares(&self.workers, count, ahead, &first)?;
+        self.parameters = Arc::unwrap_or_clone(first.parameters);
         let share = 1.0 / count as f32;
         let mut gradients = vec![0.0_f32; self.table.len()];
         for outcome in &outcomes {
             for (mean, gradient) in gradients.iter_mut().zip(&outcome.gradients) {
                 *mean += share * gradient;
             }
-            waited += outcome.drawing / self.workers.len() as u32;
         }
         let rate = learning_rate(&now.schedule, now.step);
         self.optimizer

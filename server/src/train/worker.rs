@@ -3,6 +3,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use burn::module::Module;
 use burn::tensor::Device;
 
 use super::batch::Batch;
@@ -13,7 +14,7 @@ use super::parameters::ParameterTable;
 use super::phase::Phase;
 use super::recipe::Recipe;
 use super::sample::Sampler;
-use super::samples::Samples;
+use super::samples::{Ahead, Samples};
 use super::step::step;
 use super::terms::{StepOutput, TERMS, Term};
 use super::tower::tower_step;
@@ -66,7 +67,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) fn spawn(
+    fn spawn(
         number: usize,
         learner: Learner,
         table: ParameterTable,
@@ -103,6 +104,60 @@ impl Worker {
             outcomes,
             handle: Some(handle),
         })
+    }
+
+    /// As many workers, each with a copy of the model on the device.
+    pub(super) fn spawn_all(
+        count: usize,
+        learner: &Learner,
+        table: &ParameterTable,
+        recipe: &Recipe,
+        sampler: &Sampler,
+        device: &Device,
+    ) -> Result<Vec<Self>, TrainError> {
+        (0..count)
+            .map(|number| {
+                Self::spawn(
+                    number,
+                    learner.clone().fork(device),
+                    table.clone(),
+                    recipe,
+                    sampler.clone(),
+                    device.clone(),
+                )
+            })
+            .collect()
+    }
+
+    /// Computes the shares of a step, of which `first` is the first one: its further shares have the
+    /// scenes behind it. Where there are fewer workers than shares, they compute them in turn.
+    /// Returns what came of each, and how long scenes were waited for.
+    pub(super) fn compute_shares(
+        workers: &[Self],
+        shares: usize,
+        ahead: Option<&Ahead>,
+        first: &Task,
+    ) -> Result<(Vec<Outcome>, Duration), TrainError> {
+        let in_turn = || workers.iter().cycle().take(shares);
+        let mut waited = Duration::ZERO;
+        for (number, worker) in in_turn().enumerate() {
+            let asked = Instant::now();
+            let samples = ahead.map(Ahead::next).transpose()?;
+            waited += asked.elapsed();
+            worker.start(Task {
+                samples,
+                parameters: Arc::clone(&first.parameters),
+                phase: first.phase,
+                first_scene: first.first_scene + (number * first.scenes) as u64,
+                scenes: first.scenes,
+                trained: Arc::clone(&first.trained),
+            })?;
+        }
+        let outcomes = in_turn().map(Self::finish).collect::<Result<Vec<_>, _>>()?;
+        // Threads that draw at once keep each other from nothing.
+        let drawing: Duration = outcomes.iter().map(|outcome| outcome.drawing).sum();
+        waited += drawing / workers.len().max(1) as u32;
+        Ok((outcomes, waited))
     }
 
     pub(super) fn start(&self, task: Task) -> Result<(), TrainError> {

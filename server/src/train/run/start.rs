@@ -3,7 +3,6 @@
 use std::fs;
 use std::io::Write;
 
-use burn::module::Module;
 use burn::tensor::Device;
 
 use fclm_core::fclm::FclmTokenizer;
@@ -84,18 +83,14 @@ impl<'a> Run<'a> {
             run.ahead = Some(Ahead::start(&run.recipe, sampler, step, scenes)?);
         }
         let device = options.device.clone().autodiff();
-        run.workers = (0..workers)
-            .map(|number| {
-                Worker::spawn(
-                    number,
-                    run.learner.clone().fork(&device),
-                    run.table.clone(),
-                    &run.recipe,
-                    run.sampler.clone(),
-                    device.clone(),
-                )
-            })
-            .collect::<Result<Vec<_>, _>>()?;
+        let Run {
+            learner,
+            table,
+            recipe,
+            sampler,
+            ..
+        } = &run;
+        run.workers = Worker::spawn_all(workers, learner, table, recipe, sampler, &device)?;
         Ok(run)
     }
 

@@ -4,13 +4,12 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::error::TrainError;
 use super::super::folders::NOT_FINITE;
 use super::super::log::StepRecord;
 use super::super::phase::{Phase, PhaseStep, phase_at, shares};
-use super::super::samples::Ahead;
 use super::super::schedule::learning_rate;
 use super::super::terms::{TERMS, Term};
 use super::super::worker::{Task, Worker};
@@ -30,27 +29,24 @@ impl Run<'_> {
         } = phase_at(recipe, self.state.step);
         let shares = shares(&self.table, recipe, phase);
         let trained: Arc<[bool]> = shares.iter().map(|&share| share > 0.0).collect();
-        let shared = Arc::new(std::mem::take(&mut self.parameters));
-        let workers = || self.workers.iter().cycle().take(recipe.batch.workers);
-        let mut waited = Duration::ZERO;
-        for (number, worker) in workers().enumerate() {
-            let asked = Instant::now();
-            let samples = self.ahead.as_ref().map(Ahead::next).transpose()?;
-            waited += asked.elapsed();
-            worker.start(Task {
-                samples,
-                parameters: Arc::clone(&shared),
-                phase,
-                first_scene: self.state.scenes + (number * per_worker) as u64,
-                scenes: per_worker,
-                trained: Arc::clone(&trained),
-            })?;
-        }
-        let mut outcomes = workers()
-            .map(Worker::finish)
-            .collect::<Result<Vec<_>, _>>()?
-            .into_iter();
-        self.parameters = Arc::try_unwrap(shared).unwrap_or_else(|shared| shared.as_ref().clone());
+        let first = Task {
+            samples: None,
+            parameters: Arc::new(std::mem::take(&mut self.parameters)),
+            phase,
+            first_scene: self.state.scenes,
+            scenes: per_worker,
+            trained,
+        };
+        let (workers, ahead) = (&self.workers, self.ahead.as_ref());
+        let (outcomes, waited) =
+            Worker::compute_shares(workers, recipe.batch.workers, ahead, &first)?;
+        let Task {
+            parameters,
+            trained,
+            ..
+        } = first;
+        let mut outcomes = outcomes.into_iter();
+        self.parameters = Arc::unwrap_or_clone(parameters);
         let share = 1.0 / recipe.batch.workers as f32;
         let Some(mut sum) = outcomes.next() else {
             return Err(TrainError::Worker("there is none".to_owned()));
@@ -63,13 +59,10 @@ impl Run<'_> {
                 *total += value;
             }
             sum.turns += other.turns;
-            sum.drawing += other.drawing;
         }
         sum.gradients.iter_mut().for_each(|value| *value *= share);
         let mut terms: [f32; TERMS.len()] = sum.terms.map(|term| term * share);
 
-        // Threads that draw at once keep each other from nothing.
-        waited += sum.drawing / self.workers.len() as u32;
         let scenes = (per_worker * recipe.batch.workers) as u64;
         let rate = learning_rate(&schedule, own_step);
         let norm = if terms[Term::Loss as usize].is_finite() {
